@@ -1,0 +1,79 @@
+# Everything a person needs: `make run` and `make test` on a machine with Python 3.11 and PyPI.
+# The environment is .venv; it is made on first use and again when requirements.txt changes.
+
+PYTHON = python3.11
+DATA =
+KEYWORDS =
+ROOT = var
+SET =
+ARGS =
+# Handed to the recipes through the shell's environment, so that spaces and quotes in them are safe.
+export DATA KEYWORDS ROOT
+
+BIN = .venv/bin
+INSTALLED = .venv/installed
+SETTINGS = $(foreach setting,$(SET),--set '$(setting)')
+
+.PHONY: help run test lint lock build-files bazel-test soak fuzz clean
+
+help: ## this list
+	@echo 'make TARGET'
+	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  \1 \2/p' Makefile | \
+	    while read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+
+run: $(INSTALLED) ## train and release: [DATA=DIR | KEYWORDS="yes no"] [ROOT=var] [SET="Trainer.epochs=40 ..."]
+	@if [ -n "$$DATA" ] && [ -n "$$KEYWORDS" ]; then \
+	    echo 'make run: give DATA or KEYWORDS, not both' >&2; exit 2; \
+	elif [ -n "$$DATA" ]; then set -- --data "$$DATA"; \
+	else set -- --keywords "$${KEYWORDS:-yes no stop go}"; fi; \
+	exec $(BIN)/python -m pipeline run keyword_spotting "$$@" --root "$$ROOT" $(SETTINGS)
+
+test: $(INSTALLED) ## all tests but soak and fuzz: [ARGS="-k name"]
+	$(BIN)/python -m pytest $(ARGS)
+
+bazel-test: $(INSTALLED) ## the same through `bazel test //...`, without the slow ones
+	@command -v bazel >/dev/null || { \
+	    echo 'There is no Bazel here. On Debian 12: apt-get install bazel-bootstrap \' >&2; \
+	    echo 'bazel-rules-java bazel-rules-proto bazel-platforms (see docs/development.md)' >&2; \
+	    exit 1; }
+	bazel test //... $(ARGS)
+
+lint: $(INSTALLED) ## style, types and the arrows between the houses
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-cache
+
+bench-%: $(INSTALLED) ## one benchmark, tests/bench/bench_%.py: [ARGS="..."]
+	$(BIN)/python -m tests.bench.bench_$* $(ARGS)
+
+soak: $(INSTALLED) ## tests that run for long
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
+fuzz: $(INSTALLED) ## tests that search at random for long
+	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz $(ARGS)
+
+lock: $(INSTALLED) ## compile requirements.txt from requirements.in
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --custom-compile-command 'make lock' \
+	    requirements.in --output-file requirements.txt
+
+build-files: $(INSTALLED) ## write the BUILD files anew from what the modules import
+	$(BIN)/python -m tools.build_files
+
+clean: ## remove the environment, caches and Bazel's links; ROOT stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f bazel-*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last: without it what lies in .venv is half made, and is made anew.
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	    echo 'Python 3.11 with its venv module is needed, and $(PYTHON) is not that.' >&2; \
+	    echo 'Install it (Debian: apt-get install python3.11-venv; or pyenv, or uv), or name' >&2; \
+	    echo 'it: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
+	@test -f $@ || $(PYTHON) -m venv --clear .venv
+	@echo 'Making the environment in .venv (2.6 GB)' >&2
+	@$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.txt)"
+	@rm -f $@
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
+	@cp requirements.txt $@
