@@ -1,0 +1,244 @@
+"""The manifest of a bundle: everything that an agent must know to run what is inside.
+
+The schema version is ``major.minor``: an agent reads any minor of a major it knows, ignoring keys it
+does not know, and refuses an unknown major.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any, Literal
+
+from edge_agent.decoding import DecodeError, decode
+from edge_agent.features.audio import AudioFeatures
+
+SCHEMA_VERSION = "1.0"
+UNKNOWN = "_unknown_"
+SILENCE = "_silence_"
+
+
+class ManifestError(ValueError):
+    """The manifest cannot be used; the message says which key and why."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One operator of a model: its TFLite name, the op version, and how often it stands there."""
+
+    name: str
+    version: int
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One model of the bundle, and how it is fed.
+
+    Attributes:
+        name: what other stages call it.
+        model: the .tflite file in the archive.
+        mode: ``sliding_window`` runs over a whole window each hop; ``streaming`` over new frames only.
+        frames: feature frames that the input takes.
+        state: (input name, output name) pairs that carry state from step to step.
+        gated_by: the stage that must fire before this one runs, if any.
+    """
+
+    name: str
+    model: str
+    mode: Literal["sliding_window", "streaming"]
+    frames: int
+    state: tuple[tuple[str, ...], ...] = ()
+    gated_by: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionPolicy:
+    """How scores become detections, in evaluation and on the device alike.
+
+    Attributes:
+        hop_frames: feature frames from one inference to the next.
+        smoothing: consecutive inferences whose probabilities are averaged.
+        thresholds: averaged probability at which each label fires; labels not named never fire.
+        refractory_ms: time after a detection in which the same label does not fire again.
+        clip_hops: positions, in hops around the middle, that one isolated clip is scored at; the
+            mean of their probabilities decides.
+    """
+
+    hop_frames: int
+    smoothing: int
+    thresholds: dict[str, float]
+    refractory_ms: int
+    clip_hops: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.hop_frames <= 1000 or not 1 <= self.smoothing <= 100:
+            raise ValueError("hop_frames must be 1 to 1000 and smoothing 1 to 100")
+        if not 0 <= self.refractory_ms <= 60_000:
+            raise ValueError("refractory_ms must be 0 to 60000")
+        if not 1 <= len(self.clip_hops) <= 100 or any(abs(h) > 1000 for h in self.clip_hops):
+            raise ValueError("clip_hops must hold 1 to 100 positions within 1000 hops")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Golden:
+    """Input and output vectors for the self-test.
+
+    Attributes:
+        inputs: .npy file, int8, shape (n, frames, channels).
+        outputs: .npy file, int8, shape (n, labels): what TFLite's reference kernels gave.
+        tolerance: by runtime (``tflite_runtime``, ``litert``), the largest difference in LSB.
+    """
+
+    inputs: str
+    outputs: str
+    tolerance: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckSet:
+    """Feature codes with labels, to tell whether the device's model has forgotten something."""
+
+    codes: str
+    labels: str
+    accuracy: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What one inference may cost on the device: milliseconds, and bytes of resident memory."""
+
+    latency_ms: float
+    memory_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """What a trial of this bundle may show before it is taken back.
+
+    Attributes:
+        triggers_per_hour: most detections an hour on negative audio.
+        score_mean: lowest and highest mean top probability seen in evaluation.
+        crashes: most crashes of the workload.
+    """
+
+    triggers_per_hour: float
+    score_mean: tuple[float, ...]
+    crashes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """Size and SHA-256 (hex) of one file in the archive."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a bundle is. The version of a release is not here: it belongs to the release.
+
+    Attributes:
+        name: the model family, e.g. ``keyword_spotting``.
+        workload: which workload of the agent runs it.
+        targets: profiles it was checked against.
+        features: the audio front end.
+        labels: the model's outputs, in order.
+        stages: the models.
+        policy: from scores to detections.
+        operators: all operators of all stages.
+        arena_bytes: TFLM arena of the largest stage, reference kernels.
+        macs: multiply-accumulates of one inference.
+        minimum: least versions, by ``agent``, ``tflite_runtime``, ``litert``.
+        warm_up_frames: feature frames before the first score counts.
+        licence: licence of the model, as an SPDX expression or a sentence.
+        lineage: digest of the cache keys that led here.
+        files: every other file in the archive.
+    """
+
+    schema_version: str
+    name: str
+    workload: Literal["keyword_spotting"]
+    targets: tuple[str, ...]
+    features: AudioFeatures
+    labels: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    policy: DetectionPolicy
+    operators: tuple[Operator, ...]
+    arena_bytes: int
+    macs: int
+    minimum: dict[str, str]
+    budget: Budget
+    envelope: Envelope
+    warm_up_frames: int
+    licence: str
+    lineage: str
+    golden: Golden
+    check_set: CheckSet
+    files: dict[str, FileEntry]
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The manifest as deterministic JSON bytes."""
+    content = dataclasses.asdict(manifest)
+    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """Parses and checks a manifest.
+
+    Raises:
+        ManifestError: naming the key that is wrong, or the schema version that is not known.
+    """
+    try:
+        content: Any = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as e:
+        raise ManifestError(f"manifest.json is not JSON: {e}") from e
+    if not isinstance(content, dict):
+        raise ManifestError("manifest.json does not hold a table")
+    version = content.get("schema_version")
+    major = SCHEMA_VERSION.split(".")[0]
+    if not isinstance(version, str) or not re.fullmatch(r"\d{1,4}\.\d{1,4}", version):
+        raise ManifestError("manifest.json: schema_version is not of the form '1.0'")
+    if version.split(".")[0] != major:
+        raise ManifestError(
+            f"manifest.json has schema version {version}, and this agent reads {major}.x: "
+            "update the agent, or release the bundle with a matching pipeline"
+        )
+    try:
+        manifest = decode(Manifest, content)
+    except (DecodeError, RecursionError) as e:
+        raise ManifestError(f"manifest.json: {e}") from e
+    _check(manifest)
+    return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    labels = manifest.labels
+    if len(set(labels)) != len(labels) or not 2 <= len(labels) <= 1000:
+        raise ManifestError("manifest.json: labels must be 2 to 1000 different words")
+    for needed in (UNKNOWN, SILENCE):
+        if needed not in labels:
+            raise ManifestError(f"manifest.json: labels lack {needed}")
+    for label, threshold in manifest.policy.thresholds.items():
+        if label not in labels or not 0.0 <= threshold <= 1.0:
+            raise ManifestError(f"manifest.json: policy.thresholds.{label} is not usable")
+    if not manifest.stages:
+        raise ManifestError("manifest.json: stages is empty")
+    names = [s.name for s in manifest.stages]
+    for stage in manifest.stages:
+        if not 1 <= stage.frames <= 10_000:
+            raise ManifestError(f"manifest.json: stage {stage.name}: frames must be 1 to 10000")
+        if stage.gated_by is not None and stage.gated_by not in names:
+            raise ManifestError(f"manifest.json: stage {stage.name}: no stage {stage.gated_by}")
+        if any(len(pair) != 2 for pair in stage.state):
+            raise ManifestError(
+                f"manifest.json: stage {stage.name}: state pairs are (input, output)"
+            )
+    golden, check = manifest.golden, manifest.check_set
+    models = [stage.model for stage in manifest.stages]
+    for file in (*models, golden.inputs, golden.outputs, check.codes, check.labels):
+        if file not in manifest.files:
+            raise ManifestError(f"manifest.json: {file} is used but not listed in files")

@@ -1,0 +1,1 @@
+"""Features: what a model is fed, computed by one code in training and on the device."""

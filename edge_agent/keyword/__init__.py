@@ -1,0 +1,1 @@
+"""Keyword spotting: from feature codes to probabilities, and from those to detections."""

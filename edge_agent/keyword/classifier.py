@@ -1,0 +1,185 @@
+"""From feature codes to probabilities: a bundle's model, run on the runtime that is installed.
+
+A clip is decided as the stream is: by windows of `frames` frames, here at the fixed positions
+`policy.clip_hops` around its middle. Silence stands before and after the clip, so that those
+windows exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+import edge_agent
+from edge_agent.bundle.manifest import DetectionPolicy, Manifest, Stage
+from edge_agent.compatibility import CompatibilityError, check_minimum
+from edge_agent.features.audio import (
+    INPUT_SCALE,
+    INPUT_ZERO_POINT,
+    AudioFeatures,
+    Codes,
+    Float32,
+    Pcm,
+    clip_codes,
+)
+from edge_agent.features.waveform import fit
+from edge_agent.runtime import Model, Runtime, RuntimeModelError, open_model
+
+
+class ClassifierError(Exception):
+    """The bundle's model cannot be used as a keyword classifier here; the message says why."""
+
+
+def clip_samples(features: AudioFeatures, frames: int) -> int:
+    """Samples of the clip that `frames` frames stand for: the least whole number of strides.
+
+    A clip of whole strides comes back from its own number of frames: 1 s is 16,000 samples for
+    49 frames of 20 ms as for 98 of 10 ms, both at 16 kHz.
+    """
+    strides = math.ceil(features.samples_for(frames) / features.stride_samples)
+    return strides * features.stride_samples
+
+
+def clip_codes_with_margin(pcm: Pcm, features: AudioFeatures, margin_frames: int) -> Codes:
+    """Codes of a clip that stands in silence: shape (margin + frames + margin, channels).
+
+    Args:
+        pcm: the clip, int16 at ``features.sample_rate``.
+        features: the front end.
+        margin_frames: frames of silence before and after it.
+    """
+    silence = np.zeros(margin_frames * features.stride_samples, np.int16)
+    return clip_codes(np.concatenate([silence, pcm, silence]), features)
+
+
+def clip_margin(policy: DetectionPolicy) -> int:
+    """Frames of margin that the farthest of `policy.clip_hops` needs."""
+    return max(abs(hop) for hop in policy.clip_hops) * policy.hop_frames
+
+
+def clip_windows(codes: Codes, frames: int, policy: DetectionPolicy) -> Codes:
+    """The windows that decide a clip: shape (..., clip_hops, frames, channels).
+
+    Args:
+        codes: shape (..., margin + frames + margin, channels), the margin at least `clip_margin`.
+        frames: frames of one window.
+        policy: where the windows stand.
+
+    Raises:
+        ValueError: if the margin is too small.
+    """
+    margin = (codes.shape[-2] - frames) // 2
+    if margin < clip_margin(policy):
+        raise ValueError(
+            f"{codes.shape[-2]} frames leave a margin of {margin}; {clip_margin(policy)} are needed"
+        )
+    starts = [margin + hop * policy.hop_frames for hop in policy.clip_hops]
+    return np.stack([codes[..., start : start + frames, :] for start in starts], axis=-3)
+
+
+class KeywordClassifier:
+    """The sliding-window model of a bundle.
+
+    Attributes:
+        labels: what the probabilities stand for, in order.
+        features: the front end that feeds it.
+        policy: how windows become decisions.
+        frames: frames of one window.
+        clip_samples: samples of one clip.
+        model: the loaded model.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        files: Mapping[str, bytes],
+        *,
+        runtime: Runtime = "auto",
+        threads: int = 1,
+    ) -> None:
+        """Loads the model.
+
+        Raises:
+            ClassifierError: if the model is not what the manifest says, or is of a kind that this
+                agent does not run.
+            RuntimeModelError: if no runtime here takes it.
+        """
+        stage = _only_stage(manifest)
+        self.labels = manifest.labels
+        self.features = manifest.features
+        self.policy = manifest.policy
+        self.frames = stage.frames
+        self.clip_samples = clip_samples(manifest.features, stage.frames)
+        if clip_margin(self.policy) > self.frames:
+            raise ClassifierError("policy.clip_hops reach beyond the clip: build the bundle again")
+        try:
+            self.model = open_model(files[stage.model], runtime=runtime, threads=threads)
+        except RuntimeModelError as e:
+            raise RuntimeModelError(f"{stage.model}: {e}") from e
+        _check(self.model, manifest, stage)
+
+    def probabilities(self, codes: Codes) -> Float32:
+        """The probabilities of one window: codes (frames, channels) to float32 (labels,)."""
+        output = self.model.output
+        raw = self.model.invoke(codes).astype(np.float32)
+        result: Float32 = (raw - np.float32(output.zero_point)) * np.float32(output.scale)
+        return result
+
+    def clip_probabilities(self, codes: Codes) -> Float32:
+        """The mean over a clip's windows: (margin + frames + margin, channels) to (labels,)."""
+        windows = clip_windows(codes, self.frames, self.policy)
+        mean: Float32 = np.mean([self.probabilities(w) for w in windows], axis=0, dtype=np.float32)
+        return mean
+
+    def classify(self, pcm: Pcm) -> Float32:
+        """The probabilities of one clip of any length, int16 at the features' rate.
+
+        It is trimmed or padded to `clip_samples` around its middle. The decision is the largest.
+        """
+        clip = fit(pcm, self.clip_samples)
+        margin = clip_margin(self.policy)
+        return self.clip_probabilities(clip_codes_with_margin(clip, self.features, margin))
+
+
+def _only_stage(manifest: Manifest) -> Stage:
+    stages = manifest.stages
+    if len(stages) != 1 or stages[0].mode != "sliding_window" or stages[0].state:
+        kinds = ", ".join(f"{s.name} ({s.mode})" for s in stages)
+        raise ClassifierError(
+            "this agent runs bundles of one sliding_window stage without state; this one has "
+            f"{kinds}: update the agent"
+        )
+    return stages[0]
+
+
+def _check(model: Model, manifest: Manifest, stage: Stage) -> None:
+    try:
+        present = {"agent": edge_agent.__version__, model.runtime: model.version}
+        check_minimum(manifest.minimum, present)
+    except CompatibilityError as e:
+        raise ClassifierError(str(e)) from e
+    again = "build the bundle again"
+    shape = (1, stage.frames, manifest.features.channels, 1)
+    if model.input.shape != shape:
+        raise ClassifierError(
+            f"{stage.model}: takes {model.input.shape}, and the manifest says {shape}: {again}"
+        )
+    scale, zero_point = model.input.scale, model.input.zero_point
+    if not math.isclose(scale, INPUT_SCALE, rel_tol=1e-6) or zero_point != INPUT_ZERO_POINT:
+        raise ClassifierError(
+            f"{stage.model}: its input has scale {scale:g} and zero point {zero_point}; the "
+            f"features have {INPUT_SCALE:g} and {INPUT_ZERO_POINT}: {again}"
+        )
+    if model.output.shape != (1, len(manifest.labels)):
+        raise ClassifierError(
+            f"{stage.model}: gives {model.output.shape}, and there are {len(manifest.labels)} "
+            f"labels: {again}"
+        )
+    low, high = ((code - model.output.zero_point) * model.output.scale for code in (-128, 127))
+    if not -1e-3 <= low <= high <= 1.001 or high - low < 0.5:
+        raise ClassifierError(
+            f"{stage.model}: its output covers {low:g} to {high:g}, which are not probabilities: "
+            f"{again}"
+        )

@@ -1,0 +1,83 @@
+"""The self-test of a bundle: its golden vectors, run on the runtime that is installed here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from edge_agent.bundle.archive import Bundle
+from edge_agent.keyword.classifier import KeywordClassifier
+from edge_agent.runtime import Runtime
+
+
+class SelfTestError(Exception):
+    """The model gives something else here than where it was built; the message says how much."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelfTestResult:
+    """What a passed self-test found.
+
+    Attributes:
+        runtime: the interpreter, ``litert`` or ``tflite_runtime``.
+        version: its version.
+        vectors: golden vectors run.
+        max_lsb: the largest difference of an output from its golden value, in steps of the output.
+        tolerance: the largest that the bundle allows on this runtime.
+    """
+
+    runtime: str
+    version: str
+    vectors: int
+    max_lsb: int
+    tolerance: int
+
+
+def run(bundle: Bundle, *, runtime: Runtime = "auto") -> SelfTestResult:
+    """Runs the golden vectors of a bundle.
+
+    Raises:
+        SelfTestError: if an output is further off than the bundle allows, or the vectors do not
+            fit.
+        BundleError: if the vectors are not arrays.
+        ClassifierError, RuntimeModelError: if the model cannot be run here.
+    """
+    manifest = bundle.manifest
+    golden = manifest.golden
+    classifier = KeywordClassifier(manifest, bundle.files, runtime=runtime)
+    model = classifier.model
+    tolerance = golden.tolerance.get(model.runtime)
+    if tolerance is None:
+        raise SelfTestError(
+            f"the bundle was not checked on {model.runtime}: install one of "
+            f"{', '.join(sorted(golden.tolerance)) or 'no runtime'}, or build the bundle again"
+        )
+    inputs, outputs = bundle.array(golden.inputs), bundle.array(golden.outputs)
+    vectors = len(inputs) if inputs.ndim else 0
+    if (
+        inputs.dtype != np.int8
+        or outputs.dtype != np.int8
+        or not vectors
+        or inputs.shape != (vectors, classifier.frames, classifier.features.channels)
+        or outputs.shape != (vectors, len(classifier.labels))
+    ):
+        raise SelfTestError(
+            f"{golden.inputs} {inputs.shape} and {golden.outputs} {outputs.shape} do not fit the "
+            "model: build the bundle again"
+        )
+    found = np.stack([model.invoke(codes) for codes in inputs.astype(np.int8)])
+    max_lsb = int(np.abs(found.astype(int) - outputs.astype(int)).max())
+    if max_lsb > tolerance:
+        raise SelfTestError(
+            f"{model.runtime} {model.version} differs from the golden outputs by {max_lsb} steps, "
+            f"and {tolerance} are allowed: keep the former bundle, and report this runtime and "
+            "processor"
+        )
+    return SelfTestResult(
+        runtime=model.runtime,
+        version=model.version,
+        vectors=vectors,
+        max_lsb=max_lsb,
+        tolerance=tolerance,
+    )

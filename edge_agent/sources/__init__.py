@@ -1,0 +1,1 @@
+"""Sources of samples: each gives blocks of float32 samples and their rate."""

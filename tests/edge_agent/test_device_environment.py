@@ -1,0 +1,101 @@
+"""The agent as a device gets it: a wheel, in an environment of its own few requirements alone."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge_agent
+from tests.fixtures.bundles import LABELS, make_bundle
+from tests.fixtures.speech import make_recordings, utterance, wav_bytes
+
+PACKAGE = Path(edge_agent.__file__).parent
+
+
+def settings() -> dict:
+    return tomllib.loads((PACKAGE / "pyproject.toml").read_text())
+
+
+def pins(path: Path) -> dict[str, str]:
+    lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+@pytest.mark.checkout
+def test_the_wheel_names_every_package_of_the_agent():
+    folders = {path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob("__init__.py")}
+    names = {".".join(("edge_agent", *folder.parts)) for folder in folders}
+    assert set(settings()["tool"]["setuptools"]["packages"]) == names
+
+
+@pytest.mark.checkout
+def test_the_device_s_versions_are_those_of_the_lock():
+    lock = pins(PACKAGE.parent / "requirements.txt")
+    device = pins(PACKAGE / "requirements.txt")
+    assert device
+    assert {name: lock.get(name) for name in device} == device
+    (litert,) = settings()["project"]["optional-dependencies"]["litert"]
+    assert litert == f"ai-edge-litert=={lock['ai-edge-litert']}"
+
+
+def run(*command) -> str:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def make_environment(folder: Path, wheel: Path) -> Path:
+    """A fresh virtual environment with the wheel; gives its python."""
+    uv = shutil.which("uv", path=Path(sys.executable).parent)
+    python = folder / "bin" / "python"
+    if uv:
+        run(uv, "venv", "--quiet", "--python", sys.executable, folder)
+        run(uv, "pip", "install", "--quiet", "--python", python, wheel)
+    else:
+        run(sys.executable, "-m", "venv", folder)
+        run(python, "-m", "pip", "install", "--quiet", wheel)
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.checkout
+def test_the_wheel_runs_with_its_own_requirements_alone(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__", "BUILD"))
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, source)
+    (wheel,) = tmp_path.glob("edge_agent-*.whl")
+    assert wheel.name.startswith(f"edge_agent-{edge_agent.__version__}-")
+    python = make_environment(tmp_path / "device", wheel)
+
+    bundle = make_bundle(tmp_path / "a.bundle")
+    make_recordings(tmp_path / "data", LABELS, clips=1)
+    said = ("yes", "_silence_", "stop")
+    pcm = np.concatenate([utterance(label, LABELS) for label in said])
+    (tmp_path / "long.wav").write_bytes(wav_bytes(pcm))
+
+    def agent(*arguments):
+        return run(python, "-I", "-m", "edge_agent", *arguments)
+
+    found = json.loads(agent("evaluate", "--bundle", bundle, "--data", tmp_path / "data", "--json"))
+    assert (found["accuracy"], found["n"]) == (1.0, 5)
+    lines = agent("spot", "--bundle", bundle, tmp_path / "long.wav", "--json").splitlines()
+    assert [json.loads(line)["label"] for line in lines] == ["yes", "stop"]
+    assert (
+        json.loads(agent("selftest", "--bundle", bundle, "--json"))["runtime"] == "tflite_runtime"
+    )
+    assert "TUF" in agent("install", "--help")
+
+    heavy = ("tensorflow", "tf_keras", "apache_beam", "scipy", "sqlalchemy", "flask", "fastapi")
+    script = (
+        "import importlib.util, sys, edge_agent.update.install\n"
+        "print(edge_agent.__file__)\n"
+        "print([n for n in sys.argv[1:] if importlib.util.find_spec(n)])"
+    )
+    place, present = run(python, "-I", "-c", script, *heavy).splitlines()
+    assert Path(place).is_relative_to(tmp_path / "device")
+    assert present == "[]"

@@ -1,0 +1,284 @@
+"""Repositories that lie, trickle, flood or mislead: the update is refused and nothing changes."""
+
+import contextlib
+import json
+import re
+import shutil
+import socket
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from edge_agent.update import errors, install
+from edge_agent.update.repository_client import Limits
+from fleet.repository import Repository
+from tests.fixtures.bundles import make_bundle
+
+NAME = "keyword_spotting"
+LIMITS = Limits(total_seconds=1.0, idle_seconds=0.5)
+
+
+class Site:
+    """A device that runs release 1.0.0, in a repository that goes bad afterwards."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.repository = Repository(folder / "repository")
+        self.metadata = self.repository.folder / "metadata"
+        self.device = folder / "device"
+        self.trusted_root = folder / "root.json"
+        self.publish(0)
+        self.install()
+        self.running = self.content()
+
+    def publish(self, number: int):
+        bundle = make_bundle(self.folder / f"{number}.bundle", lineage=f"{number:064x}")
+        release = self.repository.publish(NAME, bundle, None, "keyword_spotting")
+        self.trusted_root.write_bytes(self.repository.trust_roots()[-1])
+        return release
+
+    def install(self, repository: str | None = None):
+        address = repository or str(self.repository.folder)
+        return install.run(address, self.trusted_root, self.device, NAME, limits=LIMITS)
+
+    def content(self) -> list[tuple[str, bytes]]:
+        """All of the device but the metadata it trusts."""
+        return [
+            (str(path.relative_to(self.device)), path.read_bytes())
+            for path in sorted(self.device.rglob("*"))
+            if path.is_file() and "tuf" not in path.parts
+        ]
+
+    def refuses(self, error: type[errors.UpdateError], match: str, repository: str | None = None):
+        started = time.monotonic()
+        with pytest.raises(error, match=match):
+            self.install(repository)
+        assert time.monotonic() - started < 5
+        assert self.content() == self.running
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch) -> Site:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return Site(tmp_path)
+
+
+def test_a_changed_bundle(site):
+    release = site.publish(1)
+    path = site.repository.bundle_path(release)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    site.refuses(errors.UntrustedError, "not what was signed")
+
+
+@pytest.mark.parametrize("size", [-1, 1, 100_000])
+def test_a_bundle_of_another_length(site, size):
+    path = site.repository.bundle_path(site.publish(1))
+    data = path.read_bytes()
+    path.write_bytes(data[:size] if size < 0 else data + b"x" * size)
+    site.refuses((errors.UntrustedError, errors.UnreachableError), "repository")
+
+
+@pytest.mark.parametrize("file", ["timestamp.json", "3.snapshot.json", "3.targets.json"])
+@pytest.mark.parametrize("how", ["changed", "unsigned", "garbage", "deep"])
+def test_tampered_metadata(site, file, how):
+    site.publish(1)
+    content = json.loads((site.metadata / file).read_text())
+    content["signed"]["expires"] = "2099-01-01T00:00:00Z"
+    if how == "unsigned":
+        content["signatures"] = []
+    text = {"garbage": "no", "deep": "[" * 15_000}.get(how, json.dumps(content))
+    (site.metadata / file).write_text(text)
+    site.refuses((errors.UntrustedError, errors.UnreachableError), "repository")
+
+
+def test_an_older_timestamp(site):
+    old = (site.metadata / "timestamp.json").read_bytes()
+    site.publish(1)
+    shutil.rmtree(site.repository.folder / "targets")
+    site.refuses(errors.UnreachableError, "404|no such file")  # has seen the new timestamp now
+    (site.metadata / "timestamp.json").write_bytes(old)
+    site.refuses(errors.RolledBackError, "older metadata than this device has seen")
+
+
+def test_an_old_list_of_releases_under_a_new_number(site):
+    site.publish(1)
+    shutil.copy(site.metadata / "2.targets.json", site.metadata / "3.targets.json")
+    site.refuses((errors.UntrustedError, errors.RolledBackError), "repository")
+
+
+def test_expired_metadata(tmp_path):
+    site = Site(tmp_path)
+    past = datetime.now(UTC) - timedelta(days=30)
+    Repository(site.repository.folder, clock=lambda: past).refresh()
+    site.refuses(errors.ExpiredError, r"(?s)expired.*clock.*sign it again")
+
+
+def test_the_trust_root_of_another_repository(site):
+    other = Repository(site.folder / "other" / "repository")
+    other.publish(NAME, site.folder / "0.bundle", None, "keyword_spotting")
+    site.trusted_root.write_bytes(other.trust_roots()[0])
+    site.refuses(errors.UntrustedError, "not signed by the keys that this device trusts")
+
+
+def test_a_root_that_the_trusted_one_did_not_sign(site):
+    other = Repository(site.folder / "other" / "repository")
+    other.publish(NAME, site.folder / "0.bundle", None, "keyword_spotting")
+    shutil.copy(other.folder / "metadata/1.root.json", site.metadata / "2.root.json")
+    site.refuses((errors.UntrustedError, errors.RolledBackError), "repository")
+
+
+def test_a_folder_without_a_repository(site):
+    (site.folder / "empty").mkdir()
+    site.refuses(errors.UnreachableError, r"timestamp\.json", str(site.folder / "empty"))
+
+
+@contextlib.contextmanager
+def server(answer):
+    """A server on loopback whose thread calls ``answer(connection, path)`` for each request."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(5)
+                request = connection.recv(65536).decode()
+                answer(connection, re.match(r"GET (\S+)", request)[1])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(timeout=10)
+
+
+def drip_body(connection, path):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
+    for _ in range(1000):
+        connection.sendall(b" ")
+        time.sleep(0.02)
+
+
+def drip_headers(connection, path):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(1000):
+        connection.sendall(b"x")
+        time.sleep(0.02)
+
+
+def drip_hundreds(connection, path):
+    for _ in range(1000):
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.02)
+
+
+def silence(connection, path):
+    time.sleep(1.5)
+
+
+@pytest.mark.parametrize("answer", [drip_body, drip_headers, drip_hundreds, silence])
+def test_a_slow_server_is_given_up_in_time(site, answer):
+    with server(answer) as address:
+        started = time.monotonic()
+        site.refuses(errors.UnreachableError, "too slow", address)
+        assert time.monotonic() - started < 3
+
+
+def not_found(connection, path):
+    connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+
+def endless(connection, path):
+    if "root" in path:
+        return not_found(connection, path)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b" " * 65536)
+
+
+def endless_redirect(connection, path):
+    connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n")
+    while True:
+        connection.sendall(b" " * 65536)
+
+
+def redirect_to_a_file(connection, path):
+    connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: file:///etc/hostname\r\n\r\n")
+
+
+def cut_short(connection, path):
+    if "root" in path:
+        return not_found(connection, path)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{")
+
+
+def broken(connection, path):
+    connection.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+
+
+def nonsense(connection, path):
+    connection.sendall(b"\x00\x01 what\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (not_found, "404"),
+        (endless, "exceeding"),
+        (endless_redirect, "redirected more than 5 times"),
+        (redirect_to_a_file, "not safe"),
+        (cut_short, "cut short, 499 bytes missing"),
+        (broken, "500"),
+        (nonsense, "check the address"),
+    ],
+)
+def test_a_server_that_misleads(site, answer, words):
+    with server(answer) as address:
+        site.refuses(errors.UnreachableError, words, address)
+
+
+def test_nobody_there(site):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    site.refuses(errors.UnreachableError, "refused", f"http://127.0.0.1:{port}")
+
+
+def serve_file(site, connection, path):
+    file = site.repository.folder / path
+    if not file.is_file():
+        return not_found(connection, path)
+    data = file.read_bytes()
+    connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\n\r\n".encode())
+    connection.sendall(data)
+
+
+def test_a_mirror_may_redirect(site):
+    site.publish(1)
+
+    def answer(connection, path):
+        if path.startswith("/mirror/"):
+            return serve_file(site, connection, path.removeprefix("/mirror/"))
+        head = f"HTTP/1.1 301 Moved\r\nLocation: /mirror{path}\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(head.encode())
+
+    with server(answer) as address:
+        assert site.install(address)["version"] == "1.0.1"
+
+
+def test_the_proxy_of_the_environment_is_used(site, monkeypatch):
+    site.publish(1)
+
+    def answer(connection, path):
+        serve_file(site, connection, path.removeprefix("http://far.invalid/"))
+
+    with server(answer) as address:
+        monkeypatch.setenv("http_proxy", address)
+        assert site.install("http://far.invalid")["version"] == "1.0.1"
