@@ -1,0 +1,279 @@
+"""A TUF repository in a folder: ``metadata/`` and ``targets/``, with consistent snapshots.
+
+The rules that keep it whole:
+
+* What is released is what ``timestamp.json`` leads to, by version and hash. Everything else in the
+  folder is either history or was never published.
+* A write goes in TUF's order, so each file appears after all that it names: the bundle, then
+  ``N.targets.json``, ``N.snapshot.json`` and, last, ``timestamp.json``. All are signed before the
+  first is written; each is written aside, synced and renamed. Killed in between, the repository
+  still leads to its former state, and the next publisher writes over what was never published.
+* Metadata is verified before it is built upon: tampered metadata is never signed again.
+
+Specification: https://theupdateframework.github.io/specification/latest/ (sections 3, 4 and 6.2).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from tuf.api.exceptions import RepositoryError as TufError
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+
+from edge_agent.bundle import archive
+from fleet.repository.errors import KeysError, ReleaseError, RepositoryDamagedError
+from fleet.repository.files import locked, sweep, write_whole
+from fleet.repository.keys import ROLES, DevelopmentKeys, Keys
+from fleet.repository.releases import (
+    Release,
+    check_name,
+    choose_version,
+    highest,
+    make_target,
+    read_releases,
+)
+from fleet.repository.state import State, damaged, load, load_root, trust_roots
+
+_S = TypeVar("_S", Root, Snapshot, Targets, Timestamp)
+_File = tuple[Path, bytes]
+_FIRST_FILES = {"1.root.json", "1.targets.json", "1.snapshot.json"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lifetimes:
+    """How long newly signed metadata is valid, by role.
+
+    Attributes:
+        root: of the keys; after it no device accepts the repository.
+        targets: of the list of releases.
+        snapshot: of the promise that nothing is newer; bounds a freeze attack with `timestamp`.
+        timestamp: likewise.
+    """
+
+    root: timedelta = timedelta(days=365)
+    targets: timedelta = timedelta(days=365)
+    snapshot: timedelta = timedelta(days=14)
+    timestamp: timedelta = timedelta(days=14)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def refresh(folder: Path) -> datetime:
+    """Signs snapshot and timestamp of the repository at `folder` again; gives their new expiry.
+
+    Raises:
+        RepositoryError: if there is no repository, or it cannot be signed.
+    """
+    return Repository(folder).refresh()
+
+
+class Repository:
+    """The repository at `folder`, made there with development keys when first published to.
+
+    Args:
+        folder: holds ``metadata/`` and ``targets/``; what a web server may serve.
+        keys: where signatures come from; development keys in ``keys/`` beside `folder` by default.
+        lifetimes: validity of what is signed.
+        clock: gives the time in UTC.
+        lock_seconds: how long to wait for another publisher.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keys: Keys | None = None,
+        lifetimes: Lifetimes | None = None,
+        clock: Callable[[], datetime] = _now,
+        lock_seconds: float = 30.0,
+    ) -> None:
+        self._folder = folder.absolute()
+        self._keys = keys or DevelopmentKeys(self._folder.parent / "keys")
+        self._lifetimes = lifetimes or Lifetimes()
+        self._clock = clock
+        self._lock_seconds = lock_seconds
+
+    @property
+    def folder(self) -> Path:
+        """Where the repository lies."""
+        return self._folder
+
+    def publish(self, name: str, bundle_path: Path, version: str | None, workload: str) -> Release:
+        """Releases the bundle at `bundle_path` as the `version` (None: the next patch) of `name`.
+
+        A bundle that is already released under `name` is not released again: its release is given
+        back, with `new` false, and snapshot and timestamp are signed afresh.
+
+        Raises:
+            BundleError: if the file is not a bundle.
+            ReleaseError: for a name or version against the rules, or a bundle of other workload.
+            RepositoryError: if the repository or its keys cannot be used.
+        """
+        check_name(name)
+        bundle = archive.read(bundle_path)
+        if bundle.manifest.workload != workload:
+            raise ReleaseError(
+                f"{bundle_path}: made for the workload {bundle.manifest.workload}, not {workload}: "
+                "release the bundle that belongs to this workload"
+            )
+        with locked(self._folder / ".lock", self._lock_seconds):
+            sweep(self._folder)
+            state = load(self._folder, self._clock()) if self._published() else self._create()
+            released = read_releases(state.targets, name)
+            same = next((r for r in released if r.digest == bundle.digest), None)
+            if same is not None:
+                self._renew(state)
+                return same
+            number = choose_version(released, version)
+            release = Release(
+                name=name,
+                version=number,
+                target=f"{name}/{name}-{number}.bundle",
+                digest=bundle.digest,
+                new=True,
+            )
+            data = bundle_path.read_bytes()
+            target = make_target(release, bundle, data)
+            if target.hashes["sha256"] != release.digest:
+                raise ReleaseError(f"{bundle_path}: changed while it was read: release it again")
+            state.targets.targets[release.target] = target
+            state.targets.version += 1
+            state.targets.expires = self._clock() + self._lifetimes.targets
+            _write([(self._target_path(release), data), *self._seal_targets(_next(state))])
+        return release
+
+    def refresh(self) -> datetime:
+        """Signs snapshot and timestamp again, so that devices go on trusting an old repository.
+
+        Returns:
+            When the first of them expires.
+
+        Raises:
+            RepositoryError: if there is no repository, or it cannot be signed.
+        """
+        if not self._published():
+            raise RepositoryDamagedError(f"{self._folder}: no repository here: publish to it first")
+        with locked(self._folder / ".lock", self._lock_seconds):
+            sweep(self._folder)
+            state = load(self._folder, self._clock())
+            self._renew(state)
+        return min(state.snapshot.expires, state.timestamp.expires)
+
+    def releases(self, name: str) -> list[Release]:
+        """All releases called `name`; empty where nothing is published yet.
+
+        Raises:
+            RepositoryDamagedError: if the metadata is not what its keys signed.
+        """
+        if not self._published():
+            return []
+        return read_releases(load(self._folder, self._clock()).targets, name)
+
+    def latest(self, name: str) -> Release | None:
+        """The release of `name` with the highest semantic version, if there is one.
+
+        Raises:
+            RepositoryDamagedError: if the metadata is not what its keys signed.
+        """
+        found = self.releases(name)
+        return highest(found) if found else None
+
+    def bundle_path(self, release: Release) -> Path:
+        """Where the bundle of `release` lies.
+
+        Raises:
+            RepositoryDamagedError: if it is not there.
+        """
+        path = self._target_path(release)
+        if not path.is_file():
+            raise RepositoryDamagedError(
+                f"{path}: the bundle of {release.name} {release.version} is missing: restore it "
+                "from a backup"
+            )
+        return path
+
+    def trust_roots(self) -> list[bytes]:
+        """Every version of the root metadata, oldest first; the last is what new devices get."""
+        return trust_roots(self._folder)
+
+    def _metadata(self, file: str) -> Path:
+        return self._folder / "metadata" / file
+
+    def _target_path(self, release: Release) -> Path:
+        folder, _, file = release.target.rpartition("/")
+        return self._folder / "targets" / folder / f"{release.digest}.{file}"
+
+    def _published(self) -> bool:
+        return self._metadata("timestamp.json").is_file()
+
+    def _create(self) -> State:
+        """Makes an empty repository, or goes on where its making was killed.
+
+        Raises:
+            RepositoryDamagedError: if more is there than a killed start leaves: starting again
+                would forget releases.
+        """
+        left = {path.name for path in self._metadata("").glob("*.json")} - _FIRST_FILES
+        if left:
+            raise damaged(self._metadata("timestamp.json"), f"it is missing beside {min(left)}")
+        keys = self._keys.create()
+        if not self.trust_roots():
+            root = Root(expires=self._clock() + self._lifetimes.root, consistent_snapshot=True)
+            for role in ROLES:
+                root.add_key(keys[role], role)
+            _write([(self._metadata("1.root.json"), self._sign(root, root))])
+        targets = Targets(expires=self._clock() + self._lifetimes.targets)
+        state = State(load_root(self._folder, self._clock()), targets, Snapshot(), Timestamp())
+        _write(self._seal_targets(state))
+        return state
+
+    def _renew(self, state: State) -> None:
+        _write(self._seal(_next(state)))
+
+    def _seal_targets(self, state: State) -> list[_File]:
+        data = self._sign(state.root, state.targets)
+        version = state.targets.version
+        state.snapshot.meta["targets.json"] = MetaFile.from_data(version, data, ["sha256"])
+        return [(self._metadata(f"{version}.targets.json"), data), *self._seal(state)]
+
+    def _seal(self, state: State) -> list[_File]:
+        """Snapshot and timestamp, signed now; with the second in place all of it is public."""
+        snapshot, timestamp = state.snapshot, state.timestamp
+        snapshot.expires = self._clock() + self._lifetimes.snapshot
+        data = self._sign(state.root, snapshot)
+        timestamp.snapshot_meta = MetaFile.from_data(snapshot.version, data, ["sha256"])
+        timestamp.expires = self._clock() + self._lifetimes.timestamp
+        return [
+            (self._metadata(f"{snapshot.version}.snapshot.json"), data),
+            (self._metadata("timestamp.json"), self._sign(state.root, timestamp)),
+        ]
+
+    def _sign(self, root: Root, signed: _S) -> bytes:
+        metadata = Metadata[_S](signed)
+        role = signed.type
+        metadata.sign(self._keys.signer(role))
+        try:
+            root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+        except TufError as e:
+            raise KeysError(
+                f"{self._folder}: the {role} key at hand is not this repository's: put its own "
+                "keys back, or publish to a new folder"
+            ) from e
+        return metadata.to_bytes()
+
+
+def _next(state: State) -> State:
+    state.snapshot.version += 1
+    state.timestamp.version += 1
+    return state
+
+
+def _write(files: list[_File]) -> None:
+    for path, data in files:
+        write_whole(path, data)

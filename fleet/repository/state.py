@@ -1,0 +1,95 @@
+"""Reading a repository's metadata, each file verified before it is believed."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from tuf.api.exceptions import RepositoryError as TufError
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+
+from fleet.repository.errors import KeysError, RepositoryDamagedError
+
+_S = TypeVar("_S", Snapshot, Targets, Timestamp)
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """The metadata that ``timestamp.json`` leads to."""
+
+    root: Root
+    targets: Targets
+    snapshot: Snapshot
+    timestamp: Timestamp
+
+
+def load(folder: Path, now: datetime) -> State:
+    """The published state of the repository at `folder`.
+
+    Raises:
+        RepositoryDamagedError: if a file is missing or not what the repository's keys signed.
+        KeysError: if the root is expired at `now`.
+    """
+    root = load_root(folder, now)
+    timestamp = _verified(folder, root, Timestamp, "timestamp.json", None)
+    meta = timestamp.snapshot_meta
+    snapshot = _verified(folder, root, Snapshot, f"{meta.version}.snapshot.json", meta)
+    meta = snapshot.meta["targets.json"]
+    targets = _verified(folder, root, Targets, f"{meta.version}.targets.json", meta)
+    return State(root, targets, snapshot, timestamp)
+
+
+def load_root(folder: Path, now: datetime) -> Root:
+    """The newest root metadata of the repository at `folder`.
+
+    Raises:
+        RepositoryDamagedError: if it is missing or not signed by its own keys.
+        KeysError: if it is expired at `now`.
+    """
+    roots = trust_roots(folder)
+    path = folder / "metadata" / f"{max(1, len(roots))}.root.json"
+    if not roots:
+        raise damaged(path, "it is missing")
+    try:
+        loaded = Metadata[Root].from_bytes(roots[-1])
+        loaded.signed.verify_delegate(Root.type, loaded.signed_bytes, loaded.signatures)
+    except TufError as e:
+        raise damaged(path, str(e)) from e
+    if loaded.signed.is_expired(now):
+        raise KeysError(
+            f"{path}: expired on {loaded.signed.expires:%Y-%m-%d}; no device accepts releases "
+            "under it: sign a new root, or start a new repository in another folder"
+        )
+    return loaded.signed
+
+
+def trust_roots(folder: Path) -> list[bytes]:
+    """Every version of the root metadata of the repository at `folder`, oldest first."""
+    roots: list[bytes] = []
+    while (path := folder / "metadata" / f"{len(roots) + 1}.root.json").is_file():
+        roots.append(path.read_bytes())
+    return roots
+
+
+def _verified(folder: Path, root: Root, type_: type[_S], file: str, meta: MetaFile | None) -> _S:
+    path = folder / "metadata" / file
+    try:
+        data = path.read_bytes()
+        if meta is not None:
+            meta.verify_length_and_hashes(data)
+        loaded = Metadata[_S].from_bytes(data)
+        root.verify_delegate(type_.type, loaded.signed_bytes, loaded.signatures)
+    except OSError as e:
+        raise damaged(path, str(e.strerror)) from e
+    except TufError as e:
+        raise damaged(path, str(e)) from e
+    return loaded.signed
+
+
+def damaged(path: Path, what: str) -> RepositoryDamagedError:
+    """The error that says what is wrong with the metadata file `path`."""
+    return RepositoryDamagedError(
+        f"{path}: cannot be trusted ({what}): restore the repository's metadata from a backup"
+    )
