@@ -1,0 +1,122 @@
+"""The component contract: typed artifacts in and out, frozen parameters, an executor.
+
+A component is declared once, as a class, and wired in a recipe by handing the outputs of one to the
+inputs of the next, as in TFX. The declaration imports nothing heavy. Its executor is a function
+
+    execute(inputs, outputs, parameters) -> metrics
+
+of input folders, output folders and parameters, and nothing else. The runner calls it in a child
+process (`components.child`), so a crash in native code fails one step, and no framework's state leaks
+from step to step. The output folders exist and are empty; whatever the executor leaves in them becomes
+the artifact, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+from components.artifacts import ArtifactType
+
+Metrics = dict[str, float]
+Inputs = Mapping[str, Path]
+Outputs = Mapping[str, Path]
+
+
+class UserError(Exception):
+    """Something the user can put right; the message names the file or flag and the next step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Channel:
+    """A promise of one artifact: the output of a component, or a folder that is already there.
+
+    Attributes:
+        type: what kind of artifact it carries.
+        producer: id of the component that makes it; empty for a folder from outside.
+        output: the producer's output name.
+        path: the folder, for an artifact from outside the run.
+    """
+
+    type: ArtifactType
+    producer: str = ""
+    output: str = ""
+    path: Path | None = None
+
+
+class Component:
+    """A step of a pipeline, declared by its class attributes.
+
+    Attributes:
+        INPUTS: input name to artifact type; all must be wired.
+        OPTIONAL_INPUTS: likewise, but may be left out.
+        OUTPUTS: output name to artifact type.
+        PARAMETERS: the frozen dataclass of its parameters; every field has a default.
+        EXECUTOR: ``module:function`` of the executor, imported only in the child process.
+        GATED: whether it runs only if every gate decided before it holds.
+    """
+
+    INPUTS: ClassVar[Mapping[str, ArtifactType]] = {}
+    OPTIONAL_INPUTS: ClassVar[Mapping[str, ArtifactType]] = {}
+    OUTPUTS: ClassVar[Mapping[str, ArtifactType]] = {}
+    PARAMETERS: ClassVar[type[Any]]
+    EXECUTOR: ClassVar[str]
+    GATED: ClassVar[bool] = False
+
+    def __init__(self, parameters: Any = None, id: str = "", /, **inputs: Channel) -> None:
+        self.id = id or type(self).__name__
+        self.parameters = self.PARAMETERS() if parameters is None else parameters
+        if not isinstance(self.parameters, self.PARAMETERS):
+            raise TypeError(f"{self.id}: parameters must be a {self.PARAMETERS.__name__}")
+        allowed = {**self.INPUTS, **self.OPTIONAL_INPUTS}
+        for name, channel in inputs.items():
+            if name not in allowed:
+                raise TypeError(f"{self.id} has no input {name!r}; it has {sorted(allowed)}")
+            if channel.type != allowed[name]:
+                raise TypeError(
+                    f"{self.id}.{name} takes {allowed[name].name}, not {channel.type.name}"
+                )
+        missing = sorted(set(self.INPUTS) - set(inputs))
+        if missing:
+            raise TypeError(f"{self.id}: not wired: {missing}")
+        self.inputs: Mapping[str, Channel] = dict(inputs)
+        self.outputs: Mapping[str, Channel] = {
+            name: Channel(type_, producer=self.id, output=name)
+            for name, type_ in self.OUTPUTS.items()
+        }
+
+
+class Progress:
+    """Tells how far a step is; the runner turns it into a bar with the time left.
+
+    Events are JSON lines on the stream that the runner reads; without a runner they go nowhere.
+    """
+
+    stream: ClassVar[TextIO | None] = None
+
+    def __init__(self, total: float, unit: str) -> None:
+        self._total = total
+        self._unit = unit
+        self._last = 0.0
+
+    def at(self, done: float, note: str = "") -> None:
+        """Says that `done` of the total is done; calls within 0.2 s of the last are dropped."""
+        now = time.monotonic()
+        if self.stream is None or (now - self._last < 0.2 and done < self._total):
+            return
+        self._last = now
+        event = {"done": done, "total": self._total, "unit": self._unit, "note": note}
+        print(json.dumps({"progress": event}), file=self.stream, flush=True)
+
+
+def warn(message: str) -> None:
+    """Shows the user a warning from inside a step without stopping it."""
+    if Progress.stream is None:
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        print(json.dumps({"warning": message}), file=Progress.stream, flush=True)

@@ -1,0 +1,1 @@
+"""Converter: a trained model becomes a full-integer .tflite file."""

@@ -1,0 +1,84 @@
+"""Leaves out of a .tflite file what costs bytes and changes nothing.
+
+Dropped: names of inner tensors and graphs, the description, metadata, signatures, empty buffers,
+shape signatures that say what the shape says. Stored once: equal buffers and equal vectors (the
+zero points and shapes that many tensors share). Kept: names of inputs and outputs, which state
+pairs refer to, and the quantisation of biases: without it LiteRT leaves its fast kernels, and its
+outputs move by several steps. Operators, their order and all numbers are as they were, so every
+runtime gives what it gave.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+
+from components.targets.schema import schema
+
+# schema.fbs: table Buffer { data:[ubyte] (force_align: 16); }
+_BUFFER_ALIGNMENT = 16
+
+
+def strip(model: bytes) -> bytes:
+    """The same model in fewer bytes; deterministic. `model` comes from the TFLite converter."""
+    unpacked = schema().ModelT.InitFromPackedBuf(model, 0)
+    unpacked.description = None
+    unpacked.metadata = None
+    unpacked.metadataBuffer = None
+    unpacked.signatureDefs = None
+    for subgraph in unpacked.subgraphs:
+        subgraph.name = None
+        ends = {int(i) for i in (*subgraph.inputs, *subgraph.outputs)}
+        for index, tensor in enumerate(subgraph.tensors):
+            _strip_tensor(tensor, keep_name=index in ends)
+    _share_buffers(unpacked)
+    builder = _SharingBuilder(len(model))
+    builder.Finish(unpacked.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _strip_tensor(tensor: Any, *, keep_name: bool) -> None:
+    if not keep_name:
+        tensor.name = None
+    quantisation = tensor.quantization
+    if quantisation is not None and (quantisation.scale is None or not len(quantisation.scale)):
+        tensor.quantization = None
+    if tensor.shapeSignature is not None and np.min(tensor.shapeSignature, initial=0) >= 0:
+        tensor.shapeSignature = None
+
+
+def _share_buffers(model: Any) -> None:
+    # Buffer 0 is empty by convention: it is that of every tensor without constant data.
+    kept = [schema().BufferT()]
+    places: dict[bytes, int] = {}
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            buffer = model.buffers[tensor.buffer]
+            if buffer.data is None or not len(buffer.data):
+                tensor.buffer = 0
+                continue
+            content = bytes(buffer.data)
+            if content not in places:
+                places[content] = len(kept)
+                kept.append(buffer)
+            tensor.buffer = places[content]
+    model.buffers = kept
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes equal vectors once, and aligns buffer data as the schema demands."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802 - overrides
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            if x.dtype == np.uint8:
+                self.Prep(_BUFFER_ALIGNMENT, x.size)
+            self._written[key] = int(super().CreateNumpyVector(x))
+        return self._written[key]

@@ -1,0 +1,1 @@
+"""Distiller: a student goes on learning from a teacher's softened outputs."""

@@ -1,0 +1,9 @@
+"""Evaluator: the int8 model against its float version, the last release and trivial baselines.
+
+``evaluation.json`` holds: int8_accuracy, float_accuracy, teacher_accuracy (test list, clips as recorded,
+clip decision of the policy); int8_single_accuracy, float_single_accuracy (one centred inference);
+val_int8_accuracy; n; per_label, per_speaker, confusion (rows truth, columns said); paired (see
+`components.evaluator.paired`); false_accepts (see `components.evaluator.streams`); policy; score_mean
+(lowest and highest mean top probability of a speaker); worst (the
+most confident mistakes); baselines (majority, last_release).
+"""

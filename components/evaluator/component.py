@@ -1,0 +1,68 @@
+"""The Evaluator component: its parameters and its wiring."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from components.artifacts import BUNDLE, EVALUATION, EXAMPLES, FEATURES, INT8_MODEL, MODEL
+from components.base import Component
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluatorParameters:
+    """Parameters of the Evaluator: the policy's fixed parts, and the gates' limits.
+
+    Attributes:
+        hop_frames: frames from one inference to the next on the device.
+        smoothing: consecutive inferences that are averaged.
+        refractory_ms: least time between two detections of one label, milliseconds.
+        false_accepts_per_hour: what the thresholds are chosen for, on validation streams that hold
+            no keyword, only other words and noise without a pause.
+        drop_limit: most accuracy that int8 may lose from float: upper 95% bound, 0 to 1.
+        agreement_limit: least share of equal decisions of int8 and float.
+        release_drop_limit: most accuracy lost from the last release on the same clips, mean.
+        label_floor: least recall of any label on the test list.
+        speaker_floor: least accuracy of any test speaker with at least 8 clips.
+        accuracy_floor: least int8 accuracy on the test list; 0 leaves it out.
+        worst: how many of the most confident mistakes are listed.
+    """
+
+    hop_frames: int = 2
+    smoothing: int = 3
+    refractory_ms: int = 800
+    false_accepts_per_hour: float = 60.0
+    drop_limit: float = 0.01
+    agreement_limit: float = 0.97
+    release_drop_limit: float = 0.02
+    label_floor: float = 0.2
+    speaker_floor: float = 0.2
+    accuracy_floor: float = 0.0
+    worst: int = 8
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.hop_frames <= 100 or not 1 <= self.smoothing <= 25:
+            raise ValueError("hop_frames must be 1 to 100 and smoothing 1 to 25")
+        if self.false_accepts_per_hour < 0:
+            raise ValueError("false_accepts_per_hour must not be negative")
+
+    @property
+    def clip_hops(self) -> tuple[int, ...]:
+        """Positions at which an isolated clip is scored: as many as the policy smooths over."""
+        half = (self.smoothing - 1) // 2
+        return tuple(range(-half, self.smoothing - half))
+
+
+class Evaluator(Component):
+    """Measures the int8 model as the device will run it, and decides the gates on its quality."""
+
+    INPUTS = {
+        "examples": EXAMPLES,
+        "features": FEATURES,
+        "int8_model": INT8_MODEL,
+        "float_model": MODEL,
+        "teacher": MODEL,
+    }
+    OPTIONAL_INPUTS = {"last_release": BUNDLE}
+    OUTPUTS = {"evaluation": EVALUATION}
+    PARAMETERS = EvaluatorParameters
+    EXECUTOR = "components.evaluator.executor:execute"

@@ -1,0 +1,148 @@
+"""Executor of the Evaluator."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.artifacts import write_gates, write_json
+from components.base import Inputs, Metrics, Outputs, Progress
+from components.evaluator import gates, streams, summary
+from components.evaluator.component import EvaluatorParameters
+from components.evaluator.last_release import accuracy_of_release
+from components.evaluator.paired import compare
+from components.evaluator.scoring import Score, clip_probabilities, float_scorer, int8_scorer
+from components.training.data import FeatureSet, Split
+from edge_agent.bundle.manifest import DetectionPolicy
+
+
+def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -> Metrics:
+    """Scores validation and test clips with all models, chooses the policy, decides the gates."""
+    features = FeatureSet.open(inputs["features"])
+    progress = Progress(6, "parts")
+    int8 = int8_scorer((inputs["int8_model"] / "model.tflite").read_bytes())
+    scored = {}
+    for number, name in enumerate(("val", "test"), 1):
+        scored[name] = _Scored.of(features, name, parameters, int8, inputs)
+        progress.at(number, f"{name} scored")
+    policy, false_accepts = _choose_policy(features, scored, parameters, int8)
+    progress.at(3, "thresholds chosen")
+
+    test, labels = scored["test"], features.labels
+    said = test.int8.argmax(1)
+    first = test.split.view == 0
+    truth, decided = test.truth[first], said[first]
+    counts = summary.confusion(truth, decided, len(labels))
+    described = features.description["splits"]["test"]
+    paired = compare(
+        np.concatenate([s.truth for s in scored.values()]),
+        np.concatenate([s.float_.argmax(1) for s in scored.values()]),
+        np.concatenate([s.int8.argmax(1) for s in scored.values()]),
+        np.concatenate([scored["val"].split.clip, test.split.clip + 10**8]).astype(np.int64),
+    )
+    progress.at(4, "paired comparison done")
+    last = inputs.get("last_release")
+    evaluation: dict[str, Any] = {
+        "int8_accuracy": _share(decided == truth),
+        "float_accuracy": _share(test.float_.argmax(1)[first] == truth),
+        "teacher_accuracy": _share(test.teacher.argmax(1) == truth),
+        "int8_single_accuracy": _share(test.int8_single.argmax(1)[first] == truth),
+        "float_single_accuracy": _share(test.float_single.argmax(1)[first] == truth),
+        "val_int8_accuracy": scored["val"].recorded_accuracy(),
+        "n": len(truth),
+        "per_label": summary.per_label(counts, labels),
+        "per_speaker": summary.per_speaker(decided == truth, described["speakers"]),
+        "confusion": {"labels": list(labels), "counts": counts.tolist()},
+        "paired": dataclasses.asdict(paired),
+        "false_accepts": false_accepts,
+        "policy": dataclasses.asdict(policy),
+        "score_mean": summary.score_range(test.int8[first].max(1), described["speakers"]),
+        "worst": summary.worst_mistakes(
+            truth, test.int8[first], labels, described, parameters.worst
+        ),
+        "baselines": {
+            "majority": float(counts.sum(1).max() / counts.sum()),
+            "last_release": accuracy_of_release(last, inputs["examples"]) if last else None,
+        },
+    }
+    decided_gates = gates.decide(evaluation, paired, parameters)
+    write_json(outputs["evaluation"] / "evaluation.json", evaluation)
+    write_gates(outputs["evaluation"], decided_gates)
+    progress.at(6)
+    return {
+        key: evaluation[key] for key in ("int8_accuracy", "float_accuracy", "teacher_accuracy")
+    } | {"drop_upper_95": paired.drop_upper_95, "agreement": paired.agreement}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Scored:
+    """A split with the probabilities of its rows; the teacher's only of the clips as recorded."""
+
+    split: Split
+    truth: npt.NDArray[np.int64]
+    int8: npt.NDArray[np.float32]
+    int8_single: npt.NDArray[np.float32]
+    float_: npt.NDArray[np.float32]
+    float_single: npt.NDArray[np.float32]
+    teacher: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, features: FeatureSet, name: str, p: EvaluatorParameters, int8: Score, inputs: Inputs
+    ) -> _Scored:
+        split = features.split(name)
+        codes = np.asarray(split.codes)
+        offsets = [hop * p.hop_frames for hop in p.clip_hops]
+        float_model = float_scorer(inputs["float_model"])
+        teacher = float_scorer(inputs["teacher"])
+        return cls(
+            split=split,
+            truth=split.label.astype(np.int64),
+            int8=clip_probabilities(int8, features, codes, offsets),
+            int8_single=clip_probabilities(int8, features, codes, [0]),
+            float_=clip_probabilities(float_model, features, codes, offsets),
+            float_single=clip_probabilities(float_model, features, codes, [0]),
+            teacher=clip_probabilities(teacher, features, codes[split.view == 0], offsets),
+        )
+
+    def recorded_accuracy(self) -> float:
+        """int8 accuracy on the clips as recorded."""
+        first = self.split.view == 0
+        return _share(self.int8.argmax(1)[first] == self.truth[first])
+
+
+def _choose_policy(
+    features: FeatureSet, scored: dict[str, _Scored], p: EvaluatorParameters, int8: Score
+) -> tuple[DetectionPolicy, dict[str, Any]]:
+    """The threshold from validation streams, and what it gives on test streams."""
+    labels = features.labels
+    policy = DetectionPolicy(
+        hop_frames=p.hop_frames,
+        smoothing=p.smoothing,
+        thresholds={},
+        refractory_ms=p.refractory_ms,
+        clip_hops=p.clip_hops,
+    )
+    val = streams.make_streams(features, scored["val"].split, int8, p.hop_frames)
+    curve = [streams.operate(*val, policy, labels, t) for t in streams.THRESHOLDS]
+    threshold = streams.choose_threshold(curve, p.false_accepts_per_hour)
+    policy = streams.with_threshold(policy, labels, threshold)
+    negative, positive = streams.make_streams(features, scored["test"].split, int8, p.hop_frames)
+    test_curve = [
+        streams.operate(negative, positive, policy, labels, t) for t in streams.THRESHOLDS
+    ]
+    (chosen,) = (o for o in test_curve if o.threshold == threshold)
+    return policy, {
+        "hours": round(negative.hours, 4),
+        "count": round(chosen.false_accepts_per_hour * negative.hours),
+        "per_hour": chosen.false_accepts_per_hour,
+        "false_rejects": chosen.false_rejects,
+        "curve": [dataclasses.asdict(o) for o in test_curve],
+    }
+
+
+def _share(right: npt.NDArray[np.bool_]) -> float:
+    return float(right.mean())

@@ -1,0 +1,1 @@
+"""ExampleValidator: whether the clips are fit to train and to judge a model."""

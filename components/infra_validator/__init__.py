@@ -1,0 +1,1 @@
+"""InfraValidator: the converted model is loaded and run by every runtime it will meet."""

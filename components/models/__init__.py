@@ -1,0 +1,1 @@
+"""Architectures, a file each, named after their papers; `registry` finds them by name."""

@@ -1,0 +1,155 @@
+"""Executor of the Packager."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import edge_agent
+from components.artifacts import read_json
+from components.base import Inputs, Metrics, Outputs
+from components.infra_validator.reference import reference_outputs
+from components.packager.component import PackagerParameters
+from components.packager.model_card import model_card
+from components.training.data import FeatureSet
+from edge_agent.bundle import archive
+from edge_agent.bundle.manifest import (
+    SCHEMA_VERSION,
+    Budget,
+    CheckSet,
+    DetectionPolicy,
+    Envelope,
+    Golden,
+    Manifest,
+    Operator,
+    Stage,
+    encode_manifest,
+)
+
+_MODEL = "model.tflite"
+_CARD = "model_card.md"
+_MINIMUM = {"agent": edge_agent.__version__, "tflite_runtime": "2.14.0", "litert": "2.0.0"}
+
+
+def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) -> Metrics:
+    """Gathers what a device needs, writes the bundle, and reads it back as a device would."""
+    features = FeatureSet.open(inputs["features"])
+    evaluation = read_json(inputs["evaluation"] / "evaluation.json")
+    infra = read_json(inputs["infra_validation"] / "infra_validation.json")
+    conversion = read_json(inputs["model"] / "conversion.json")
+    model = (inputs["model"] / "model.tflite").read_bytes()
+    golden, golden_files = _golden(model, features, infra, parameters)
+    check_set, check_files = _check_set(model, features, parameters)
+    card = model_card(
+        name=parameters.name,
+        licence=parameters.licence,
+        examples=read_json(inputs["examples"] / "examples.json"),
+        features=features.description,
+        model=read_json(inputs["trained"] / "model.json"),
+        conversion=conversion,
+        evaluation=evaluation,
+        infra_validation=infra,
+    )
+    files = {_MODEL: model, _CARD: card.encode(), **golden_files, **check_files}
+    policy = evaluation["policy"]
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=parameters.name,
+        workload="keyword_spotting",
+        targets=tuple(t["target"] for t in infra["targets"] if t["ok"]),
+        features=features.features,
+        labels=features.labels,
+        stages=(
+            Stage(name="classifier", model=_MODEL, mode="sliding_window", frames=features.frames),
+        ),
+        policy=DetectionPolicy(**{**policy, "clip_hops": tuple(policy["clip_hops"])}),
+        operators=tuple(Operator(**op) for op in conversion["operators"]),
+        arena_bytes=infra["arena_bytes"],
+        macs=infra["macs"],
+        minimum=_MINIMUM,
+        budget=Budget(latency_ms=parameters.latency_ms, memory_bytes=parameters.memory_bytes),
+        envelope=_envelope(evaluation, parameters),
+        warm_up_frames=features.frames + (policy["smoothing"] - 1) * policy["hop_frames"],
+        licence=parameters.licence,
+        lineage=_lineage(inputs),
+        golden=golden,
+        check_set=check_set,
+        files=archive.describe_files(files),
+    )
+    data = archive.pack(encode_manifest(manifest), files)
+    path = outputs["bundle"] / "candidate.bundle"
+    path.write_bytes(data)
+    archive.read(path)
+    return {"bytes": float(len(data))}
+
+
+def _golden(
+    model: bytes, features: FeatureSet, infra: Mapping[str, Any], p: PackagerParameters
+) -> tuple[Golden, dict[str, bytes]]:
+    split = features.split("val")
+    rows = np.linspace(0, len(split.label) - 1, p.golden_vectors).astype(int)
+    codes = np.ascontiguousarray(features.centred(np.asarray(split.codes[rows])))
+    golden = Golden(
+        inputs="golden/inputs.npy",
+        outputs="golden/outputs.npy",
+        tolerance={
+            name: max(p.golden_tolerance, 2 * infra["runtimes"][name]["max_lsb"])
+            for name in ("tflite_runtime", "litert")
+            if name in infra["runtimes"]
+        },
+    )
+    return golden, {
+        golden.inputs: _npy(codes),
+        golden.outputs: _npy(reference_outputs(model, codes)),
+    }
+
+
+def _check_set(
+    model: bytes, features: FeatureSet, p: PackagerParameters
+) -> tuple[CheckSet, dict[str, bytes]]:
+    split = features.split("val")
+    recorded = split.view == 0
+    rows = np.concatenate(
+        [
+            np.flatnonzero(recorded & (split.label == label))[: p.check_clips]
+            for label in range(len(features.labels))
+        ]
+    )
+    codes = np.ascontiguousarray(features.centred(np.asarray(split.codes[rows])))
+    labels = split.label[rows]
+    right = reference_outputs(model, codes).argmax(1) == labels
+    check_set = CheckSet(
+        codes="check/codes.npy", labels="check/labels.npy", accuracy=round(float(right.mean()), 6)
+    )
+    return check_set, {check_set.codes: _npy(codes), check_set.labels: _npy(labels)}
+
+
+def _envelope(evaluation: Mapping[str, Any], p: PackagerParameters) -> Envelope:
+    return Envelope(
+        triggers_per_hour=round(
+            p.envelope_factor * max(1.0, evaluation["false_accepts"]["per_hour"]), 3
+        ),
+        score_mean=tuple(round(s, 4) for s in evaluation["score_mean"]),
+        crashes=0,
+    )
+
+
+def _lineage(inputs: Inputs) -> str:
+    """One digest over the cache keys of what the device is given: the features and the model.
+
+    The keys of evaluation and validation are left out: they follow from these two, and the
+    comparison with the last release must not make an equal bundle look like another.
+    """
+    keys = [read_json(inputs[name] / "lineage.json")["cache_key"] for name in ("features", "model")]
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

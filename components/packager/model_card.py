@@ -1,0 +1,248 @@
+"""The model card that travels in a bundle: what the model is for, how good it is, where it fails.
+
+The sections follow Mitchell et al., "Model Cards for Model Reporting" (2019). The card is part of
+the bundle, so it holds only what follows from data, code and seed: no date, path or measured time.
+It names no speaker: it leaves the house with the bundle, and a speaker's id may be a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+FILE_NAME = "model_card.md"
+_WORST_LABELS = 3
+_SPLITS = ("train", "val", "test", "noise")
+_SPECIAL = {"_unknown_", "_silence_"}
+
+
+def model_card(
+    *,
+    name: str,
+    licence: str,
+    evaluation: Json,
+    infra_validation: Json,
+    conversion: Json,
+    features: Json,
+    examples: Json,
+    model: Json,
+    training: Sequence[str] = (),
+) -> str:
+    """The model card as Markdown; equal arguments give equal text.
+
+    Args:
+        name: the model family, as in the manifest.
+        licence: as in the manifest.
+        evaluation: evaluation.json.
+        infra_validation: infra_validation.json; its latencies are not used.
+        conversion: conversion.json.
+        features: features.json.
+        examples: examples.json.
+        model: model.json of the network that was converted.
+        training: sentences on how it was trained, beyond what the other arguments tell.
+    """
+    parts = [
+        f"# Model card: {_text(name)}",
+        _intended_use(features),
+        _data(examples),
+        _training(features, examples, model, training),
+        _metrics(evaluation),
+        _false_accepts(evaluation),
+        _limits(evaluation),
+        _sizes(conversion, infra_validation),
+        _runtimes(infra_validation),
+        f"## Licence\n\n{_text(licence)}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _intended_use(features: Json) -> str:
+    keywords = [label for label in features["labels"] if label not in _SPECIAL]
+    return (
+        "## Intended use\n\n"
+        f"Spots these words in a continuous stream of sound on a small device: "
+        f"{', '.join(_text(k) for k in keywords)}. Everything else is heard as `_unknown_` or "
+        "`_silence_`.\n\n"
+        "It is made for commands whose false recognition can be undone. It is not made for "
+        "anything on which safety depends, for telling who speaks, or for transcribing speech."
+    )
+
+
+def _data(examples: Json) -> str:
+    splits = [split for split in _SPLITS if split in examples["splits"]]
+    found = [examples["splits"][split] for split in splits]
+    rows = [
+        [_text(label), *(str(split["labels"].get(label, 0)) for split in found)]
+        for label in examples["labels"]
+    ]
+    rows.append(["**all clips**", *(str(split["clips"]) for split in found)])
+    rows.append(["**speakers**", *(str(split["speakers"]) for split in found)])
+    how = {
+        "lists": "The lists of the data set say which clip is in which split.",
+        "speaker hash": "Splits are by a hash of the speaker: nobody is in two of them.",
+    }
+    said = how.get(examples["split_by"], f"Split by {_text(examples['split_by'])}.")
+    clip_seconds = examples["clip_samples"] / examples["sample_rate"]
+    return (
+        f"## Data\n\n{said} A clip is {clip_seconds:.2f} s at {examples['sample_rate']} Hz.\n\n"
+        + _table(["label", *splits], rows)
+    )
+
+
+def _training(features: Json, examples: Json, model: Json, training: Sequence[str]) -> str:
+    front_end = features["features"]
+    arguments = ", ".join(f"{_text(k)} {_text(v)}" for k, v in sorted(model["arguments"].items()))
+    views = features["splits"]["train"]["views"]
+    lines = [
+        f"- Features: `{front_end['front_end']}`, {front_end['channels']} mel channels, windows of "
+        f"{front_end['window_ms']} ms every {front_end['stride_ms']} ms, "
+        f"{features['frames']} frames an inference; the same code in training and on the device.",
+        f"- Network: {_text(model['architecture'])}"
+        + (f" ({arguments})" if arguments else "")
+        + f", "
+        f"{model['params']} parameters.",
+        f"- Trained on {examples['splits']['train']['clips']} clips in {views} versions each. "
+        "Choices were made on the validation list; the test list was used once, for the figures "
+        "here.",
+        *(f"- {sentence}" for sentence in training),
+    ]
+    return "## Training\n\n" + "\n".join(lines)
+
+
+def _metrics(evaluation: Json) -> str:
+    rows = [
+        [title, _percent(evaluation[key])]
+        for key, title in (
+            ("int8_accuracy", "accuracy of this model (int8), test list"),
+            ("float_accuracy", "the same before it was made integer"),
+            ("teacher_accuracy", "the network it learned from"),
+            ("val_int8_accuracy", "accuracy of this model, validation list"),
+        )
+        if evaluation.get(key) is not None
+    ]
+    rows.append(
+        ["always saying the commonest label", _percent(evaluation["baselines"]["majority"])]
+    )
+    paired = evaluation["paired"]
+    labels = [
+        [_text(label), _percent(e["recall"]), _percent(e["precision"]), str(e["n"])]
+        for label, e in sorted(evaluation["per_label"].items())
+    ]
+    return (
+        f"## Metrics\n\nOn {evaluation['n']} test clips.\n\n"
+        + _table(["figure", "value"], rows)
+        + f"\n\nOver {paired['clips']} clips in {paired['views']} versions each, the integer model "
+        f"lost {100 * paired['drop']:.2f} points against its float version (at most "
+        f"{100 * paired['drop_upper_95']:.2f} with 95% confidence) and decided alike in "
+        f"{_percent(paired['agreement'])} of all cases.\n\n"
+        + _table(["label", "recall", "precision", "clips"], labels)
+    )
+
+
+def _false_accepts(evaluation: Json) -> str:
+    accepts, policy = evaluation["false_accepts"], evaluation["policy"]
+    thresholds = policy["thresholds"]
+    fires = ", ".join(f"{_text(k)} {v:.2f}" for k, v in sorted(thresholds.items()))
+    minutes = 60 * accepts["hours"]
+    return (
+        "## False accepts\n\n"
+        f"{accepts['per_hour']:.1f} an hour: {accepts['count']} in {minutes:.1f} minutes of other "
+        "words and noise laid end to end without a pause, which gives far more occasions an hour "
+        "than any room. Measured as the device works: one inference every "
+        f"{policy['hop_frames']} frames, probabilities averaged over {policy['smoothing']}, and no "
+        f"second detection of a word within {policy['refractory_ms']} ms. At the same thresholds "
+        f"{_percent(accepts['false_rejects'])} of the spoken words were missed.\n\n"
+        f"Thresholds: {fires or 'none'}."
+    )
+
+
+def _limits(evaluation: Json) -> str:
+    worst = sorted(
+        ((e["recall"] or 0.0, label) for label, e in evaluation["per_label"].items() if e["n"])
+    )[:_WORST_LABELS]
+    named = ", ".join(f"{_text(label)} ({_percent(recall)})" for recall, label in worst)
+    lines = [f"- Weakest labels by recall: {named}."]
+    speakers = sorted((e["accuracy"], e["n"]) for e in evaluation["per_speaker"].values())
+    if speakers:
+        (low, clips), middle = speakers[0], speakers[len(speakers) // 2][0]
+        lines.append(
+            f"- Speakers differ: of {len(speakers)} in the test list the worst reached "
+            f"{_percent(low)} (on {clips} clips), the middle one {_percent(middle)}, the best "
+            f"{_percent(speakers[-1][0])}."
+        )
+    hours = evaluation["false_accepts"]["hours"]
+    if hours < 10:
+        # Rule of three: with no event in h hours, the rate is below 3 / h at 95% confidence.
+        lines.append(
+            f"- {60 * hours:.1f} minutes without keywords are little: {_not_ruled_out(hours)}."
+        )
+    lines += [
+        "- Accents, ages, rooms and microphones that the data lacks may be recognised worse; "
+        "measure on recordings of the place of use before relying on the figures above.",
+        "- Words that sound alike set it off. A microphone that listens all the time touches the "
+        "privacy of everybody in the room: keep the sound on the device, and say that it listens.",
+    ]
+    return "## Limits and risks\n\n" + "\n".join(lines)
+
+
+def _not_ruled_out(hours: float) -> str:
+    if hours <= 0:
+        return "false accepts were not measured at all"
+    return (
+        f"even with no false accept in them, {3 / hours:.1f} an hour could not be ruled out (95%)"
+    )
+
+
+def _sizes(conversion: Json, infra_validation: Json) -> str:
+    operators = ", ".join(
+        f"{op['name']} v{op['version']} ({op['count']})" for op in conversion["operators"]
+    )
+    arena = infra_validation["arena_bytes"]
+    rows = [
+        ["model file", f"{conversion['bytes']} bytes"],
+        ["model file, compressed for download", f"{conversion['download_bytes']} bytes"],
+        ["arena (TFLM, reference kernels)", "not measured" if arena is None else f"{arena} bytes"],
+        ["multiply-accumulates an inference", str(infra_validation["macs"])],
+        ["tensors left in float", str(len(conversion["float_tensors"]))],
+    ]
+    return f"## Size and work\n\n{_table(['what', 'value'], rows)}\n\nOperators: {operators}."
+
+
+def _runtimes(infra_validation: Json) -> str:
+    runtimes = [
+        [_text(name), _text(e["version"]), str(e["max_lsb"]), _percent(e["decisions_equal"])]
+        if e["version"] is not None
+        else [_text(name), "did not run", "", ""]
+        for name, e in sorted(infra_validation["runtimes"].items())
+    ]
+    targets = [
+        f"- {_text(t['target'])}: {'fits' if t['ok'] else 'does not fit'}"
+        + "".join(f"; {_text(f['what'])}" for f in t["findings"])
+        for t in infra_validation["targets"]
+    ]
+    header = ["runtime", "version", "largest difference (of 256 steps)", "same decisions"]
+    return (
+        "## Runtimes and targets\n\nHeld against TFLite's reference kernels on the same inputs.\n\n"
+        + _table(header, runtimes)
+        + "\n\n"
+        + "\n".join(targets)
+    ).rstrip()
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _percent(share: float | None) -> str:
+    return "not defined" if share is None else f"{100 * share:.1f}%"
+
+
+def _text(value: Any) -> str:
+    """`value` so that Markdown neither breaks a table over it nor reads markup or HTML in it."""
+    text = " ".join(str(value).split())
+    for character in "\\`*[]<>|#":
+        text = text.replace(character, "\\" + character)
+    return text.replace("_", "\\_") if text.startswith("_") else text

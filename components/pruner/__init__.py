@@ -1,0 +1,1 @@
+"""Pruner: zeroes the smallest weights while training goes on (tfmot)."""

@@ -1,0 +1,1 @@
+"""Pusher: a bundle whose gates all hold becomes a signed release."""

@@ -1,0 +1,35 @@
+"""The Pusher component: its parameters and its wiring."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from components.artifacts import BUNDLE, EVALUATION, INFRA_VALIDATION, RELEASE
+from components.base import Component
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PusherParameters:
+    """Parameters of Pusher.
+
+    Attributes:
+        repository: folder of the update repository, made on first use; the recipe sets it.
+        root_json: file to copy the trust root to, for devices; the recipe sets it.
+        name: the line of releases that the bundle joins.
+        version: its semantic version; empty for the next patch version.
+    """
+
+    repository: str = ""
+    root_json: str = ""
+    name: str = "keyword_spotting"
+    version: str = ""
+
+
+class Pusher(Component):
+    """Releases a bundle in a signed update repository if every gate holds."""
+
+    INPUTS = {"bundle": BUNDLE, "evaluation": EVALUATION, "infra_validation": INFRA_VALIDATION}
+    OUTPUTS = {"release": RELEASE}
+    PARAMETERS = PusherParameters
+    GATED = True
+    EXECUTOR = "components.pusher.executor:execute"

@@ -1,0 +1,1 @@
+"""Quantizer: quantisation-aware training that keeps the pruned weights zero (PQAT, tfmot)."""

@@ -1,0 +1,1 @@
+"""Makes a folder of spoken words where there are no recordings."""

@@ -1,0 +1,43 @@
+"""Executor of the Trainer."""
+
+from __future__ import annotations
+
+from components.base import Inputs, Metrics, Outputs
+from components.models import registry
+from components.models.macs import count_macs
+from components.targets.untrained import lint_untrained
+from components.trainer.component import TrainerParameters
+from components.training import loop
+from components.training.data import FeatureSet
+from components.training.losses import hard_loss
+
+
+def execute(inputs: Inputs, outputs: Outputs, parameters: TrainerParameters) -> Metrics:
+    """Builds the architecture, checks its ops on the targets, trains it, and saves it."""
+    loop.seed_everything(parameters.seed)
+    features = FeatureSet.open(inputs["features"])
+    model = registry.build(
+        parameters.architecture,
+        features.frames,
+        features.features.channels,
+        len(features.labels),
+        parameters.widths,
+    )
+    if parameters.targets:
+        lint_untrained(model, parameters.targets)
+    history = loop.fit(
+        model,
+        features,
+        parameters.schedule(),
+        parameters.augmentation(),
+        hard_loss(parameters.label_smoothing),
+        outputs["model"],
+    )
+    description = {
+        "architecture": parameters.architecture,
+        "arguments": {"widths": list(parameters.widths)},
+        "params": int(model.count_params()),
+        "macs": count_macs(model),
+    }
+    loop.save(model, outputs["model"], description, history)
+    return loop.metrics_of(history)

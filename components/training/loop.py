@@ -1,0 +1,220 @@
+"""The training loop: AdamW on a cosine schedule, a moving average of the weights, early stopping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components.artifacts import write_json
+from components.base import Metrics, Progress, UserError
+from components.training.data import FeatureSet
+from components.training.losses import Loss
+from components.training.parameters import FeatureAugmentation, Schedule
+from components.training.sampler import Sampler
+from edge_agent.features.audio import INPUT_SCALE
+
+Tensor = Any
+Model = Any
+History = dict[str, list[float]]
+
+_WARM_UP = 0.03
+_VALIDATION_BATCH = 512
+
+
+def seed_everything(seed: int) -> None:
+    """Makes initial weights a function of `seed`; the sampler's draws are stateless."""
+    keras.utils.set_random_seed(seed)
+
+
+def fit(
+    model: Model,
+    features: FeatureSet,
+    schedule: Schedule,
+    augmentation: FeatureAugmentation,
+    loss: Loss,
+    output: Path,
+    keep: Mapping[str, Tensor] | None = None,
+    before_step: Callable[[int], None] | None = None,
+    settled_from: int = 0,
+) -> History:
+    """Trains `model` in place and leaves it with the moving average of its best epochs' weights.
+
+    Args:
+        model: gives probabilities (softmax).
+        features: what to train and validate on.
+        schedule: how long and how.
+        augmentation: how examples are changed.
+        loss: of (inputs, one-hot labels, probabilities).
+        output: artifact folder; TensorBoard events and the last checkpoint go to its ``logs``.
+        keep: by variable name, a mask of 0 and 1 that the variable is multiplied with each step.
+        before_step: called with the step's number before each step.
+        settled_from: first epoch whose weights may be kept (pruning is not done before).
+
+    Returns:
+        Curves by name, one value an epoch: loss, validation_loss, validation_accuracy.
+
+    Raises:
+        UserError: if the loss stops being a number.
+    """
+    sampler = Sampler(features, augmentation, schedule.batch, schedule.seed)
+    training = _Training(model, schedule, sampler, loss, keep or {})
+    validation = _Validation(features)
+    history: History = {"loss": [], "validation_loss": [], "validation_accuracy": []}
+    progress = Progress(schedule.epochs * schedule.steps_per_epoch, "steps")
+    writer = tf.summary.create_file_writer(str(output / "logs" / "tensorboard"))
+    checkpoint = tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=model, optimizer=training.optimizer),
+        str(output / "logs" / "checkpoints"),
+        max_to_keep=1,
+    )
+    best, best_epoch, best_weights = math.inf, 0, training.averaged()
+    for epoch in range(schedule.epochs):
+        mean = _epoch(training, schedule, epoch, progress, before_step, history)
+        if not math.isfinite(mean):
+            raise UserError("training diverged: the loss is not a number; lower learning_rate")
+        averaged = training.averaged()
+        validation_loss, accuracy = validation.measure(model, averaged)
+        for name, value in zip(history, (mean, validation_loss, accuracy), strict=True):
+            history[name].append(round(value, 6))
+            with writer.as_default(step=epoch):
+                tf.summary.scalar(name, value)
+        checkpoint.save(epoch)
+        if epoch < settled_from:
+            continue
+        if validation_loss < best:
+            best, best_epoch, best_weights = validation_loss, epoch, averaged
+        elif epoch - best_epoch >= schedule.patience:
+            break
+    writer.close()
+    model.set_weights(best_weights)
+    return history
+
+
+def metrics_of(history: History) -> Metrics:
+    """The figures of the epoch whose weights were kept."""
+    kept = int(np.argmin(history["validation_loss"]))
+    return {**{name: curve[kept] for name, curve in history.items()}, "epochs": float(kept + 1)}
+
+
+def save(model: Model, output: Path, description: Mapping[str, Any], history: History) -> None:
+    """Writes the Model artifact."""
+    model.save(output / "model.h5", include_optimizer=False, save_format="h5")
+    write_json(output / "model.json", dict(description))
+    write_json(output / "history.json", history)
+
+
+def _epoch(
+    training: _Training,
+    schedule: Schedule,
+    epoch: int,
+    progress: Progress,
+    before_step: Callable[[int], None] | None,
+    history: History,
+) -> float:
+    total = tf.constant(0.0)
+    note = f"validation accuracy {history['validation_accuracy'][-1]:.3f}" if epoch else ""
+    for i in range(schedule.steps_per_epoch):
+        step = epoch * schedule.steps_per_epoch + i
+        if before_step is not None:
+            before_step(step)
+        total += training.step()
+        if i % 16 == 0:
+            progress.at(step + 1, note)
+    progress.at((epoch + 1) * schedule.steps_per_epoch, note)
+    return float(total) / schedule.steps_per_epoch
+
+
+class _Training:
+    """One step of training, compiled once."""
+
+    def __init__(
+        self,
+        model: Model,
+        schedule: Schedule,
+        sampler: Sampler,
+        loss: Loss,
+        keep: Mapping[str, Tensor],
+    ) -> None:
+        self._model = model
+        self._schedule = schedule
+        self._sampler = sampler
+        self._loss = loss
+        self._keep = [(v, keep[v.name]) for v in model.trainable_variables if v.name in keep]
+        steps = schedule.epochs * schedule.steps_per_epoch
+        self._warm = max(1, int(_WARM_UP * steps))
+        self._steps = steps
+        self.optimizer = keras.optimizers.AdamW(
+            learning_rate=0.0, weight_decay=schedule.weight_decay, beta_2=0.99
+        )
+        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        self.optimizer.build(model.trainable_variables)
+        self._averages = [tf.Variable(w, trainable=False) for w in model.weights]
+        self._count = tf.Variable(0, dtype=tf.int32, trainable=False)
+        self.step = tf.function(self._step)
+
+    def averaged(self) -> list[np.ndarray[Any, Any]]:
+        """The moving averages, in the order of ``model.get_weights()``."""
+        return [average.numpy() for average in self._averages]
+
+    def _step(self) -> Tensor:
+        count = tf.cast(self._count, tf.float32)
+        cosine = 0.5 * (1.0 + tf.cos(math.pi * count / self._steps)) + 0.002
+        rate = self._schedule.learning_rate * tf.minimum((count + 1.0) / self._warm, 1.0) * cosine
+        self.optimizer.learning_rate.assign(rate)
+        inputs, labels = self._sampler.draw(self._count)
+        with tf.GradientTape() as tape:
+            loss = self._loss(inputs, labels, self._model(inputs, training=True))
+        variables = self._model.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        for variable, mask in self._keep:
+            variable.assign(variable * mask)
+        decay = tf.minimum(self._schedule.ema, (count + 1.0) / (count + 10.0))
+        for average, weight in zip(self._averages, self._model.weights, strict=True):
+            if _is_averaged(weight):
+                average.assign(decay * average + (1.0 - decay) * weight)
+            else:
+                average.assign(weight)
+        self._count.assign_add(1)
+        return loss
+
+
+def _is_averaged(weight: Any) -> bool:
+    """Trained weights and batch statistics are; masks, thresholds and quantiser ranges are not."""
+    return bool(weight.trainable) or "/moving_" in weight.name
+
+
+class _Validation:
+    """Loss and accuracy on the validation split, on clips as recorded and on their views."""
+
+    def __init__(self, features: FeatureSet) -> None:
+        split = features.split("val")
+        codes = features.centred(np.asarray(split.codes))
+        self._inputs = codes.astype(np.float32)[..., None] * np.float32(INPUT_SCALE)
+        self._labels = split.label
+        self._infer: Any = None
+
+    def measure(self, model: Model, weights: list[np.ndarray[Any, Any]]) -> tuple[float, float]:
+        """(loss, accuracy) of `model` with `weights`; its own weights are put back."""
+        own = model.get_weights()
+        model.set_weights(weights)
+        probabilities = self._probabilities(model)
+        model.set_weights(own)
+        right = probabilities[np.arange(len(self._labels)), self._labels]
+        accuracy = float((probabilities.argmax(1) == self._labels).mean())
+        return float(-np.log(right + 1e-7).mean()), accuracy
+
+    def _probabilities(self, model: Model) -> np.ndarray[Any, Any]:
+        if self._infer is None:
+            self._infer = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+        batches = range(0, len(self._inputs), _VALIDATION_BATCH)
+        parts = [
+            self._infer(tf.constant(self._inputs[i : i + _VALIDATION_BATCH])).numpy()
+            for i in batches
+        ]
+        return np.concatenate(parts)

@@ -1,0 +1,113 @@
+"""Parameters that every training step has."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeatureAugmentation:
+    """Random changes of the feature codes of each example, drawn anew every time it is seen.
+
+    Attributes:
+        shift_frames: most shift in time, frames, either way (within the margin of Transform).
+        time_stretch: most natural log of the time axis' stretch.
+        warp: most natural log of the mel axis' stretch (vocal tract length).
+        warp_shift: most shift of the mel axis, channels.
+        gain: standard deviation of the level, codes.
+        tilt: standard deviation of the first spectral tilt, codes; two higher ones follow.
+        mask_share: share of examples with a time mask, and with a channel mask (SpecAugment,
+            Park et al., 2019).
+        mask_frames: longest time mask, frames.
+        mask_channels: widest channel mask, channels.
+    """
+
+    shift_frames: float = 5.0
+    time_stretch: float = 0.1
+    warp: float = 0.08
+    warp_shift: float = 1.5
+    gain: float = 8.0
+    tilt: float = 4.0
+    mask_share: float = 0.5
+    mask_frames: float = 8.0
+    mask_channels: float = 7.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long and how a step trains.
+
+    Attributes:
+        epochs: epochs at most.
+        examples_per_epoch: examples drawn an epoch, whatever the amount of data.
+        batch: examples a step.
+        learning_rate: peak of the cosine schedule.
+        weight_decay: decoupled decay of the kernels (AdamW, Loshchilov and Hutter, 2019).
+        label_smoothing: share of the target spread over all labels.
+        ema: decay a step of the moving average of the weights that is kept in the end.
+        patience: epochs without a better validation loss after which training stops.
+        seed: seed of initial weights, drawing and augmentation.
+    """
+
+    epochs: int
+    examples_per_epoch: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    ema: float
+    patience: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps an epoch."""
+        return max(1, self.examples_per_epoch // self.batch)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingParameters:
+    """Parameters that every training step takes: `Schedule` and `FeatureAugmentation`, flat.
+
+    Flat, so that ``--set Trainer.epochs=40`` reaches each; see those classes for the meanings.
+    """
+
+    epochs: int = 24
+    examples_per_epoch: int = 32_768
+    batch: int = 128
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.1
+    ema: float = 0.998
+    patience: int = 12
+    seed: int = 1
+    shift_frames: float = 5.0
+    time_stretch: float = 0.1
+    warp: float = 0.08
+    warp_shift: float = 1.5
+    gain: float = 8.0
+    tilt: float = 4.0
+    mask_share: float = 0.5
+    mask_frames: float = 8.0
+    mask_channels: float = 7.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1 or self.examples_per_epoch < self.batch:
+            raise ValueError("epochs and batch must be 1 or more, and an epoch at least one batch")
+        if not 0.0 <= self.label_smoothing < 1.0 or not 0.0 <= self.ema < 1.0:
+            raise ValueError("label_smoothing and ema must be 0 to below 1")
+        if self.learning_rate <= 0:
+            raise ValueError("learning_rate must be above 0")
+
+    def schedule(self) -> Schedule:
+        """The schedule among these parameters."""
+        return Schedule(**_fields_of(Schedule, self))
+
+    def augmentation(self) -> FeatureAugmentation:
+        """The augmentation among these parameters."""
+        return FeatureAugmentation(**_fields_of(FeatureAugmentation, self))
+
+
+def _fields_of(type_: type[Any], source: object) -> dict[str, Any]:
+    return {field.name: getattr(source, field.name) for field in dataclasses.fields(type_)}

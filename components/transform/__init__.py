@@ -1,0 +1,1 @@
+"""Transform: from clips to the feature codes that models see, with fixed augmentations."""

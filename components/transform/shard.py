@@ -1,0 +1,114 @@
+"""One shard of Transform: a pure function of its records, its noise and the parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from components.records import Example
+from components.training.rows import MADE
+from components.transform.augmentation import ViewParameters, make_view
+from components.transform.negatives import make_silence, make_unknown
+from components.transform.noise import NoiseSource, Wave
+from edge_agent.bundle.manifest import SILENCE, UNKNOWN
+from edge_agent.features.audio import AudioFeatures, Codes, clip_codes
+from edge_agent.keyword.classifier import clip_codes_with_margin
+
+_FULL_SCALE = 32768.0
+_TRIES = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardTask:
+    """What to make of one shard.
+
+    Attributes:
+        features: the front end.
+        views: what an augmented view may be.
+        labels: label names in the order of their numbers.
+        margin_frames: frames kept before and after each clip.
+        count: augmented views of each clip.
+        made_unknown: clips made of keyword clips, as a multiple of those.
+        made_silence: pieces of noise, as a multiple of the clips.
+        seed: seed of the run.
+    """
+
+    features: AudioFeatures
+    views: ViewParameters
+    labels: tuple[str, ...]
+    margin_frames: int
+    count: int
+    made_unknown: float
+    made_silence: float
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardFeatures:
+    """The rows that came of one shard; `clip` counts from 0 within it."""
+
+    codes: npt.NDArray[np.int8]
+    label: npt.NDArray[np.int32]
+    clip: npt.NDArray[np.int32]
+    view: npt.NDArray[np.int32]
+
+
+def transform_shard(
+    examples: Sequence[Example], recorded_noise: Sequence[Wave], task: ShardTask
+) -> ShardFeatures:
+    """Codes of every example, of its views, and of the clips that are made of them.
+
+    Each view draws from a generator seeded by the clip's content, so it is the same in whichever
+    shard, order or worker it is made.
+    """
+    clips = [example.pcm.astype(np.float32) / _FULL_SCALE for example in examples]
+    speech = [c for c, e in zip(clips, examples, strict=True) if e.label != SILENCE]
+    noise = NoiseSource(recorded_noise, speech, task.features.sample_rate, task.seed)
+    codes: list[Codes] = []
+    rows: list[tuple[int, int, int]] = []
+    for number, (example, clip) in enumerate(zip(examples, clips, strict=True)):
+        label = task.labels.index(example.label)
+        codes.append(clip_codes_with_margin(example.pcm, task.features, task.margin_frames))
+        rows.append((label, number, 0))
+        rng = _generator(task.seed, example.decoded_digest, "views")
+        for view in range(1, task.count + 1):
+            samples = len(clip) + 2 * task.margin_frames * task.features.stride_samples
+            codes.append(_codes(make_view(rng, clip, samples, noise, task.views), task))
+            rows.append((label, number, view))
+    for label_name, wave in _made(examples, clips, noise, task):
+        codes.append(_codes(wave, task))
+        rows.append((task.labels.index(label_name), MADE, MADE))
+    label_, clip_, view_ = np.asarray(rows, np.int32).reshape(-1, 3).T
+    return ShardFeatures(codes=np.stack(codes), label=label_, clip=clip_, view=view_)
+
+
+def _made(
+    examples: Sequence[Example], clips: Sequence[Wave], noise: NoiseSource, task: ShardTask
+) -> Iterator[tuple[str, Wave]]:
+    words = [i for i, e in enumerate(examples) if e.label not in (UNKNOWN, SILENCE)]
+    rng = _generator(task.seed, *(e.decoded_digest for e in examples), "made")
+    samples = len(clips[0]) + 2 * task.margin_frames * task.features.stride_samples
+    word_clips, word_labels = [clips[i] for i in words], [examples[i].label for i in words]
+    left, tries = round(task.made_unknown * len(words)), 0
+    while left > 0 and tries < _TRIES * left + _TRIES:
+        tries += 1
+        wave = make_unknown(rng, word_clips, word_labels)
+        if wave is not None:
+            left -= 1
+            yield UNKNOWN, make_view(rng, wave, samples, noise, task.views)
+    for _ in range(round(task.made_silence * len(clips))):
+        yield SILENCE, make_silence(rng, noise, samples)
+
+
+def _codes(wave: Wave, task: ShardTask) -> Codes:
+    pcm = np.clip(np.rint(wave * _FULL_SCALE), -32768, 32767).astype(np.int16)
+    return clip_codes(pcm, task.features)
+
+
+def _generator(seed: int, *names: str) -> np.random.Generator:
+    digest = hashlib.sha256("\0".join((str(seed), *names)).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, np.uint32))

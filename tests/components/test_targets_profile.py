@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from components.base import UserError
+from components.targets.profile import load_profile
+
+BOARD = """
+name = "board"
+title = "a board"
+source = "its data sheet"
+fallback = "tflm"
+[operators]
+CONV_2D = [1, 3]
+[rules]
+dtypes = ["int8"]
+max_rank = 4
+float_tensors = "error"
+dynamic_shapes = "error"
+[budget]
+arena_bytes = 20000
+"""
+
+
+def test_a_user_adds_her_own_profile(tmp_path: Path) -> None:
+    file = tmp_path / "board.toml"
+    file.write_text(BOARD)
+    profile = load_profile(str(file))
+    assert profile.operators == {"CONV_2D": (1, 3)}
+    assert profile.budget.arena_bytes == 20_000
+    assert profile.budget.macs is None
+    assert profile.fallback is not None
+    assert profile.fallback.name == "tflm"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("max_rank = 4", "", "rules.max_rank: is missing"),
+        ("CONV_2D", "CONV2D", "no operator CONV2D (did you mean CONV_2D?)"),
+        ("[1, 3]", "[3, 1]", "operators.CONV_2D must be"),
+        ("arena_bytes", "arena_byte", "budget.arena_byte is not a key (did you mean arena_bytes?)"),
+        ('["int8"]', '["int9"]', "no data type int9"),
+        ('"tflm"', '"tflx"', "fallback: there is no target 'tflx'"),
+        ("[rules]", "[rules", "is not TOML"),
+        ('float_tensors = "error"', 'float_tensors = "no"', "rules.float_tensors"),
+    ],
+)
+def test_a_wrong_profile_is_refused_by_file_and_key(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(BOARD.replace(old, new, 1))
+    with pytest.raises(UserError) as caught:
+        load_profile(str(file))
+    assert str(file) in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_an_unknown_target_gets_the_nearest_name() -> None:
+    with pytest.raises(UserError, match=r"did you mean tflm\?"):
+        load_profile("tfml")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(UserError, match=r"nowhere/board\.toml: cannot be read"):
+        load_profile("nowhere/board.toml")
