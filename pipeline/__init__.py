@@ -1,0 +1,1 @@
+"""Recipes, the runner, the lineage store, the report and the command line."""

@@ -1,0 +1,1 @@
+"""The lineage store, in ML Metadata's vocabulary: artifact, execution, event, context."""

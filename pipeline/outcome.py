@@ -1,0 +1,101 @@
+"""What a run leaves at its root: report.json, report.html, latest.bundle or a refused candidate."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import read_json, write_json
+from pipeline.report.html import write_report
+from pipeline.runner import RunResult
+
+_AT_TOP = "keyword_spotting"
+REFUSED = "refused.bundle"
+
+
+def report_of(recipe: str, root: Path, result: RunResult, seconds: float) -> dict[str, Any]:
+    """The content of ``report.json``."""
+    artifacts = result.artifacts
+    conversion = read_json(artifacts["Converter.model"] / "conversion.json")
+    infra = read_json(artifacts["InfraValidator.result"] / "infra_validation.json")
+    evaluation = read_json(artifacts["Evaluator.evaluation"] / "evaluation.json")
+    model = read_json(artifacts["Quantizer.model"] / "model.json")
+    release = _release(artifacts)
+    return {
+        "recipe": recipe,
+        "run": result.run,
+        "seconds": round(seconds, 1),
+        "bundle": None if release is None else str(root / recipe / "latest.bundle"),
+        "model": {
+            "name": recipe,
+            "version": None if release is None else release["version"],
+            "params": model["params"],
+            "bytes": conversion["bytes"],
+            "download_bytes": conversion["download_bytes"],
+            "arena_bytes": infra["arena_bytes"],
+            "macs": infra["macs"],
+        },
+        "metrics": _metrics(evaluation, infra),
+        "gates": [dataclasses.asdict(gate) for gate in result.gates],
+        "steps": [{"id": step.id, "seconds": round(step.seconds, 2)} for step in result.steps],
+    }
+
+
+def leave(
+    recipe: str, root: Path, result: RunResult, report: Mapping[str, Any], recordings: Path
+) -> None:
+    """Writes the outcome below `root`, each file whole or not at all.
+
+    A released bundle becomes ``latest.bundle``; a refused one is kept beside it as
+    ``refused.bundle``, and ``latest.bundle`` stays what it was.
+    """
+    folder = root / recipe
+    candidate = result.artifacts["Packager.bundle"] / "candidate.bundle"
+    aside = folder / ".outcome"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    write_json(aside / "report.json", report)
+    write_report(aside / "report.html", dict(report), result.artifacts, recordings)
+    shutil.copyfile(candidate, aside / ("latest.bundle" if report["bundle"] else REFUSED))
+    for path in sorted(aside.iterdir()):
+        if recipe == _AT_TOP and path.name != REFUSED:
+            copy = aside / f".{path.name}"
+            shutil.copyfile(path, copy)
+            os.replace(copy, root / path.name)
+        os.replace(path, folder / path.name)
+    if report["bundle"]:
+        (folder / REFUSED).unlink(missing_ok=True)
+    aside.rmdir()
+
+
+def _release(artifacts: Mapping[str, Path]) -> dict[str, Any] | None:
+    folder = artifacts.get("Pusher.release")
+    return None if folder is None else read_json(folder / "release.json")
+
+
+def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[str, float]:
+    paired, false_accepts = evaluation["paired"], evaluation["false_accepts"]
+    chosen = {
+        name: evaluation[name]
+        for name in (
+            "float_accuracy",
+            "int8_accuracy",
+            "teacher_accuracy",
+            "int8_single_accuracy",
+            "float_single_accuracy",
+            "val_int8_accuracy",
+        )
+    }
+    return {
+        **chosen,
+        "int8_drop": paired["drop"],
+        "int8_drop_upper_95": paired["drop_upper_95"],
+        "int8_agreement": paired["agreement"],
+        "false_accepts_per_hour": false_accepts["per_hour"],
+        "false_rejects": false_accepts["false_rejects"],
+        **{f"latency_ms_{name}": r["latency_ms"] for name, r in infra["runtimes"].items()},
+    }

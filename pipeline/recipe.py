@@ -1,0 +1,110 @@
+"""A recipe: components wired into a pipeline, and changes to their parameters by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from components.base import Component, UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Components in an order in which every input is made before it is needed.
+
+    Raises:
+        ValueError: if two components share an id, or one comes before what it needs.
+    """
+
+    name: str
+    components: tuple[Component, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for component in self.components:
+            if component.id in seen:
+                raise ValueError(f"recipe {self.name}: two components are called {component.id}")
+            for channel in component.inputs.values():
+                if channel.producer and channel.producer not in seen:
+                    raise ValueError(
+                        f"recipe {self.name}: {component.id} needs {channel.producer} before it"
+                    )
+            seen.add(component.id)
+
+
+def apply_settings(recipe: Recipe, settings: Sequence[str]) -> None:
+    """Changes parameters as ``--set Trainer.epochs=40`` asks.
+
+    Values are JSON where they parse (numbers, true, [1, 2]) and text otherwise.
+
+    Raises:
+        UserError: for an unknown component or parameter (with the nearest name), or a wrong type.
+    """
+    by_id = {component.id: component for component in recipe.components}
+    for setting in settings:
+        target, equals, text = setting.partition("=")
+        owner, dot, field = target.strip().partition(".")
+        if not equals or not dot:
+            raise UserError(f"--set {setting}: write it as Component.parameter=value")
+        component = by_id.get(owner)
+        if component is None:
+            raise UserError(f"--set {setting}: no component {owner}{_suggest(owner, by_id)}")
+        hints = typing.get_type_hints(component.PARAMETERS)
+        if field not in hints:
+            raise UserError(
+                f"--set {setting}: {owner} has no parameter {field}{_suggest(field, hints)}"
+            )
+        value = _value(hints[field], text, setting)
+        try:
+            component.parameters = dataclasses.replace(component.parameters, **{field: value})
+        except ValueError as e:
+            raise UserError(f"--set {setting}: {e}") from e
+
+
+def _suggest(name: str, known: typing.Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+
+
+def _value(type_: Any, text: str, setting: str) -> Any:
+    if type_ is str:
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    try:
+        return _typed(type_, value)
+    except TypeError as e:
+        raise UserError(f"--set {setting}: {e}") from e
+
+
+def _typed(type_: Any, value: Any) -> Any:
+    origin = typing.get_origin(type_)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        (type_,) = (a for a in typing.get_args(type_) if a is not type(None))
+        return _typed(type_, value)
+    if origin is typing.Literal:
+        if value not in typing.get_args(type_):
+            raise TypeError(f"must be one of {', '.join(map(str, typing.get_args(type_)))}")
+        return value
+    if origin is tuple:
+        inner = typing.get_args(type_)[0]
+        items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, list):
+            items = [items]
+        return tuple(_typed(inner, v) for v in items)
+    if type_ is float and type(value) is int:
+        return float(value)
+    if type(value) is not type_:
+        name = getattr(type_, "__name__", str(type_))
+        raise TypeError(f"{value!r} is not of type {name}")
+    return value

@@ -1,0 +1,1 @@
+"""Recipes: plain Python that wires components. `RECIPES` finds them by name."""

@@ -1,0 +1,198 @@
+"""The runner: walks a recipe, gives each component its folders, records what happened.
+
+Outputs appear whole or not at all: an executor writes into a folder aside, which is synced and renamed
+into place after it succeeded and only then recorded. A component marked ``GATED`` runs only if every
+gate decided before it holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+from components.artifacts import Gate, read_gates, write_json
+from components.base import Component, Metrics
+from pipeline import execution, keys
+from pipeline.lineage.store import LineageStore
+from pipeline.recipe import Recipe
+
+
+class View(execution.Watcher, Protocol):
+    """Who is shown how a run goes (see pipeline.ui)."""
+
+    def step_started(self, id: str, number: int, of: int) -> None:
+        """A step starts."""
+        ...
+
+    def step_finished(self, seconds: float, metrics: Metrics) -> None:
+        """The step that started last is done."""
+        ...
+
+    def step_failed(self, message: str) -> None:
+        """The step that started last did not succeed."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """What one finished step gave."""
+
+    id: str
+    seconds: float
+    metrics: Metrics
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run gave.
+
+    Attributes:
+        run: its number in the lineage store.
+        artifacts: folder of each output, by ``ComponentId.output``.
+        steps: the finished steps in order.
+        gates: all gates, in the order in which they were decided.
+    """
+
+    run: int
+    artifacts: Mapping[str, Path]
+    steps: tuple[StepResult, ...]
+    gates: tuple[Gate, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gate did not hold."""
+        return not all(gate.passed for gate in self.gates)
+
+
+def run_recipe(recipe: Recipe, root: Path, store: LineageStore, view: View) -> RunResult:
+    """Runs every component of `recipe`, with its artifacts below `root`.
+
+    Raises:
+        components.base.UserError: if the user can put it right.
+        pipeline.execution.StepCrashed: if a step died.
+        OSError: if the root cannot be written, e.g. because the disk is full.
+    """
+    run = store.begin_run(recipe.name, keys.environment())
+    folder = root / recipe.name / "runs" / f"{run:06d}"
+    walk = _Walk(run, folder, store, view)
+    state: Literal["complete", "refused", "failed", "interrupted"] = "failed"
+    try:
+        folder.mkdir(parents=True)
+        for number, component in enumerate(recipe.components, 1):
+            if component.GATED and not all(gate.passed for gate in walk.gates):
+                continue
+            view.step_started(component.id, number, len(recipe.components))
+            walk.step(component)
+        result = RunResult(
+            run=run, artifacts=walk.artifacts, steps=tuple(walk.steps), gates=tuple(walk.gates)
+        )
+        state = "refused" if result.refused else "complete"
+        return result
+    except KeyboardInterrupt:
+        state = "interrupted"
+        raise
+    finally:
+        if not walk.artifacts:
+            shutil.rmtree(folder, ignore_errors=True)
+        store.end_run(run, state)
+
+
+class _Walk:
+    """The state of one run while it goes on."""
+
+    def __init__(self, run: int, folder: Path, store: LineageStore, view: View) -> None:
+        self.artifacts: dict[str, Path] = {}
+        self.steps: list[StepResult] = []
+        self.gates: list[Gate] = []
+        self._run = run
+        self._folder = folder
+        self._store = store
+        self._view = view
+        self._ids: dict[Path, int] = {}
+        self._digests: dict[Path, str] = {}
+
+    def step(self, component: Component) -> None:
+        inputs = {name: self._resolve(component, name) for name in component.inputs}
+        key = keys.cache_key(component, {name: self._digests[p] for name, p in inputs.items()})
+        recorded = self._store.begin_execution(
+            self._run,
+            component.id,
+            type(component).__name__,
+            key,
+            dataclasses.asdict(component.parameters),
+            {name: self._ids[path] for name, path in inputs.items()},
+        )
+        aside = self._folder / f".{component.id}.partial"
+        final = self._folder / component.id
+        started = time.monotonic()
+        try:
+            metrics = self._execute(component, inputs, aside, key)
+            _publish(aside, final)
+        except BaseException as e:
+            shutil.rmtree(aside, ignore_errors=True)
+            interrupted = isinstance(e, KeyboardInterrupt)
+            self._store.fail_execution(recorded, "interrupted" if interrupted else "failed")
+            self._view.step_failed("interrupted" if interrupted else str(e))
+            raise
+        self._record(component, recorded, final, metrics, time.monotonic() - started)
+
+    def _execute(
+        self, component: Component, inputs: Mapping[str, Path], aside: Path, key: str
+    ) -> Metrics:
+        outputs = {name: aside / name for name in component.OUTPUTS}
+        for path in outputs.values():
+            path.mkdir(parents=True)
+            write_json(path / "lineage.json", {"component": component.id, "cache_key": key})
+        log = self._folder / "logs" / f"{component.id}.log"
+        log.parent.mkdir(exist_ok=True)
+        return execution.execute(component, inputs, outputs, log, self._view)
+
+    def _record(
+        self, component: Component, recorded: int, final: Path, metrics: Metrics, seconds: float
+    ) -> None:
+        described = {}
+        for name, type_ in component.OUTPUTS.items():
+            folder = final / name
+            self._digests[folder] = keys.folder_digest(folder)
+            described[name] = (type_.name, folder, self._digests[folder])
+        for name, id_ in self._store.end_execution(recorded, metrics, described).items():
+            folder = final / name
+            self._ids[folder] = id_
+            self.artifacts[f"{component.id}.{name}"] = folder
+            if (folder / "gates.json").exists():
+                self.gates.extend(read_gates(folder))
+        self.steps.append(StepResult(id=component.id, seconds=seconds, metrics=metrics))
+        self._view.step_finished(seconds, metrics)
+
+    def _resolve(self, component: Component, name: str) -> Path:
+        channel = component.inputs[name]
+        if channel.path is None:
+            return self.artifacts[f"{channel.producer}.{channel.output}"]
+        if channel.path not in self._ids:
+            digest = keys.folder_digest(channel.path)
+            self._digests[channel.path] = digest
+            self._ids[channel.path] = self._store.add_external(
+                channel.type.name, channel.path, digest
+            )
+        return channel.path
+
+
+def _publish(aside: Path, final: Path) -> None:
+    for path in aside.rglob("*"):
+        if path.is_file():
+            _sync(path)
+    os.rename(aside, final)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
