@@ -58,6 +58,8 @@ class Component:
         OUTPUTS: output name to artifact type.
         PARAMETERS: the frozen dataclass of its parameters; every field has a default.
         EXECUTOR: ``module:function`` of the executor, imported only in the child process.
+        ALONE: whether it needs the machine for itself, because it uses every core or measures time;
+            others may run side by side.
         GATED: whether it runs only if every gate decided before it holds.
     """
 
@@ -66,6 +68,7 @@ class Component:
     OUTPUTS: ClassVar[Mapping[str, ArtifactType]] = {}
     PARAMETERS: ClassVar[type[Any]]
     EXECUTOR: ClassVar[str]
+    ALONE: ClassVar[bool] = True
     GATED: ClassVar[bool] = False
 
     def __init__(self, parameters: Any = None, id: str = "", /, **inputs: Channel) -> None:

@@ -1,10 +1,10 @@
-"""Runs one executor in a process of its own: ``python -m components.child SPECIFICATION.json``.
+"""Runs one executor in a process of its own: ``python -m components.child SPECIFICATION``.
 
-The specification holds the executor (``module:function``), the parameters' class and values, and the
-input and output folders. Standard output carries JSON lines back to the runner: progress, warnings
-and at the end ``{"metrics"}`` or ``{"error"}``. Everything that libraries print goes to standard
-error, which the runner keeps as the step's log. When the runner goes away, standard input closes
-and this process ends.
+The specification, in JSON, holds the executor (``module:function``), the parameters' class and
+values, and the input and output folders. Standard output carries JSON lines back to the runner:
+progress, warnings and at the end ``{"metrics"}`` or ``{"error"}``. Everything that libraries print
+goes to standard error, which the runner keeps as the step's log. When the runner goes away, standard
+input closes and this process ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edge_agent.decoding import decode
 
 def main() -> int:
     """Runs the executor that the specification names; 0 if it gave its metrics."""
-    specification = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    specification = json.loads(sys.argv[1])
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     Progress.stream = channel

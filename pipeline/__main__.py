@@ -29,7 +29,7 @@ from components.base import UserError
 from pipeline.execution import StepCrashed
 from pipeline.lineage.store import LineageStore
 from pipeline.outcome import leave, report_of
-from pipeline.recipe import Recipe, apply_settings
+from pipeline.recipe import Recipe, apply_settings, seed_settings
 from pipeline.recipes import keyword_spotting
 from pipeline.runner import run_recipe
 from pipeline.ui.run_view import RunView
@@ -41,6 +41,7 @@ _KEYWORDS = flags.DEFINE_string(
     "Words to learn from synthesised speech, separated by spaces, instead of --data.",
 )
 _ROOT = flags.DEFINE_string("root", "var", "Folder that everything is written below.")
+_SEED = flags.DEFINE_integer("seed", None, "Seed of every step that has one; --set can differ.")
 _SET = flags.DEFINE_multi_string("set", [], "Component.parameter=value; may be given often.")
 
 _DEFAULT_KEYWORDS = "yes no stop go"
@@ -95,6 +96,8 @@ def _run() -> int:
 def _recipe(root: Path, store: LineageStore, data: Path | None) -> Recipe:
     keywords = tuple((_KEYWORDS.value or _DEFAULT_KEYWORDS).lower().split())
     recipe = keyword_spotting.recipe(root, store, data, keywords)
+    if _SEED.value is not None:
+        apply_settings(recipe, seed_settings(recipe, _SEED.value))
     apply_settings(recipe, _SET.value)
     return recipe
 

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,10 +26,10 @@ class StepCrashed(Exception):
 
 
 class Watcher(Protocol):
-    """Who is told how a step goes."""
+    """Who is told how steps go; called from the thread of the step."""
 
-    def step_progress(self, done: float, total: float, unit: str, note: str) -> None:
-        """So much of the step is done."""
+    def step_progress(self, id: str, done: float, total: float, unit: str, note: str) -> None:
+        """So much of step `id` is done."""
         ...
 
     def warning(self, message: str) -> None:
@@ -38,78 +37,85 @@ class Watcher(Protocol):
         ...
 
 
-def execute(
-    component: Component,
-    inputs: Mapping[str, Path],
-    outputs: Mapping[str, Path],
-    log: Path,
-    watcher: Watcher,
-) -> Metrics:
-    """Runs `component`'s executor in a child process and gives its metrics.
+class Execution:
+    """One component's executor, running in a child process of its own.
 
-    The child leads a process group of its own; whatever ends this call early (an interrupt, an
-    exception) ends the whole group first.
+    The child leads a process group; `cancel` ends the whole group.
 
-    Raises:
-        UserError: what the executor says the user can put right.
-        StepCrashed: if it raised anything else, or its process died.
+    Args:
+        component: what to run.
+        inputs: the artifact folders that it takes, by name.
+        outputs: empty folders for what it makes, by name.
+        log: file for everything that it prints.
     """
-    specification = {
-        "executor": component.EXECUTOR,
-        "parameters_class": _qualified(component.PARAMETERS),
-        "parameters": dataclasses.asdict(component.parameters),
-        "inputs": {name: str(path) for name, path in inputs.items()},
-        "outputs": {name: str(path) for name, path in outputs.items()},
-    }
-    with (
-        tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file,
-        log.open("wb") as err,
-    ):
-        json.dump(specification, file)
-        file.flush()
-        child = subprocess.Popen(
-            [sys.executable, "-m", "components.child", file.name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=err,
-            text=True,
-            encoding="utf-8",
-            env=_environment(),
-            start_new_session=True,
-        )
+
+    def __init__(
+        self,
+        component: Component,
+        inputs: Mapping[str, Path],
+        outputs: Mapping[str, Path],
+        log: Path,
+    ) -> None:
+        specification = {
+            "executor": component.EXECUTOR,
+            "parameters_class": _qualified(component.PARAMETERS),
+            "parameters": dataclasses.asdict(component.parameters),
+            "inputs": {name: str(path) for name, path in inputs.items()},
+            "outputs": {name: str(path) for name, path in outputs.items()},
+        }
+        self._id = component.id
+        self._log = log
+        with log.open("wb") as err:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "components.child", json.dumps(specification)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                text=True,
+                encoding="utf-8",
+                env=_environment(),
+                start_new_session=True,
+            )
+
+    def result(self, watcher: Watcher) -> Metrics:
+        """Waits for the executor's metrics, and ends its process group.
+
+        Raises:
+            UserError: what the executor says the user can put right.
+            StepCrashed: if it raised anything else, or its process died.
+        """
         try:
-            result = _listen(child, watcher)
-            code = child.wait()
+            result = self._listen(watcher)
+            code = self._child.wait()
         finally:
-            _end_group(child)
-    if "metrics" in result:
-        return dict(result["metrics"])
-    if "error" in result:
-        raise UserError(result["error"])
-    raise StepCrashed(_crash_message(component.id, code, log))
+            self.cancel()
+            for stream in (self._child.stdin, self._child.stdout):
+                if stream is not None:
+                    stream.close()
+        if "metrics" in result:
+            return dict(result["metrics"])
+        if "error" in result:
+            raise UserError(result["error"])
+        raise StepCrashed(_crash_message(self._id, code, self._log))
 
+    def cancel(self) -> None:
+        """Ends the child and whatever it started; harmless if they have ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
 
-def _listen(child: subprocess.Popen[str], watcher: Watcher) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    assert child.stdout is not None
-    for line in child.stdout:
-        message = json.loads(line)
-        if "progress" in message:
-            watcher.step_progress(**message["progress"])
-        elif "warning" in message:
-            watcher.warning(message["warning"])
-        else:
-            result = message
-    return result
-
-
-def _end_group(child: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    for stream in (child.stdin, child.stdout):
-        if stream is not None:
-            stream.close()
+    def _listen(self, watcher: Watcher) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            message = json.loads(line)
+            if "progress" in message:
+                watcher.step_progress(self._id, **message["progress"])
+            elif "warning" in message:
+                watcher.warning(message["warning"])
+            else:
+                result = message
+        return result
 
 
 def _environment() -> dict[str, str]:

@@ -58,18 +58,20 @@ def leave(
     aside = folder / ".outcome"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    write_json(aside / "report.json", report)
-    write_report(aside / "report.html", dict(report), result.artifacts, recordings)
-    shutil.copyfile(candidate, aside / ("latest.bundle" if report["bundle"] else REFUSED))
-    for path in sorted(aside.iterdir()):
-        if recipe == _AT_TOP and path.name != REFUSED:
-            copy = aside / f".{path.name}"
-            shutil.copyfile(path, copy)
-            os.replace(copy, root / path.name)
-        os.replace(path, folder / path.name)
+    try:
+        write_json(aside / "report.json", report)
+        write_report(aside / "report.html", dict(report), result.artifacts, recordings)
+        shutil.copyfile(candidate, aside / ("latest.bundle" if report["bundle"] else REFUSED))
+        for path in sorted(aside.iterdir()):
+            if recipe == _AT_TOP and path.name != REFUSED:
+                copy = aside / f".{path.name}"
+                shutil.copyfile(path, copy)
+                os.replace(copy, root / path.name)
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(aside)
     if report["bundle"]:
         (folder / REFUSED).unlink(missing_ok=True)
-    aside.rmdir()
 
 
 def _release(artifacts: Mapping[str, Path]) -> dict[str, Any] | None:

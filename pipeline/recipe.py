@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ class Recipe:
 def apply_settings(recipe: Recipe, settings: Sequence[str]) -> None:
     """Changes parameters as ``--set Trainer.epochs=40`` asks.
 
-    Values are JSON where they parse (numbers, true, [1, 2]) and text otherwise.
+    Values are JSON where they parse (numbers, true, [1, 2]) and text otherwise; a list may also be
+    written with commas alone (1,2).
 
     Raises:
         UserError: for an unknown component or parameter (with the nearest name), or a wrong type.
@@ -66,6 +68,11 @@ def apply_settings(recipe: Recipe, settings: Sequence[str]) -> None:
             raise UserError(f"--set {setting}: {e}") from e
 
 
+def seed_settings(recipe: Recipe, seed: int) -> list[str]:
+    """Settings that give `seed` to every component that has a parameter of that name."""
+    return [f"{c.id}.seed={seed}" for c in recipe.components if hasattr(c.parameters, "seed")]
+
+
 def _suggest(name: str, known: typing.Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
@@ -75,6 +82,9 @@ def _suggest(name: str, known: typing.Iterable[str]) -> str:
 def _value(type_: Any, text: str, setting: str) -> Any:
     if type_ is str:
         return text
+    if typing.get_origin(type_) is tuple and not text.lstrip().startswith("["):
+        inner = typing.get_args(type_)[0]
+        return tuple(_value(inner, item, setting) for item in text.split(",") if text.strip())
     try:
         value = json.loads(text)
     except ValueError:
@@ -98,13 +108,14 @@ def _typed(type_: Any, value: Any) -> Any:
         return value
     if origin is tuple:
         inner = typing.get_args(type_)[0]
-        items = value.split(",") if isinstance(value, str) else value
-        if not isinstance(items, list):
-            items = [items]
-        return tuple(_typed(inner, v) for v in items)
+        if not isinstance(value, list):
+            raise TypeError(f"{value!r} is not a list")
+        return tuple(_typed(inner, v) for v in value)
     if type_ is float and type(value) is int:
-        return float(value)
+        value = float(value)
     if type(value) is not type_:
         name = getattr(type_, "__name__", str(type_))
         raise TypeError(f"{value!r} is not of type {name}")
+    if type_ is float and not math.isfinite(value):
+        raise TypeError(f"{value!r} is not a finite number")
     return value

@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -26,15 +27,15 @@ class View(execution.Watcher, Protocol):
     """Who is shown how a run goes (see pipeline.ui)."""
 
     def step_started(self, id: str, number: int, of: int) -> None:
-        """A step starts."""
+        """Step `id`, the `number`-th of `of`, starts."""
         ...
 
-    def step_finished(self, seconds: float, metrics: Metrics) -> None:
-        """The step that started last is done."""
+    def step_finished(self, id: str, seconds: float, metrics: Metrics) -> None:
+        """Step `id` is done."""
         ...
 
-    def step_failed(self, message: str) -> None:
-        """The step that started last did not succeed."""
+    def step_failed(self, id: str, message: str) -> None:
+        """Step `id` did not succeed."""
         ...
 
 
@@ -79,15 +80,11 @@ def run_recipe(recipe: Recipe, root: Path, store: LineageStore, view: View) -> R
     """
     run = store.begin_run(recipe.name, keys.environment())
     folder = root / recipe.name / "runs" / f"{run:06d}"
-    walk = _Walk(run, folder, store, view)
+    walk = _Walk(run, recipe, folder, store, view)
     state: Literal["complete", "refused", "failed", "interrupted"] = "failed"
     try:
         folder.mkdir(parents=True)
-        for number, component in enumerate(recipe.components, 1):
-            if component.GATED and not all(gate.passed for gate in walk.gates):
-                continue
-            view.step_started(component.id, number, len(recipe.components))
-            walk.step(component)
+        walk.all_steps()
         result = RunResult(
             run=run, artifacts=walk.artifacts, steps=tuple(walk.steps), gates=tuple(walk.gates)
         )
@@ -102,23 +99,81 @@ def run_recipe(recipe: Recipe, root: Path, store: LineageStore, view: View) -> R
         store.end_run(run, state)
 
 
-class _Walk:
-    """The state of one run while it goes on."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Running:
+    """A step under way."""
 
-    def __init__(self, run: int, folder: Path, store: LineageStore, view: View) -> None:
+    component: Component
+    recorded: int
+    aside: Path
+    execution: execution.Execution
+    started: float
+
+
+class _Walk:
+    """The state of one run while it goes on.
+
+    Steps are started in the recipe's order, as soon as their inputs are there; those that need not
+    be alone run side by side, one a core.
+    """
+
+    def __init__(
+        self, run: int, recipe: Recipe, folder: Path, store: LineageStore, view: View
+    ) -> None:
         self.artifacts: dict[str, Path] = {}
         self.steps: list[StepResult] = []
         self.gates: list[Gate] = []
         self._run = run
+        self._components = recipe.components
+        self._waiting = list(recipe.components)
         self._folder = folder
         self._store = store
         self._view = view
         self._ids: dict[Path, int] = {}
         self._digests: dict[Path, str] = {}
+        self._running: dict[Future[Metrics], _Running] = {}
 
-    def step(self, component: Component) -> None:
+    def all_steps(self) -> None:
+        """Runs the steps; whatever ends this early ends the steps under way and removes them."""
+        with ThreadPoolExecutor(max_workers=len(self._components)) as threads:
+            try:
+                while self._waiting or self._running:
+                    while (component := self._next()) is not None:
+                        self._waiting.remove(component)
+                        if self._gates_hold(component):
+                            self._start(component, threads)
+                    for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                        self._finish(future)
+            except BaseException as e:
+                self._abandon(isinstance(e, KeyboardInterrupt))
+                raise
+
+    def _next(self) -> Component | None:
+        """The first waiting component that may start now."""
+        running = [r.component for r in self._running.values()]
+        for component in self._waiting:
+            if running and (component.ALONE or any(r.ALONE for r in running)):
+                continue
+            if len(running) >= max(1, os.cpu_count() or 1):
+                continue
+            made = {f"{c.producer}.{c.output}" for c in component.inputs.values() if c.producer}
+            if made <= set(self.artifacts):
+                return component
+        return None
+
+    def _gates_hold(self, component: Component) -> bool:
+        return not component.GATED or all(gate.passed for gate in self.gates)
+
+    def _start(self, component: Component, threads: ThreadPoolExecutor) -> None:
         inputs = {name: self._resolve(component, name) for name in component.inputs}
         key = keys.cache_key(component, {name: self._digests[p] for name, p in inputs.items()})
+        aside = self._folder / f".{component.id}.partial"
+        outputs = {name: aside / name for name in component.OUTPUTS}
+        for path in outputs.values():
+            path.mkdir(parents=True)
+            write_json(path / "lineage.json", {"component": component.id, "cache_key": key})
+        log = self._folder / "logs" / f"{component.id}.log"
+        log.parent.mkdir(exist_ok=True)
         recorded = self._store.begin_execution(
             self._run,
             component.id,
@@ -127,30 +182,36 @@ class _Walk:
             dataclasses.asdict(component.parameters),
             {name: self._ids[path] for name, path in inputs.items()},
         )
-        aside = self._folder / f".{component.id}.partial"
-        final = self._folder / component.id
-        started = time.monotonic()
-        try:
-            metrics = self._execute(component, inputs, aside, key)
-            _publish(aside, final)
-        except BaseException as e:
-            shutil.rmtree(aside, ignore_errors=True)
-            interrupted = isinstance(e, KeyboardInterrupt)
-            self._store.fail_execution(recorded, "interrupted" if interrupted else "failed")
-            self._view.step_failed("interrupted" if interrupted else str(e))
-            raise
-        self._record(component, recorded, final, metrics, time.monotonic() - started)
+        number = self._components.index(component) + 1
+        self._view.step_started(component.id, number, len(self._components))
+        child = execution.Execution(component, inputs, outputs, log)
+        running = _Running(
+            component=component,
+            recorded=recorded,
+            aside=aside,
+            execution=child,
+            started=time.monotonic(),
+        )
+        self._running[threads.submit(child.result, self._view)] = running
 
-    def _execute(
-        self, component: Component, inputs: Mapping[str, Path], aside: Path, key: str
-    ) -> Metrics:
-        outputs = {name: aside / name for name in component.OUTPUTS}
-        for path in outputs.values():
-            path.mkdir(parents=True)
-            write_json(path / "lineage.json", {"component": component.id, "cache_key": key})
-        log = self._folder / "logs" / f"{component.id}.log"
-        log.parent.mkdir(exist_ok=True)
-        return execution.execute(component, inputs, outputs, log, self._view)
+    def _finish(self, future: Future[Metrics]) -> None:
+        running = self._running[future]
+        metrics = future.result()
+        final = self._folder / running.component.id
+        _publish(running.aside, final)
+        del self._running[future]
+        seconds = time.monotonic() - running.started
+        self._record(running.component, running.recorded, final, metrics, seconds)
+
+    def _abandon(self, interrupted: bool) -> None:
+        for future, running in self._running.items():
+            failed = future.done() and not future.cancelled() and future.exception()
+            running.execution.cancel()
+            shutil.rmtree(running.aside, ignore_errors=True)
+            self._store.fail_execution(running.recorded, "interrupted" if interrupted else "failed")
+            message = "interrupted" if interrupted else str(failed or "ended with the run")
+            self._view.step_failed(running.component.id, message)
+        self._running.clear()
 
     def _record(
         self, component: Component, recorded: int, final: Path, metrics: Metrics, seconds: float
@@ -167,7 +228,7 @@ class _Walk:
             if (folder / "gates.json").exists():
                 self.gates.extend(read_gates(folder))
         self.steps.append(StepResult(id=component.id, seconds=seconds, metrics=metrics))
-        self._view.step_finished(seconds, metrics)
+        self._view.step_finished(component.id, seconds, metrics)
 
     def _resolve(self, component: Component, name: str) -> Path:
         channel = component.inputs[name]

@@ -15,7 +15,7 @@ from components.training.sparsity import zero_masks
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: DistillerParameters) -> Metrics:
     """Trains the student on the teacher's outputs and the labels, keeping its zeros."""
-    loop.seed_everything(parameters.seed)
+    loop.prepare(parameters.schedule())
     features = FeatureSet.open(inputs["features"])
     teacher = keras.models.load_model(inputs["teacher"] / "model.h5", compile=False)
     student = keras.models.load_model(inputs["model"] / "model.h5", compile=False)

@@ -16,7 +16,7 @@ def accuracy_of_release(bundle_folder: Path, examples: Path) -> float:
     Labels that it does not have count as `_unknown_`, as on the device.
     """
     bundle = archive.read(bundle_folder / "candidate.bundle")
-    classifier = KeywordClassifier(bundle.manifest, bundle.files)
+    classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime="litert")
     labels = bundle.manifest.labels
     right = total = 0
     for path in shard_paths(examples, "test"):

@@ -19,8 +19,12 @@ _BATCH = 512
 
 
 def int8_scorer(model: bytes) -> Score:
-    """Scores windows of codes (n, frames, channels) on the runtime that the device would choose."""
-    opened = open_model(model)
+    """Scores windows of codes (n, frames, channels) on LiteRT, the runtime that a device prefers.
+
+    tflite-runtime cannot be loaded beside TensorFlow, which scores the float models here; the
+    InfraValidator runs it in a process of its own.
+    """
+    opened = open_model(model, runtime="litert")
     scale, zero_point = opened.output.scale, opened.output.zero_point
 
     def score(windows: npt.NDArray[np.int8]) -> Probabilities:

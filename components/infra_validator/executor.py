@@ -81,7 +81,12 @@ def _judge(
     verdicts = [lint(graph, profile) for profile in (*declared, *others)]
     arena = _arena(runs)
     content = {
-        "runtimes": {name: _runtime(run, parities[name]) for name, run in runs.items()},
+        # A runtime that failed has no figures; its gate says why.
+        "runtimes": {
+            name: _runtime(run, parities[name])
+            for name, run in runs.items()
+            if isinstance(run, Measured)
+        },
         "tflm_parity": dataclasses.asdict(parities["tflm"])
         | {"verdict": parities["tflm"].verdict if parities["tflm"].rows else "not run"},
         "arena_bytes": arena,
@@ -108,14 +113,12 @@ def _parity(run: Measured | Failed, reference: Measured | Failed) -> Parity:
     return compare(run.outputs, reference.outputs)
 
 
-def _runtime(run: Measured | Failed, parity: Parity) -> dict[str, Any]:
-    if isinstance(run, Failed):
-        return {"version": None, "latency_ms": None, "max_lsb": None, "decisions_equal": None}
+def _runtime(run: Measured, parity: Parity) -> dict[str, Any]:
     return {
         "version": run.version,
         "latency_ms": run.latency_ms,
-        "max_lsb": parity.max_lsb if parity.rows else None,
-        "decisions_equal": parity.decisions_equal if parity.rows else None,
+        "max_lsb": parity.max_lsb,
+        "decisions_equal": parity.decisions_equal,
     }
 
 

@@ -69,7 +69,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         ),
         policy=DetectionPolicy(**{**policy, "clip_hops": tuple(policy["clip_hops"])}),
         operators=tuple(Operator(**op) for op in conversion["operators"]),
-        arena_bytes=infra["arena_bytes"],
+        arena_bytes=infra["arena_bytes"] or 0,
         macs=infra["macs"],
         minimum=_MINIMUM,
         budget=Budget(latency_ms=parameters.latency_ms, memory_bytes=parameters.memory_bytes),

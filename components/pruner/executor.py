@@ -21,7 +21,7 @@ _KINDS = ("Conv2D", "Dense")
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: PrunerParameters) -> Metrics:
     """Wraps the larger kernels, trains on while the masks grow, and strips the wrappers."""
-    loop.seed_everything(parameters.seed)
+    loop.prepare(parameters.schedule())
     features = FeatureSet.open(inputs["features"])
     model = keras.models.load_model(inputs["model"] / "model.h5", compile=False)
     wrapped = keras.models.clone_model(model, clone_function=lambda x: _wrap(x, parameters))

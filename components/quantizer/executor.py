@@ -18,7 +18,7 @@ from edge_agent.features.audio import INPUT_SCALE
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: QuantizerParameters) -> Metrics:
     """Puts int8 rounding into the graph and trains on, with the float model as the teacher."""
-    loop.seed_everything(parameters.seed)
+    loop.prepare(parameters.schedule())
     features = FeatureSet.open(inputs["features"])
     teacher = keras.models.load_model(inputs["teacher"] / "model.h5", compile=False)
     model = keras.models.load_model(inputs["model"] / "model.h5", compile=False)

@@ -71,15 +71,15 @@ def _lively(rng: np.random.Generator, voice: Samples) -> Samples:
     total = np.concatenate([np.zeros(1), np.cumsum(np.pad(voice**2, (_FRAME // 2, _FRAME // 2)))])
     power = np.maximum(total[_FRAME:] - total[:-_FRAME], 0.0)[: len(voice)]
     envelope = np.sqrt(power / (np.max(power) + 1e-12))
-    return np.asarray(voice * np.maximum(envelope, 1e-3) ** rng.uniform(-0.15, 0.25))
+    return np.asarray(voice * np.maximum(envelope, 1e-3) ** rng.uniform(-0.1, 0.55))
 
 
 def _microphone(rng: np.random.Generator) -> Samples:
     """Gains over the bins of an FFT of `_FFT`: band edges and a gently wavy response."""
     frequency = np.fft.rfftfreq(_FFT, 1.0 / RATE)
     octaves = np.log2(np.maximum(frequency, 30.0) / 30.0)
-    wave = np.interp(octaves, np.linspace(0.0, 8.1, 9), rng.normal(0.0, 3.0, 9))
-    wave += np.interp(octaves, np.log2(_COLOUR_HZ / 30.0), _COLOUR_DB)
+    wave = np.interp(octaves, np.linspace(0.0, 8.1, 9), rng.normal(0.0, 3.3, 9))
+    wave += rng.uniform(0.0, 1.1) * np.interp(octaves, np.log2(_COLOUR_HZ / 30.0), _COLOUR_DB)
     wave += rng.normal(0.0, 1.2) * (octaves - 5.0)
     low, high = 10.0 ** rng.uniform(1.2, 2.1), rng.uniform(3_600.0, 9_000.0)
     gain = np.power(10.0, wave / 20.0)
@@ -96,7 +96,7 @@ def _room(rng: np.random.Generator) -> Samples:
     dull = np.convolve(tail, np.full(4, 0.25), mode="same")
     response = np.where(time < rng.uniform(0.2, 0.6) * reverberation, tail, dull)
     response[: int(rng.uniform(0.002, 0.015) * RATE)] = 0.0
-    response *= _amplitude(-rng.uniform(2.0, 22.0)) / (np.sqrt(np.sum(response**2)) + 1e-12)
+    response *= _amplitude(-rng.uniform(0.0, 22.0)) / (np.sqrt(np.sum(response**2)) + 1e-12)
     for _ in range(int(rng.integers(2, 8))):
         echo = int(rng.uniform(0.001, 0.03) * RATE)
         response[min(echo, length - 1)] += rng.uniform(-0.5, 0.5)
@@ -108,7 +108,7 @@ def _floor(rng: np.random.Generator, noises: Sequence[Noise], loudest: float) ->
     """A quiet room under the word, and in one clip of three something louder."""
     below = np.clip(rng.normal(56.0, 12.0), 20.0, 85.0)
     floor = loudest * _amplitude(-below) * room_tone(rng, CLIP_SAMPLES)
-    if rng.random() < 0.22:
+    if rng.random() < 0.28:
         other = noises[int(rng.integers(len(noises)))](rng, CLIP_SAMPLES)
         floor += loudest * _amplitude(-rng.uniform(10.0, 45.0)) * other
     return np.asarray(floor)

@@ -34,7 +34,7 @@ class SpeechSynthesizerParameters:
     speakers: int = 400
     near_share: float = 0.1
     foreign_share: float = 0.15
-    room_share: float = 0.25
+    room_share: float = 0.4
     workers: int = 2
     seed: int = 1
 

@@ -33,7 +33,7 @@ _THROATS = {
 # Usual heights of the formants, in percent of eSpeak's own, which are too bright.
 _HEIGHTS = (110.0, 100.0, 92.0, 78.0, 70.0, 65.0, 65.0, 65.0, 65.0)
 # Places of the first two formants, as factors: recorded vowels are more open and further back.
-_PLACES = {1: (0.98, 1.16), 2: (0.88, 1.06)}
+_PLACES = {1: (0.94, 1.13), 2: (0.89, 1.07)}
 _MELODIES = (".", ".", ".", ",", "!", "?")
 
 
@@ -74,7 +74,7 @@ def draw_speaker(rng: np.random.Generator, id_: str, foreign_share: float) -> Sp
         accent=str(accent),
         variant=f"s{id_}",
         definition=_variant(rng, f"s{id_}"),
-        words_per_minute=float(rng.uniform(95.0, 190.0)),
+        words_per_minute=float(rng.uniform(95.0, 230.0)),
         stretch=float(np.exp(rng.normal(0.0, 0.035))),
     )
 
@@ -106,14 +106,20 @@ def _variant(rng: np.random.Generator, name: str) -> str:
         f"flutter {rng.integers(1, 9)}",
         f"roughness {rng.integers(0, 5)}",
         f"voicing {rng.integers(70, 125)}",
-        f"consonants {rng.integers(90, 240)} {rng.integers(90, 200)}",
+        f"consonants {rng.integers(70, 230)} {rng.integers(70, 200)}",
         "stressLength " + " ".join(str(v) for v in _lengths(rng)),
     ]
     tilt = rng.normal(0.0, 7.0)
+    dark = rng.uniform(0.0, 1.0)
     for formant in range(9):
         frequency = 100.0 * scale * rng.uniform(*_PLACES.get(formant, (0.93, 1.07)))
-        height = _HEIGHTS[formant] + (formant - 2) * tilt + rng.normal(0.0, 12.0)
-        width = 100.0 * rng.uniform(1.0, 2.0)
+        height = (
+            100.0
+            - dark * (100.0 - _HEIGHTS[formant])
+            + (formant - 2) * tilt
+            + rng.normal(0.0, 12.0)
+        )
+        width = 100.0 * rng.uniform(0.8, 1.9)
         lines.append(
             f"formant {formant} {frequency:.0f} {np.clip(height, 25.0, 190.0):.0f} {width:.0f}"
         )
@@ -127,4 +133,4 @@ def _variant(rng: np.random.Generator, name: str) -> str:
 
 def _lengths(rng: np.random.Generator) -> list[int]:
     usual = np.array([182, 140, 220, 220, 0, 0, 240, 260])
-    return [int(v) for v in usual * rng.uniform(0.6, 1.1) * rng.uniform(0.85, 1.15, len(usual))]
+    return [int(v) for v in usual * rng.uniform(0.65, 1.25) * rng.uniform(0.85, 1.15, len(usual))]

@@ -21,6 +21,7 @@ class TrainerParameters(TrainingParameters):
 
     architecture: str = "streaming_resnet"
     widths: tuple[int, ...] = (16, 32)
+    threads: int = 1
     targets: tuple[str, ...] = ()
 
 
@@ -30,4 +31,5 @@ class Trainer(Component):
     INPUTS = {"features": FEATURES}
     OUTPUTS = {"model": MODEL}
     PARAMETERS = TrainerParameters
+    ALONE = False
     EXECUTOR = "components.trainer.executor:execute"

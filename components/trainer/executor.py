@@ -14,7 +14,7 @@ from components.training.losses import hard_loss
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: TrainerParameters) -> Metrics:
     """Builds the architecture, checks its ops on the targets, trains it, and saves it."""
-    loop.seed_everything(parameters.seed)
+    loop.prepare(parameters.schedule())
     features = FeatureSet.open(inputs["features"])
     model = registry.build(
         parameters.architecture,

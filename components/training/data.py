@@ -79,25 +79,24 @@ class FeatureSet:
         return codes[:, start : start + self.frames]
 
 
-# Shares of a batch. Clips that are no keyword are few in most recordings and hard to learn, so they
-# are drawn more often than they stand there.
-_SHARES = {
-    "keyword": 0.78,
-    "unknown": 0.13,
-    "made_unknown": 0.02,
-    "silence": 0.04,
-    "made_silence": 0.03,
-}
+# Shares of a batch that are not the unknown words'. Clips that are no keyword are few in most
+# recordings and hard to learn, so they are drawn more often than they stand there.
+_SHARES = {"keyword": 0.78, "made_unknown": 0.02, "silence": 0.04, "made_silence": 0.03}
 
 
-def groups(split: Split, labels: tuple[str, ...]) -> list[tuple[float, npt.NDArray[np.int32]]]:
+def groups(
+    split: Split, labels: tuple[str, ...], unknown_share: float
+) -> list[tuple[float, npt.NDArray[np.int32]]]:
     """(share of a batch, row numbers) of the groups that training draws from.
 
-    Groups without rows are left out, and the shares of the others grow in proportion.
+    `unknown_share` goes to recorded unknown words. Groups without rows are left out, and the shares
+    of the others grow in proportion.
 
     Raises:
         UserError: if there is nothing to train on.
     """
+    scale = (1.0 - unknown_share) / sum(_SHARES.values())
+    shares = {"unknown": unknown_share} | {k: v * scale for k, v in _SHARES.items()}
     made = split.view == MADE
     unknown = split.label == labels.index(UNKNOWN)
     silence = split.label == labels.index(SILENCE)
@@ -108,7 +107,7 @@ def groups(split: Split, labels: tuple[str, ...]) -> list[tuple[float, npt.NDArr
         "silence": silence & ~made,
         "made_silence": silence & made,
     }
-    found = [(_SHARES[k], np.flatnonzero(m).astype(np.int32)) for k, m in masks.items() if m.any()]
+    found = [(shares[k], np.flatnonzero(m).astype(np.int32)) for k, m in masks.items() if m.any()]
     if not found:
         raise UserError("the training split holds no clip: add recordings, or change the lists")
     total = sum(share for share, _ in found)

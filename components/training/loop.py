@@ -27,9 +27,14 @@ _WARM_UP = 0.03
 _VALIDATION_BATCH = 512
 
 
-def seed_everything(seed: int) -> None:
-    """Makes initial weights a function of `seed`; the sampler's draws are stateless."""
-    keras.utils.set_random_seed(seed)
+def prepare(schedule: Schedule) -> None:
+    """Fixes what the outcome depends on: the seed of initial weights, and the threads.
+
+    The sampler's draws are stateless. Call it before any other use of TensorFlow.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(schedule.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(schedule.threads)
+    keras.utils.set_random_seed(schedule.seed)
 
 
 def fit(
@@ -62,7 +67,7 @@ def fit(
     Raises:
         UserError: if the loss stops being a number.
     """
-    sampler = Sampler(features, augmentation, schedule.batch, schedule.seed)
+    sampler = Sampler(features, augmentation, schedule.batch, schedule.seed, schedule.unknown_share)
     training = _Training(model, schedule, sampler, loss, keep or {})
     validation = _Validation(features)
     history: History = {"loss": [], "validation_loss": [], "validation_accuracy": []}

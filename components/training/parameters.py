@@ -48,6 +48,8 @@ class Schedule:
         ema: decay a step of the moving average of the weights that is kept in the end.
         patience: epochs without a better validation loss after which training stops.
         seed: seed of initial weights, drawing and augmentation.
+        unknown_share: share of the examples that are recorded unknown words.
+        threads: threads that an operation may use; the outcome may depend on it.
     """
 
     epochs: int
@@ -59,6 +61,8 @@ class Schedule:
     ema: float
     patience: int
     seed: int
+    unknown_share: float
+    threads: int
 
     @property
     def steps_per_epoch(self) -> int:
@@ -82,6 +86,8 @@ class TrainingParameters:
     ema: float = 0.998
     patience: int = 12
     seed: int = 1
+    unknown_share: float = 0.13
+    threads: int = 2
     shift_frames: float = 5.0
     time_stretch: float = 0.1
     warp: float = 0.08
@@ -97,6 +103,10 @@ class TrainingParameters:
             raise ValueError("epochs and batch must be 1 or more, and an epoch at least one batch")
         if not 0.0 <= self.label_smoothing < 1.0 or not 0.0 <= self.ema < 1.0:
             raise ValueError("label_smoothing and ema must be 0 to below 1")
+        if not 0.0 <= self.unknown_share < 1.0:
+            raise ValueError("unknown_share must be 0 to below 1")
+        if self.threads < 1:
+            raise ValueError("threads must be 1 or more")
         if self.learning_rate <= 0:
             raise ValueError("learning_rate must be above 0")
 

@@ -27,10 +27,16 @@ class Sampler:
         augmentation: how each example is changed.
         batch: examples a batch.
         seed: seed of all draws.
+        unknown_share: share of a batch that is recorded unknown words.
     """
 
     def __init__(
-        self, features: FeatureSet, augmentation: FeatureAugmentation, batch: int, seed: int
+        self,
+        features: FeatureSet,
+        augmentation: FeatureAugmentation,
+        batch: int,
+        seed: int,
+        unknown_share: float,
     ) -> None:
         split = features.split("train")
         self._codes = tf.constant(np.asarray(split.codes))
@@ -42,7 +48,7 @@ class Sampler:
         self._augmentation = augmentation
         self._batch = batch
         self._seed = seed
-        shares_and_rows = groups(split, features.labels)
+        shares_and_rows = groups(split, features.labels, unknown_share)
         ends = np.rint(np.cumsum([share for share, _ in shares_and_rows]) * batch).astype(int)
         counts = np.diff(np.concatenate([[0], ends]))
         self._groups = [

@@ -25,7 +25,8 @@ class TransformParameters:
         log_low: natural log of mel energy at code -128.
         log_high: natural log of mel energy at code 127.
         margin_frames: frames kept before and after each clip.
-        train_views: augmented views of each training clip, beside the clip as recorded.
+        train_views: augmented views of each training clip, beside the clip as recorded, at most.
+        train_rows: rows of training features that are enough; with many clips each gets fewer views.
         eval_views: augmented views of each validation and test clip.
         made_unknown: clips made of pieces of keyword clips (reversed, spliced, cut), which are no
             word, as a multiple of the keyword clips; they train ``_unknown_``.
@@ -53,6 +54,7 @@ class TransformParameters:
     log_high: float = 9.0
     margin_frames: int = 6
     train_views: int = 30
+    train_rows: int = 60_000
     eval_views: int = 10
     made_unknown: float = 2.0
     made_silence: float = 2.0
@@ -100,6 +102,12 @@ class TransformParameters:
             log_low=self.log_low,
             log_high=self.log_high,
         )
+
+    def views_of(self, split: str, clips: int) -> int:
+        """How many augmented views each of the `clips` clips of `split` gets."""
+        if split != "train":
+            return self.eval_views
+        return min(self.train_views, max(1, self.train_rows // max(1, clips) - 1))
 
     def views(self, sample_rate: int) -> ViewParameters:
         """What a view of a clip may be."""

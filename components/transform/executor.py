@@ -55,7 +55,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TransformParameters) -
             views=parameters.views(features.sample_rate),
             labels=labels,
             margin_frames=parameters.margin_frames,
-            count=parameters.train_views if split == "train" else parameters.eval_views,
+            count=parameters.views_of(split, description["splits"][split]["clips"]),
             made_unknown=parameters.made_unknown if split == "train" else 0.0,
             made_silence=parameters.made_silence if split == "train" else 0.0,
             seed=parameters.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,14 +15,14 @@ _BABBLE_SHARE = 0.12
 _HUM_SHARE = 0.05
 _RECORDED_SHARE = 0.5
 _VOICES = 6
-_BABBLES = 8
+_BABBLES = 4
 _HUMS = 8
 _SECONDS = 4
 _FLOOR = 1e-6
 
 
 class NoiseSource:
-    """Draws noise of unit power out of a pool that is made once.
+    """Draws noise of unit power out of pools that are made when the first is wanted.
 
     Args:
         recorded: noise recordings, each an array of samples; may be empty.
@@ -33,30 +34,44 @@ class NoiseSource:
     def __init__(
         self, recorded: Sequence[Wave], speech: Sequence[Wave], sample_rate: int, seed: int
     ) -> None:
+        self._source = (recorded, speech, sample_rate, seed)
+
+    @functools.cached_property
+    def _pools(self) -> dict[str, list[Wave]]:
+        recorded, speech, sample_rate, seed = self._source
         rng = np.random.default_rng(seed)
         samples = _SECONDS * sample_rate
-        self._recorded = [_looped(r, samples) for r in recorded if len(r) and np.std(r) > _FLOOR]
-        self._coloured = [_coloured(rng, 2 * samples, e) for e in (0.0, 0.0, 1.0, 1.0, 2.0, 2.0)]
-        self._hums = [_hum(rng, samples, sample_rate) for _ in range(_HUMS)]
-        self._babbles = (
-            [_babble(rng, samples, speech) for _ in range(_BABBLES)]
-            if len(speech) >= _VOICES
-            else []
-        )
+        coloured, hums = _synthesised(samples, sample_rate, seed)
+        voices = _BABBLES if len(speech) >= _VOICES else 0
+        return {
+            "recorded": [_looped(r, samples) for r in recorded if len(r) and np.std(r) > _FLOOR],
+            "babble": [_babble(rng, samples, speech) for _ in range(voices)],
+            "coloured": coloured,
+            "hum": hums,
+        }
 
     def segment(self, rng: np.random.Generator, samples: int) -> Wave:
         """`samples` samples of noise with a root mean square of 1."""
         kind = rng.random()
-        if kind < _BABBLE_SHARE and self._babbles:
-            pool = self._babbles
+        if kind < _BABBLE_SHARE:
+            pool = self._pools["babble"]
         elif kind < _BABBLE_SHARE + _HUM_SHARE:
-            pool = self._hums
-        elif kind < _BABBLE_SHARE + _HUM_SHARE + _RECORDED_SHARE and self._recorded:
-            pool = self._recorded
+            pool = self._pools["hum"]
+        elif kind < _BABBLE_SHARE + _HUM_SHARE + _RECORDED_SHARE:
+            pool = self._pools["recorded"]
         else:
-            pool = self._coloured
+            pool = self._pools["coloured"]
+        pool = pool or self._pools["coloured"]
         noise = _cut(rng, pool[int(rng.integers(len(pool)))], samples)
         return noise * np.float32(1.0 / (_rms(noise) + _FLOOR))
+
+
+@functools.lru_cache(maxsize=2)
+def _synthesised(samples: int, sample_rate: int, seed: int) -> tuple[list[Wave], list[Wave]]:
+    """Coloured noises and hums, the same for every shard that a worker sees."""
+    rng = np.random.default_rng(seed)
+    coloured = [_coloured(rng, 2 * samples, e) for e in (0.0, 0.0, 1.0, 1.0, 2.0, 2.0)]
+    return coloured, [_hum(rng, samples, sample_rate) for _ in range(_HUMS)]
 
 
 def _rms(wave: Wave) -> float:

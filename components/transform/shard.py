@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from components.records import Example
 from components.training.rows import MADE
-from components.transform.augmentation import ViewParameters, make_view
+from components.transform.augmentation import ViewParameters, make_views
 from components.transform.negatives import make_silence, make_unknown
 from components.transform.noise import NoiseSource, Wave
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
@@ -75,9 +75,10 @@ def transform_shard(
         codes.append(clip_codes_with_margin(example.pcm, task.features, task.margin_frames))
         rows.append((label, number, 0))
         rng = _generator(task.seed, example.decoded_digest, "views")
-        for view in range(1, task.count + 1):
-            samples = len(clip) + 2 * task.margin_frames * task.features.stride_samples
-            codes.append(_codes(make_view(rng, clip, samples, noise, task.views), task))
+        samples = len(clip) + 2 * task.margin_frames * task.features.stride_samples
+        views = make_views(rng, clip, task.count, samples, noise, task.views)
+        for view, wave in enumerate(views, 1):
+            codes.append(_codes(wave, task))
             rows.append((label, number, view))
     for label_name, wave in _made(examples, clips, noise, task):
         codes.append(_codes(wave, task))
@@ -99,14 +100,17 @@ def _made(
         wave = make_unknown(rng, word_clips, word_labels)
         if wave is not None:
             left -= 1
-            yield UNKNOWN, make_view(rng, wave, samples, noise, task.views)
+            (view,) = make_views(rng, wave, 1, samples, noise, task.views)
+            yield UNKNOWN, view
     for _ in range(round(task.made_silence * len(clips))):
         yield SILENCE, make_silence(rng, noise, samples)
 
 
 def _codes(wave: Wave, task: ShardTask) -> Codes:
-    pcm = np.clip(np.rint(wave * _FULL_SCALE), -32768, 32767).astype(np.int16)
-    return clip_codes(pcm, task.features)
+    scaled = wave * np.float32(_FULL_SCALE)
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -32768, 32767, out=scaled)
+    return clip_codes(scaled.astype(np.int16), task.features)
 
 
 def _generator(seed: int, *names: str) -> np.random.Generator:

@@ -149,7 +149,7 @@ class Manifest:
         stages: the models.
         policy: from scores to detections.
         operators: all operators of all stages.
-        arena_bytes: TFLM arena of the largest stage, reference kernels.
+        arena_bytes: TFLM arena of the largest stage, reference kernels; 0 where it did not run.
         macs: multiply-accumulates of one inference.
         minimum: least versions, by ``agent``, ``tflite_runtime``, ``litert``.
         warm_up_frames: feature frames before the first score counts.

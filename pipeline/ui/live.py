@@ -1,4 +1,4 @@
-"""The step under way on a terminal: one live bar with the time left."""
+"""The steps under way on a terminal: a live bar each, with the time left."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class LiveSteps:
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._pace = Pace()
-        self._task: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._paces: dict[TaskID, Pace] = {}
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -54,42 +54,46 @@ class LiveSteps:
         """Gives the terminal back."""
         self._progress.stop()
 
-    def started(self, title: str) -> None:
+    def started(self, id: str, title: str) -> None:
         """Shows a bar that pulses until the first progress is known."""
-        self.ended()
-        self._pace = Pace()
-        self._task = self._progress.add_task(title, total=None, note="starting")
+        task = self._progress.add_task(
+            title, start=False, visible=False, total=None, note="starting"
+        )
+        self._tasks[id], self._paces[task] = task, Pace()
+        self._progress.start_task(task)
+        self._progress.update(task, visible=True)
 
-    def progress(self, done: float, total: float, unit: str, note: str) -> None:
+    def progress(self, id: str, done: float, total: float, unit: str, note: str) -> None:
         """Moves the bar."""
-        if self._task is None:
+        task = self._tasks.get(id)
+        if task is None:
             return
-        self._pace.at(self._clock(), done, total)
+        self._paces[task].at(self._clock(), done, total)
         said = f"{number(done)}/{number(total)} {unit}" + (f" · {note}" if note else "")
-        self._progress.update(self._task, completed=done, total=total, note=said, refresh=True)
+        self._progress.update(task, completed=done, total=total, note=said, refresh=True)
 
-    def ended(self) -> None:
+    def ended(self, id: str) -> None:
         """Takes the bar away."""
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
+        task = self._tasks.pop(id, None)
+        if task is not None:
+            self._progress.remove_task(task)
             self._progress.refresh()
 
-    def _seconds_left(self) -> float | None:
-        return self._pace.seconds_left(self._clock())
+    def _seconds_left(self, task: TaskID) -> float | None:
+        return self._paces[task].seconds_left(self._clock())
 
 
 class _TimeLeft(ProgressColumn):
     """Time passed and, once it can be told, the time left."""
 
-    def __init__(self, seconds_left: Callable[[], float | None]) -> None:
+    def __init__(self, seconds_left: Callable[[TaskID], float | None]) -> None:
         super().__init__(Column(no_wrap=True))
         self._seconds_left = seconds_left
 
     def render(self, task: Task) -> Text:
         """The two times as text."""
         passed = duration(task.elapsed or 0.0)
-        left = self._seconds_left()
+        left = self._seconds_left(task.id)
         if left is None:
             return Text(passed, "dim")
         return Text.assemble((passed, "dim"), "  ", (f"{duration(left)} left", "cyan"))

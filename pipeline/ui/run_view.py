@@ -20,7 +20,7 @@ _SHOWN_METRICS = 4
 
 
 class Steps(Protocol):
-    """How the step under way is shown."""
+    """How the steps under way are shown; each is known by its id."""
 
     def open(self) -> None:
         """Begins showing."""
@@ -28,20 +28,20 @@ class Steps(Protocol):
     def close(self) -> None:
         """Ends showing, leaving the terminal as it was found."""
 
-    def started(self, title: str) -> None:
+    def started(self, id: str, title: str) -> None:
         """A step begins."""
 
-    def progress(self, done: float, total: float, unit: str, note: str) -> None:
+    def progress(self, id: str, done: float, total: float, unit: str, note: str) -> None:
         """`done` of `total` `unit`s of the step are done."""
 
-    def ended(self) -> None:
-        """The step is over, well or not."""
+    def ended(self, id: str) -> None:
+        """The step is over, well or not; one that is not under way is passed over."""
 
 
 class RunView:
     """What a person sees of a run; everything goes to stderr (or `stream`).
 
-    Use it as a context manager. On a terminal the step under way has a live bar with its time left;
+    Use it as a context manager. On a terminal each step under way has a live bar with its time left;
     elsewhere a line tells of each start and end, and one every 30 s of the progress between. The
     time left is the step's: how long the steps to come take is not known before they start.
     """
@@ -52,7 +52,7 @@ class RunView:
         self._console = Console(file=stream or sys.stderr, highlight=False)
         steps = LiveSteps if self._console.is_terminal else PlainSteps
         self._steps: Steps = steps(self._console, clock)
-        self._title = ""
+        self._titles: dict[str, str] = {}
 
     def __enter__(self) -> RunView:
         self._steps.open()
@@ -64,31 +64,32 @@ class RunView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._steps.ended()
-        self._steps.close()
+        self._close()
 
     def step_started(self, id: str, number: int, of: int) -> None:
         """Step `id`, the `number`-th (from 1) of `of`, begins."""
-        self._title = f"[{number:>{len(str(of))}}/{of}] {id}"
-        self._steps.started(self._title)
+        self._titles[id] = f"[{number:>{len(str(of))}}/{of}] {id}"
+        self._steps.started(id, self._titles[id])
 
-    def step_progress(self, done: float, total: float, unit: str, note: str = "") -> None:
-        """`done` of `total` `unit`s of the step under way are done; `note` may say more."""
-        self._steps.progress(done, total, unit, note)
+    def step_progress(self, id: str, done: float, total: float, unit: str, note: str = "") -> None:
+        """`done` of `total` `unit`s of step `id` are done; `note` may say more."""
+        self._steps.progress(id, done, total, unit, note)
 
-    def step_finished(self, seconds: float, metrics: Mapping[str, float]) -> None:
-        """The step under way ended well after `seconds`; the first few `metrics` are shown."""
-        self._steps.ended()
-        line = Text.assemble(("✓ ", "bold green"), self._title, (f"  {duration(seconds)}", "dim"))
+    def step_finished(self, id: str, seconds: float, metrics: Mapping[str, float]) -> None:
+        """Step `id` ended well after `seconds`; the first few `metrics` are shown."""
+        self._steps.ended(id)
+        title = self._titles.pop(id)
+        line = Text.assemble(("✓ ", "bold green"), title, (f"  {duration(seconds)}", "dim"))
         shown = [f"{words(k)} {number(v)}" for k, v in list(metrics.items())[:_SHOWN_METRICS]]
         if shown:
             line.append("  " + " · ".join(shown), "cyan")
         self._print(line)
 
-    def step_failed(self, message: str) -> None:
-        """The step under way failed; `message` says why and what to do."""
-        self._steps.ended()
-        self._print(Text.assemble(("✗ ", "bold red"), self._title, "  ", (message, "red")))
+    def step_failed(self, id: str, message: str) -> None:
+        """Step `id` failed; `message` says why and what to do."""
+        self._steps.ended(id)
+        title = self._titles.pop(id)
+        self._print(Text.assemble(("✗ ", "bold red"), title, "  ", (message, "red")))
 
     def warning(self, message: str) -> None:
         """Something the user should know, without the run stopping."""
@@ -96,10 +97,14 @@ class RunView:
 
     def summary(self, report: Mapping[str, Any], extras: SummaryExtras | None = None) -> None:
         """The final table of `report` (the content of report.json) and what to try next."""
-        self._steps.ended()
-        self._steps.close()
+        self._close()
         for part in summary_lines(report, extras or {}):
             self._console.print(part, soft_wrap=isinstance(part, Text))
+
+    def _close(self) -> None:
+        for id in list(self._titles):
+            self._steps.ended(id)
+        self._steps.close()
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True)

@@ -56,8 +56,8 @@ def test_a_log_gets_a_line_a_start_an_end_and_one_every_30_seconds() -> None:
         view.step_started("Trainer", 5, 14)
         for second in range(1, 71):
             clock.now += 1
-            view.step_progress(second, 140, "epochs", "loss 0.4")
-        view.step_finished(70.0, {"val_accuracy": 0.912, "epochs": 70})
+            view.step_progress("Trainer", second, 140, "epochs", "loss 0.4")
+        view.step_finished("Trainer", 70.0, {"val_accuracy": 0.912, "epochs": 70})
     lines = stream.getvalue().splitlines()
     assert lines == [
         "> [ 5/14] Trainer",
@@ -74,10 +74,10 @@ def test_a_terminal_gets_a_bar_with_the_time_left_and_is_given_back(
     stream, clock = Terminal(), Clock()
     with RunView(stream, clock) as view:
         view.step_started("Trainer", 1, 2)
-        view.step_progress(1, 10, "epochs", "")
+        view.step_progress("Trainer", 1, 10, "epochs", "")
         clock.now += 10
-        view.step_progress(2, 10, "epochs", "loss [0.4]")
-        view.step_finished(20.0, {})
+        view.step_progress("Trainer", 2, 10, "epochs", "loss [0.4]")
+        view.step_finished("Trainer", 20.0, {})
     text = stream.getvalue()
     assert "2/10 epochs · loss [0.4]" in plain(text)
     assert "10 s  1 min 20 s left" in plain(text)
@@ -92,7 +92,7 @@ def test_failures_and_warnings_are_shown_as_written(stream: io.StringIO) -> None
     with RunView(stream) as view:
         view.step_started("ExampleGen", 1, 14)
         view.warning(message)
-        view.step_failed(message)
+        view.step_failed("ExampleGen", message)
     said = plain(stream.getvalue())
     assert f"! warning: {message.rstrip()}" in said
     assert f"✗ [ 1/14] ExampleGen  {message.rstrip()}" in said
@@ -116,7 +116,7 @@ def test_an_exception_gives_the_terminal_back() -> None:
 def test_everything_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     with RunView() as view:
         view.step_started("Trainer", 1, 1)
-        view.step_finished(1.0, {})
+        view.step_finished("Trainer", 1.0, {})
         view.summary(REPORT)
     captured = capsys.readouterr()
     assert captured.out == ""

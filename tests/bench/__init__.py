@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table and writes var/bench/NAME.json; run by `make bench-NAME`."""

@@ -1,0 +1,118 @@
+"""CPU time of Transform against the bare front end on the same audio, Beam's start-up apart.
+
+With augmented views, as a run has them, and without: each against the front end over as many seconds
+of audio as Transform put through it.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import resource
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from components.example_gen.component import ExampleGenParameters
+from components.example_gen.executor import execute as generate
+from components.records import SPLITS, read_examples, shard_paths
+from components.transform.component import TransformParameters
+from components.transform.executor import execute as transform
+from edge_agent.features.audio import clip_codes
+from tests.bench.table import Figure, data_folder, publish
+
+_IN_PROCESS = ("--runner=DirectRunner",)
+
+
+def main() -> None:
+    """Measures both and publishes the ratio."""
+    data = data_folder("speech_commands_v2_subset")
+    with tempfile.TemporaryDirectory() as folder:
+        examples = Path(folder) / "examples"
+        examples.mkdir()
+        generate({"recordings": data}, {"examples": examples}, ExampleGenParameters())
+        nothing = Path(folder) / "nothing"
+        nothing.mkdir()
+        figures = []
+        start_up = _start_up()
+        for name, views in (("as run", None), ("no views", 0)):
+            features = Path(folder) / name.replace(" ", "_")
+            features.mkdir()
+            parameters = _parameters(views)
+            before = _cpu_s()
+            rows = transform({"examples": examples}, {"features": features}, parameters)["rows"]
+            ours = _cpu_s() - before - start_up
+            bare = _bare(examples, parameters, int(rows))
+            figures.append(
+                Figure(
+                    figure=f"Transform, {name}, a clip",
+                    ours=ours / rows * 1e3,
+                    peer=bare / rows * 1e3,
+                    unit="ms",
+                )
+            )
+        figures.append(
+            Figure(figure="Beam's start-up and an empty run", ours=start_up, peer=0.0, unit="s")
+        )
+    publish("transform", figures)
+
+
+def _parameters(views: int | None) -> TransformParameters:
+    if views is None:
+        return TransformParameters(beam_options=_IN_PROCESS)
+    return TransformParameters(
+        beam_options=_IN_PROCESS,
+        train_views=views,
+        eval_views=views,
+        made_unknown=0.0,
+        made_silence=0.0,
+    )
+
+
+def _start_up() -> float:
+    """CPU seconds of a Beam pipeline over as many shards that do nothing."""
+    from components.beam_shards import run_shards
+
+    before = _cpu_s()
+    with tempfile.TemporaryDirectory() as folder:
+        run_shards(
+            _nothing,
+            list(range(24)),
+            folder=Path(folder),
+            beam_options=_IN_PROCESS,
+            weights=[1.0] * 24,
+            unit="shards",
+        )
+    return _cpu_s() - before
+
+
+def _nothing(_: int) -> int:
+    return 0
+
+
+def _bare(examples: Path, parameters: TransformParameters, rows: int) -> float:
+    """CPU seconds of the front end alone over `rows` clips of the length that Transform puts in."""
+    features = parameters.audio_features(16_000)
+    margin = parameters.margin_frames * features.stride_samples
+    clips = [
+        np.pad(example.pcm, margin)
+        for split in SPLITS
+        for path in shard_paths(examples, split)
+        for example in read_examples(path)
+    ]
+    before = _cpu_s()
+    for i in range(rows):
+        clip_codes(clips[i % len(clips)], features)
+    return _cpu_s() - before
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The pipeline's command line, as a person uses it: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.speech import make_recordings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pipeline(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(p for p in (str(ROOT), *sys.path) if p)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def refused(folder: Path, *arguments: object, code: int) -> str:
+    """What a command that must fail says: plain words, and nothing on standard output."""
+    done = pipeline(folder, *arguments)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    _, error, text = f"\n{done.stderr}".rpartition("\nerror: ")
+    assert error
+    return text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "say what to do: run RECIPE"),
+        (["run"], "name a recipe; there is keyword_spotting"),
+        (["run", "keyword_spoting"], "there is no recipe 'keyword_spoting'"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2(tmp_path, arguments, said):
+    assert said in refused(tmp_path, *arguments, code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "here", "--keywords", "yes no"], "give --data or --keywords, not both"),
+        (["--data", "missing"], "missing: no such folder"),
+        (["--set", "Trainr.epochs=3"], "no component Trainr; did you mean Trainer?"),
+        (["--set", "Trainer.epochs=0"], "--set Trainer.epochs=0: epochs and batch must be 1"),
+    ],
+)
+def test_a_wrong_value_ends_with_1_and_says_what_is_right(tmp_path, arguments, said):
+    (tmp_path / "here").mkdir()
+    assert said in refused(tmp_path, "run", "keyword_spotting", *arguments, code=1)
+
+
+def nothing(folder: Path) -> None:
+    folder.mkdir()
+
+
+def one_label(folder: Path) -> None:
+    make_recordings(folder, ["yes"], clips=12)
+
+
+def text_called_wav(folder: Path) -> None:
+    make_recordings(folder, ["yes", "no"], clips=12)
+    (folder / "yes" / "cafebabe_nohash_0.wav").write_text("this is no sound")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (nothing, "data: "),
+        (one_label, "holds words in one folder only (yes)"),
+        (text_called_wav, "cafebabe_nohash_0.wav"),
+    ],
+)
+def test_bad_recordings_are_named_and_nothing_half_made_is_left(tmp_path, make, said):
+    make(tmp_path / "data")
+    before = sorted(tmp_path.joinpath("data").rglob("*"))
+    text = refused(tmp_path, "run", "keyword_spotting", "--data", "data", "--root", "r", code=1)
+    assert said in text
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [
+        "keyword_spotting",
+        "lineage.db",
+    ]
+    assert not [path for path in (tmp_path / "r" / "keyword_spotting").rglob("*") if path.is_file()]
+    assert sorted(tmp_path.joinpath("data").rglob("*")) == before
+
+
+def test_the_root_may_not_be_a_file(tmp_path):
+    (tmp_path / "var").write_text("a file")
+    text = refused(tmp_path, "run", "keyword_spotting", "--keywords", "yes no", code=1)
+    assert "var" in text
+    assert (tmp_path / "var").read_text() == "a file"
+
+
+def test_parameters_lists_what_can_be_set_in_the_form_that_sets_it(tmp_path):
+    done = pipeline(tmp_path, "parameters", "keyword_spotting")
+    assert (done.returncode, done.stderr) == (0, "")
+    settings = [line.strip() for line in done.stdout.splitlines() if line.startswith("    ")]
+    assert "Trainer.widths=16,32" in settings
+    assert "SpeechSynthesizer.keywords=yes,no,stop,go" in settings
+    again = [item for setting in settings for item in ("--set", setting)]
+    assert pipeline(tmp_path, "parameters", "keyword_spotting", *again).stdout == done.stdout
+    assert list(tmp_path.iterdir()) == []

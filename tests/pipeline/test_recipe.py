@@ -1,0 +1,178 @@
+"""Wiring components into a recipe, and changing their parameters by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pytest
+
+from components.artifacts import EXAMPLES, FEATURES, MODEL, RECORDINGS
+from components.base import Channel, Component, UserError
+from pipeline.lineage.store import LineageStore
+from pipeline.recipe import Recipe, apply_settings
+from pipeline.recipes import keyword_spotting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parameters:
+    epochs: int = 1
+    rate: float = 0.5
+    name: str = "plain"
+    widths: tuple[int, ...] = (16, 32)
+    options: tuple[str, ...] = ()
+    front_end: Literal["log_mel", "micro"] = "log_mel"
+    verbose: bool = False
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError("epochs must be 1 or more")
+
+
+class Gen(Component):
+    INPUTS: ClassVar = {"recordings": RECORDINGS}
+    OUTPUTS: ClassVar = {"examples": EXAMPLES}
+    PARAMETERS = Parameters
+    EXECUTOR = "nowhere:execute"
+
+
+class Train(Component):
+    INPUTS: ClassVar = {"examples": EXAMPLES}
+    OPTIONAL_INPUTS: ClassVar = {"teacher": MODEL}
+    OUTPUTS: ClassVar = {"model": MODEL}
+    PARAMETERS = Parameters
+    EXECUTOR = "nowhere:execute"
+
+
+OUTSIDE = Channel(RECORDINGS, path=Path("data"))
+
+
+@pytest.fixture
+def gen() -> Gen:
+    return Gen(recordings=OUTSIDE)
+
+
+def after(*settings: str) -> Any:
+    """The parameters of a Train that `settings` were applied to."""
+    gen = Gen(recordings=OUTSIDE)
+    train = Train(examples=gen.outputs["examples"])
+    apply_settings(Recipe("try", (gen, train)), settings)
+    assert gen.parameters == Parameters()
+    return train.parameters
+
+
+def test_a_recipe_holds_components_in_an_order_that_works(gen):
+    train = Train(examples=gen.outputs["examples"])
+    again = Train(None, "Again", examples=gen.outputs["examples"], teacher=train.outputs["model"])
+    assert [c.id for c in Recipe("try", (gen, train, again)).components] == [
+        "Gen",
+        "Train",
+        "Again",
+    ]
+
+
+def test_two_components_of_one_name_are_refused(gen):
+    twice = [Train(examples=gen.outputs["examples"]) for _ in range(2)]
+    with pytest.raises(ValueError, match="two components are called Train"):
+        Recipe("try", (gen, *twice))
+
+
+def test_a_component_before_what_it_needs_is_refused(gen):
+    with pytest.raises(ValueError, match="Train needs Gen before it"):
+        Recipe("try", (Train(examples=gen.outputs["examples"]), gen))
+
+
+def test_a_component_without_its_producer_is_refused(gen):
+    with pytest.raises(ValueError, match="Train needs Gen before it"):
+        Recipe("try", (Train(examples=gen.outputs["examples"]),))
+
+
+def test_wrong_wires_are_refused_where_they_are_made(gen):
+    with pytest.raises(TypeError, match=r"Train: not wired: \['examples'\]"):
+        Train()
+    with pytest.raises(TypeError, match="Train has no input 'sound'"):
+        Train(examples=gen.outputs["examples"], sound=OUTSIDE)
+    with pytest.raises(TypeError, match=r"Train\.examples takes Examples, not Features"):
+        Train(examples=Channel(FEATURES, path=Path("features")))
+    with pytest.raises(TypeError, match="parameters must be a Parameters"):
+        Train({"epochs": 3}, examples=gen.outputs["examples"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "value"),
+    [
+        ("epochs=40", "epochs", 40),
+        ("rate=1", "rate", 1.0),
+        ("rate=1e-3", "rate", 0.001),
+        ("name=12", "name", "12"),
+        ("name=a=b", "name", "a=b"),
+        ("name=", "name", ""),
+        ("widths=8", "widths", (8,)),
+        ("widths=[8, 16]", "widths", (8, 16)),
+        ("widths=[]", "widths", ()),
+        ("widths=8,16", "widths", (8, 16)),
+        ("options=", "options", ()),
+        ("options=5,true", "options", ("5", "true")),
+        ("options=--a,--b=1", "options", ("--a", "--b=1")),
+        ("options=[\"--a=1,2\"]", "options", ("--a=1,2",)),
+        ("front_end=micro", "front_end", "micro"),
+        ("verbose=true", "verbose", True),
+        ("limit=null", "limit", None),
+        ("limit=3", "limit", 3.0),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_the_parameter_is_declared(setting, name, value):
+    found = getattr(after(f"Train.{setting}"), name)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_later_settings_win_and_the_others_stay():
+    assert after("Train.epochs=2", "Train.rate=2", "Train.epochs=3") == Parameters(
+        epochs=3, rate=2.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("Train.epochs", "write it as Component.parameter=value"),
+        ("epochs=3", "write it as Component.parameter=value"),
+        ("Trian.epochs=3", "no component Trian; did you mean Train?"),
+        ("Zzz.epochs=3", "no component Zzz; there are Gen, Train"),
+        ("Train.epoch=3", "Train has no parameter epoch; did you mean epochs?"),
+        ("Train.zzz=3", "Train has no parameter zzz; there are"),
+        ("Train.epochs=many", "'many' is not of type int"),
+        ("Train.epochs=2.5", "2.5 is not of type int"),
+        ("Train.epochs=true", "True is not of type int"),
+        ("Train.epochs=0", "epochs must be 1 or more"),
+        ("Train.rate=fast", "'fast' is not of type float"),
+        ("Train.rate=NaN", "finite"),
+        ("Train.rate=Infinity", "finite"),
+        ("Train.widths=a,b", "'a' is not of type int"),
+        ("Train.widths=8,", "'' is not of type int"),
+        ("Train.widths=[8", "'[8' is not a list"),
+        ("Train.front_end=mel", "must be one of log_mel, micro"),
+        ("Train.front_end=[1]", "must be one of log_mel, micro"),
+        ("Train.verbose=1", "1 is not of type bool"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_would_be_right(setting, said):
+    with pytest.raises(UserError) as caught:
+        after(setting)
+    assert f"--set {setting}: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [None, Path("data")])
+def test_the_keyword_recipe_is_wired_from_either_source(tmp_path, data):
+    store = LineageStore.at(tmp_path)
+    recipe = keyword_spotting.recipe(tmp_path, store, data, ("yes", "no"))
+    store.close()
+    ids = [component.id for component in recipe.components]
+    assert ids[0] == ("SpeechSynthesizer" if data is None else "ExampleGen")
+    assert ids[-1] == "Pusher"
+    assert [c.id for c in recipe.components if c.GATED] == ["Pusher"]
+    if data is None:
+        assert recipe.components[0].parameters.keywords == ("yes", "no")

@@ -1,0 +1,197 @@
+"""The main job: from words alone to a release that a device installs and runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from components.artifacts import read_json
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[1]
+RERUN = Path(__file__).parent / "fixtures" / "rerun.py"
+TRAINERS = ("TeacherTrainer", "Trainer", "Pruner", "Distiller", "Quantizer")
+# As little of everything as still makes a release; the gates on quality are open.
+SMALL = {
+    "SpeechSynthesizer.clips_per_word": 40,
+    "SpeechSynthesizer.unknown_clips": 40,
+    "SpeechSynthesizer.silence_clips": 16,
+    "SpeechSynthesizer.background_seconds": 2,
+    "SpeechSynthesizer.speakers": 20,
+    "ExampleGen.shards": 2,
+    "ExampleGen.val_percent": 20,
+    "ExampleGen.test_percent": 20,
+    "Transform.train_views": 1,
+    "Transform.eval_views": 1,
+    "TeacherTrainer.widths": 8,
+    "Trainer.widths": 8,
+    **{f"{name}.epochs": 1 for name in TRAINERS},
+    **{f"{name}.examples_per_epoch": 640 for name in TRAINERS},
+    **{f"{name}.batch": 32 for name in TRAINERS},
+    **{f"{name}.ema": 0.5 for name in TRAINERS},
+    "Pruner.frequency": 2,
+    "Converter.calibration_rows": 40,
+    "Evaluator.drop_limit": 1,
+    "Evaluator.agreement_limit": 0,
+    "Evaluator.label_floor": 0,
+    "Evaluator.speaker_floor": 0,
+    "InfraValidator.rows": 10,
+    "InfraValidator.random_rows": 4,
+    "InfraValidator.latency_runs": 5,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run of the whole pipeline, and the folder it wrote below."""
+
+    root: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def steps(self) -> Path:
+        return self.root / "keyword_spotting" / "runs" / "000001"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return read_json(self.root / "report.json")
+
+
+def run(*command: object, expected: int = 0) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(p for p in (str(ROOT), *sys.path) if p)
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.returncode == expected, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def arguments(root: Path, **settings: object) -> list[object]:
+    both = SMALL | {name.replace("__", "."): value for name, value in settings.items()}
+    sets = [item for name, value in both.items() for item in ("--set", f"{name}={value}")]
+    return ["run", "keyword_spotting", "--keywords", "yes stop", "--root", root, *sets]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory) -> Run:
+    root = tmp_path_factory.mktemp("end_to_end") / "var"
+    return Run(root, run("-m", "pipeline", *arguments(root)))
+
+
+@pytest.fixture
+def copy(first, tmp_path) -> Path:
+    """A copy of what `first` left, in whose place another run may be tried."""
+    root = tmp_path / "var"
+    shutil.copytree(first.root, root)
+    return root
+
+
+def agent(*command: object) -> str:
+    return run("-m", "edge_agent", *command).stdout
+
+
+def test_a_run_leaves_a_report_a_bundle_and_a_repository(first):
+    assert first.done.stdout == ""
+    assert "Released keyword_spotting" in first.done.stderr
+    left = {path.name for path in first.root.iterdir()}
+    assert left == {
+        "keyword_spotting", "lineage.db", "report.json", "report.html", "latest.bundle",
+        "repository", "root.json",
+    } | (left & {"keys"})  # fmt: skip
+    assert not [path for path in first.root.rglob("*") if path.name.endswith(".partial")]
+    report = first.report
+    assert set(report) == {
+        "recipe", "run", "seconds", "bundle", "model", "metrics", "gates", "steps",
+    }  # fmt: skip
+    assert Path(report["bundle"]).read_bytes() == (first.root / "latest.bundle").read_bytes()
+    assert all(gate["passed"] for gate in report["gates"])
+    assert report["model"]["bytes"] > report["model"]["download_bytes"] > 0
+    assert {"latency_ms_tflite_runtime", "latency_ms_litert"} <= set(report["metrics"])
+    assert [step["id"] for step in report["steps"]][-1] == "Pusher"
+    page = (first.root / "report.html").read_text(encoding="utf-8")
+    assert f"{100 * report['metrics']['int8_accuracy']:.1f}%" in page
+
+
+def test_a_device_installs_the_release(first, tmp_path):
+    agent(
+        "install", "--repository", first.root / "repository", "--trusted-root",
+        first.root / "root.json", "--root", tmp_path / "device", "keyword_spotting",
+    )  # fmt: skip
+    installed = [
+        path
+        for path in (tmp_path / "device").rglob("*")
+        if path.is_file() and path.read_bytes() == (first.root / "latest.bundle").read_bytes()
+    ]
+    assert installed
+
+
+@pytest.mark.parametrize("runtime", ["litert", "tflite_runtime"])
+def test_the_device_finds_the_accuracy_that_the_report_prints(first, tmp_path, runtime):
+    recordings = first.steps / "SpeechSynthesizer" / "recordings"
+    clips = read_json(first.steps / "Transform" / "features" / "features.json")["splits"]["test"]
+    paths = [path for path in clips["paths"] if (recordings / path).is_file()]
+    assert len(paths) == clips["clips"]
+    (tmp_path / "test.txt").write_text("\n".join(paths) + "\n")
+    said = agent(
+        "evaluate", "--bundle", first.root / "latest.bundle", "--data", recordings, "--list",
+        tmp_path / "test.txt", "--runtime", runtime, "--json",
+    )  # fmt: skip
+    scores = json.loads(said)
+    assert scores["n"] == len(paths)
+    assert abs(scores["accuracy"] - first.report["metrics"]["int8_accuracy"]) <= 1.01 / len(paths)
+
+
+def test_the_device_listens_to_a_long_recording(first, tmp_path):
+    recordings = first.steps / "SpeechSynthesizer" / "recordings"
+    clips = [soundfile.read(path)[0] for path in sorted(recordings.glob("yes/*.wav"))[:6]]
+    rate = soundfile.info(next(recordings.glob("yes/*.wav"))).samplerate
+    soundfile.write(tmp_path / "long.wav", np.concatenate(clips), rate)
+    said = agent("spot", "--bundle", first.root / "latest.bundle", tmp_path / "long.wav", "--json")
+    for line in said.splitlines():
+        found = json.loads(line)
+        assert set(found) == {"time_s", "label", "score"}
+        assert found["label"] in ("yes", "stop")
+        assert 0.0 <= found["time_s"] <= sum(map(len, clips)) / rate
+
+
+def test_the_same_model_is_the_same_bundle_and_no_new_release(first, copy):
+    anew = "Converter,Packager,Pusher"
+    run(RERUN, first.steps, anew, *arguments(copy))
+    assert (copy / "latest.bundle").read_bytes() == (first.root / "latest.bundle").read_bytes()
+    report = read_json(copy / "report.json")
+    assert report["model"]["version"] == first.report["model"]["version"]
+    release = copy / "keyword_spotting" / "runs" / "000002" / "Pusher" / "release"
+    assert read_json(release / "release.json")["new"] is False
+
+
+def test_a_refused_bundle_is_no_release(first, copy):
+    floor = {"Evaluator__accuracy_floor": 1.0}
+    metadata = sorted(copy.joinpath("repository").rglob("*"))
+    done = run(
+        RERUN, first.steps, "Evaluator,Packager,Pusher", *arguments(copy, **floor), expected=3
+    )
+    assert "Refused keyword_spotting" in done.stderr
+    assert "train longer, or add recordings" in done.stderr
+    report = read_json(copy / "report.json")
+    assert report["bundle"] is None
+    assert [gate["name"] for gate in report["gates"] if not gate["passed"]] == ["accuracy_floor"]
+    assert (copy / "latest.bundle").read_bytes() == (first.root / "latest.bundle").read_bytes()
+    assert (copy / "keyword_spotting" / "refused.bundle").is_file()
+    assert sorted(copy.joinpath("repository").rglob("*")) == metadata
