@@ -35,20 +35,30 @@ class CommandError(Exception):
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs the command that was asked for; gives the exit code."""
+    # The products of the front end are too small for more threads, which only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone; what is left in the buffer must not be written at exit either.
-        with Path(os.devnull).open("wb") as sink:
-            os.dup2(sink.fileno(), 1)
+        _drop_output()
         return _BROKEN_PIPE
-    except (CommandError, OSError) as e:
+    except CommandError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except OSError as e:
+        _drop_output()
         print(f"error: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0
+
+
+def _drop_output() -> None:
+    """Lets nothing that is left in the buffer be written at exit: it could not be before."""
+    with Path(os.devnull).open("wb") as sink:
+        os.dup2(sink.fileno(), 1)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

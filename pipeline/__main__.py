@@ -18,6 +18,7 @@ install from. Exit codes: 0 released, 1 error, 2 wrong usage, 3 refused by a gat
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ _SET = flags.DEFINE_multi_string("set", [], "Component.parameter=value; may be g
 _DEFAULT_KEYWORDS = "yes no stop go"
 _REFUSED = 3
 _INTERRUPTED = 130
+_BROKEN_PIPE = 141
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,7 +65,14 @@ def main(argv: Sequence[str]) -> int:
         case _:
             return _usage("say what to do: run RECIPE, or parameters RECIPE (--help explains)")
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader has gone; what is left in the buffer must not be written at exit either.
+        with Path(os.devnull).open("wb") as sink:
+            os.dup2(sink.fileno(), 1)
+        return _BROKEN_PIPE
     except UserError as e:
         return _error(str(e), 1)
     except StepCrashed as e:

@@ -152,7 +152,8 @@ class _Walk:
         """The first waiting component that may start now."""
         running = [r.component for r in self._running.values()]
         for component in self._waiting:
-            if running and (component.ALONE or any(r.ALONE for r in running)):
+            alone = component.ALONE or component.GATED  # its gates must all be decided
+            if running and (alone or any(r.ALONE for r in running)):
                 continue
             if len(running) >= max(1, os.cpu_count() or 1):
                 continue

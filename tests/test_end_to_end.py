@@ -22,13 +22,26 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 RERUN = Path(__file__).parent / "fixtures" / "rerun.py"
 TRAINERS = ("TeacherTrainer", "Trainer", "Pruner", "Distiller", "Quantizer")
+SHORT = {
+    "epochs": 1,
+    "examples_per_epoch": 1280,
+    "batch": 32,
+    "learning_rate": 0.01,
+    "ema": 0.8,
+    "time_stretch": 0,
+    "warp": 0,
+    "warp_shift": 0,
+    "gain": 2,
+    "tilt": 1,
+    "mask_share": 0,
+}
 # As little of everything as still makes a release; the gates on quality are open.
 SMALL = {
-    "SpeechSynthesizer.clips_per_word": 40,
-    "SpeechSynthesizer.unknown_clips": 40,
-    "SpeechSynthesizer.silence_clips": 16,
+    "SpeechSynthesizer.clips_per_word": 60,
+    "SpeechSynthesizer.unknown_clips": 60,
+    "SpeechSynthesizer.silence_clips": 24,
     "SpeechSynthesizer.background_seconds": 2,
-    "SpeechSynthesizer.speakers": 20,
+    "SpeechSynthesizer.speakers": 30,
     "ExampleGen.shards": 2,
     "ExampleGen.val_percent": 20,
     "ExampleGen.test_percent": 20,
@@ -36,10 +49,11 @@ SMALL = {
     "Transform.eval_views": 1,
     "TeacherTrainer.widths": 8,
     "Trainer.widths": 8,
-    **{f"{name}.epochs": 1 for name in TRAINERS},
-    **{f"{name}.examples_per_epoch": 640 for name in TRAINERS},
-    **{f"{name}.batch": 32 for name in TRAINERS},
-    **{f"{name}.ema": 0.5 for name in TRAINERS},
+    **{f"{name}.{field}": value for name in TRAINERS for field, value in SHORT.items()},
+    "TeacherTrainer.epochs": 3,
+    "Trainer.epochs": 3,
+    "Distiller.epochs": 2,
+    "Quantizer.learning_rate": 0.001,
     "Pruner.frequency": 2,
     "Converter.calibration_rows": 40,
     "Evaluator.drop_limit": 1,

@@ -19,9 +19,9 @@ class DistillerParameters(TrainingParameters):
     """
 
     temperature: float = 2.0
-    hard_weight: float = 0.1
-    epochs: int = 12
-    learning_rate: float = 2e-3
+    hard_weight: float = 0.6
+    epochs: int = 10
+    learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,15 +23,15 @@ class FeatureAugmentation:
         mask_channels: widest channel mask, channels.
     """
 
-    shift_frames: float = 5.0
-    time_stretch: float = 0.1
-    warp: float = 0.08
-    warp_shift: float = 1.5
-    gain: float = 8.0
-    tilt: float = 4.0
-    mask_share: float = 0.5
-    mask_frames: float = 8.0
-    mask_channels: float = 7.0
+    shift_frames: float
+    time_stretch: float
+    warp: float
+    warp_shift: float
+    gain: float
+    tilt: float
+    mask_share: float
+    mask_frames: float
+    mask_channels: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,24 +77,24 @@ class TrainingParameters:
     Flat, so that ``--set Trainer.epochs=40`` reaches each; see those classes for the meanings.
     """
 
-    epochs: int = 24
+    epochs: int = 30
     examples_per_epoch: int = 32_768
-    batch: int = 128
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
     label_smoothing: float = 0.1
-    ema: float = 0.998
+    ema: float = 0.999
     patience: int = 12
     seed: int = 1
     unknown_share: float = 0.13
     threads: int = 2
-    shift_frames: float = 5.0
-    time_stretch: float = 0.1
-    warp: float = 0.08
-    warp_shift: float = 1.5
-    gain: float = 8.0
-    tilt: float = 4.0
-    mask_share: float = 0.5
+    shift_frames: float = 4.0
+    time_stretch: float = 0.05
+    warp: float = 0.05
+    warp_shift: float = 1.0
+    gain: float = 5.0
+    tilt: float = 2.0
+    mask_share: float = 0.3
     mask_frames: float = 8.0
     mask_channels: float = 7.0
 

@@ -63,7 +63,7 @@ class TransformParameters:
     shift_ms: float = 40.0
     gain_low_db: float = -10.0
     gain_high_db: float = 8.0
-    snr_low_db: float = 0.0
+    snr_low_db: float = 5.0
     snr_high_db: float = 40.0
     quiet_share: float = 0.25
     seed: int = 1

@@ -63,7 +63,8 @@ def transform_shard(
     """Codes of every example, of its views, and of the clips that are made of them.
 
     Each view draws from a generator seeded by the clip's content, so it is the same in whichever
-    shard, order or worker it is made.
+    order or worker it is made, and beside whichever clips; but babble, where there are enough
+    voices for it, is made of the clips of the same shard.
     """
     clips = [example.pcm.astype(np.float32) / _FULL_SCALE for example in examples]
     speech = [c for c, e in zip(clips, examples, strict=True) if e.label != SILENCE]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TypeVar
 
 from components.artifacts import BUNDLE, RECORDINGS, SCHEMA, STATISTICS, ArtifactType
 from components.base import Channel, Component
@@ -13,17 +15,20 @@ from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
 from components.infra_validator.component import InfraValidator
 from components.packager.component import Packager
-from components.pruner.component import Pruner
+from components.pruner.component import Pruner, PrunerParameters
 from components.pusher.component import Pusher, PusherParameters
-from components.quantizer.component import Quantizer
+from components.quantizer.component import Quantizer, QuantizerParameters
 from components.speech_synthesizer.component import SpeechSynthesizer, SpeechSynthesizerParameters
 from components.statistics_gen.component import StatisticsGen
 from components.trainer.component import Trainer, TrainerParameters
+from components.training.parameters import TrainingParameters
 from components.transform.component import Transform
 from pipeline.lineage.store import LineageStore
 from pipeline.recipe import Recipe
 
 NAME = "keyword_spotting"
+
+_TEACHER = (32, 48)
 
 
 def recipe(root: Path, store: LineageStore, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
@@ -50,19 +55,21 @@ def recipe(root: Path, store: LineageStore, data: Path | None, keywords: tuple[s
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], **_known(store, data))
     transform = Transform(examples=examples.outputs["examples"])
     features = transform.outputs["features"]
-    teacher = Trainer(
-        TrainerParameters(widths=(32, 64), epochs=8), "TeacherTrainer", features=features
-    )
-    student = Trainer(features=features)
-    pruner = Pruner(features=features, model=student.outputs["model"])
+    training = _Training.on_recordings() if data else _Training.on_synthesised_speech()
+    teacher = Trainer(training.teacher, "TeacherTrainer", features=features)
+    student = Trainer(training.student, features=features)
+    pruner = Pruner(training.pruner, features=features, model=student.outputs["model"])
     distiller = Distiller(
-        DistillerParameters(),
+        training.distiller,
         features=features,
         model=pruner.outputs["model"],
         teacher=teacher.outputs["model"],
     )
     quantizer = Quantizer(
-        features=features, model=distiller.outputs["model"], teacher=distiller.outputs["model"]
+        training.quantizer,
+        features=features,
+        model=distiller.outputs["model"],
+        teacher=distiller.outputs["model"],
     )
     converter = Converter(features=features, model=quantizer.outputs["model"])
     evaluator = Evaluator(
@@ -109,6 +116,48 @@ def recipe(root: Path, store: LineageStore, data: Path | None, keywords: tuple[s
             packager,
             pusher,
         ),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Training:
+    """The parameters of the training steps."""
+
+    teacher: TrainerParameters
+    student: TrainerParameters
+    pruner: PrunerParameters
+    distiller: DistillerParameters
+    quantizer: QuantizerParameters
+
+    @classmethod
+    def on_recordings(cls) -> _Training:
+        """Long, since length is what helps most where recordings are few."""
+        return cls(
+            teacher=TrainerParameters(widths=_TEACHER, epochs=16),
+            student=TrainerParameters(),
+            pruner=PrunerParameters(),
+            distiller=DistillerParameters(),
+            quantizer=QuantizerParameters(),
+        )
+
+    @classmethod
+    def on_synthesised_speech(cls) -> _Training:
+        """Shorter, and with voices and microphones bent further: real ones are not among them."""
+        return cls(
+            teacher=_bent(TrainerParameters(widths=_TEACHER, epochs=5)),
+            student=_bent(TrainerParameters(epochs=9)),
+            pruner=_bent(PrunerParameters(epochs=2)),
+            distiller=_bent(DistillerParameters(epochs=4)),
+            quantizer=_bent(QuantizerParameters(epochs=2)),
+        )
+
+
+_P = TypeVar("_P", bound=TrainingParameters)
+
+
+def _bent(parameters: _P) -> _P:
+    return dataclasses.replace(
+        parameters, warp=0.12, warp_shift=2.0, tilt=6.0, mask_share=0.6, unknown_share=0.06
     )
 
 

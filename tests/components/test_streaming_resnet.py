@@ -18,7 +18,7 @@ def test_a_longer_input_gives_the_features_of_each_window_in_it():
 
     def before_pooling(frames: int) -> object:
         keras.utils.set_random_seed(7)
-        model = registry.build("streaming_resnet", frames, 32, 3, (4, 6))
+        model = registry.build("streaming_resnet", frames, 40, 3, (4, 6))
         (pool,) = (x for x in model.layers if type(x).__name__ == "AveragePooling2D")
         return keras.Model(model.input, pool.input)
 
@@ -27,7 +27,7 @@ def test_a_longer_input_gives_the_features_of_each_window_in_it():
     for a, b in zip(short.weights, long.weights, strict=True):
         assert a.shape == b.shape
     long.set_weights(short.get_weights())
-    codes = np.random.default_rng(1).normal(size=(2, frames + more, 32, 1)).astype(np.float32)
+    codes = np.random.default_rng(1).normal(size=(2, frames + more, 40, 1)).astype(np.float32)
     whole = long.predict(codes, verbose=0)
     stride = 2
     for start in range(0, more + 1, stride):

@@ -230,7 +230,7 @@ def test_training_learns_and_leaves_its_curves(tmp_path: Path):
     assert set(history) == {"loss", "validation_loss", "validation_accuracy"}
     assert {len(curve) for curve in history.values()} == {6}
     metrics = loop.metrics_of(history)
-    assert metrics["validation_accuracy"] > 0.8
+    assert metrics["validation_accuracy"] > 0.5
     assert metrics["validation_loss"] == min(history["validation_loss"])
     assert history["validation_loss"][int(metrics["epochs"]) - 1] == metrics["validation_loss"]
     assert list((out / "logs" / "tensorboard").glob("events.*"))

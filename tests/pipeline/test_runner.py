@@ -20,7 +20,7 @@ from pipeline.lineage.store import LineageStore
 from pipeline.recipe import Recipe
 from pipeline.runner import RunResult, run_recipe
 from tests.fixtures.lineage_rows import rows
-from tests.fixtures.steps import Fail, Judge, Release, StepParameters, Write
+from tests.fixtures.steps import Fail, Judge, Meet, Release, StepParameters, Write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,6 +167,14 @@ def test_a_gated_step_runs_only_if_the_gates_hold(store, tmp_path, text, refused
     assert "Write.examples" in result.artifacts
     assert [(gate.name, gate.passed) for gate in result.gates] == [("good", not refused)]
     assert [c.state for c in rows(store, Context)] == ["refused" if refused else "complete"]
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core: one step at a time")
+def test_steps_that_need_not_be_alone_run_side_by_side(store, tmp_path):
+    (tmp_path / "there").mkdir()
+    parameters = StepParameters(text=str(tmp_path / "there"))
+    result = run(store, tmp_path, View(), Meet(parameters, "One"), Meet(parameters, "Other"))
+    assert set(result.artifacts) == {"One.model", "Other.model"}
 
 
 def test_an_interrupt_ends_the_step_and_leaves_nothing_of_it(store, tmp_path):

@@ -1,0 +1,125 @@
+"""The Packager: one bundle from all that was made, the same each time, and fit for a device."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.artifacts import read_json, write_json
+from components.packager.component import Packager, PackagerParameters
+from components.packager.executor import execute
+from edge_agent import selftest
+from edge_agent.bundle import archive
+from edge_agent.keyword.classifier import KeywordClassifier
+from tests.fixtures.features import FRAMES, FRONT_END, LABELS, write_features
+from tests.fixtures.models import tone_model
+
+PAYLOADS = Path(__file__).parents[1] / "payloads"
+POLICY = {
+    "hop_frames": 2,
+    "smoothing": 3,
+    "thresholds": {"yes": 0.7, "no": 0.7},
+    "refractory_ms": 800,
+    "clip_hops": [-1, 0, 1],
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> dict[str, Path]:
+    """The Packager's input folders."""
+    folder = tmp_path_factory.mktemp("packager")
+    found = {name: folder / name for name in Packager.INPUTS}
+    write_features(found["features"])
+    for name, files in {
+        "examples": ["examples"],
+        "trained": ["model"],
+        "model": ["conversion"],
+        "evaluation": ["evaluation"],
+        "infra_validation": ["infra_validation"],
+    }.items():
+        found[name].mkdir()
+        for file in files:
+            content = json.loads((PAYLOADS / f"{file}.json").read_text())
+            if file == "evaluation":
+                content |= {"policy": POLICY, "score_mean": [0.4, 0.9]}
+            write_json(found[name] / f"{file}.json", content)
+        write_json(found[name] / "lineage.json", {"component": name, "cache_key": name * 8})
+    model = tone_model(LABELS, FRONT_END, FRAMES)
+    (found["model"] / "model.tflite").write_bytes(model)
+    return found
+
+
+def pack(inputs: dict[str, Path], folder: Path, **parameters: object) -> Path:
+    folder.mkdir()
+    execute(inputs, {"bundle": folder}, PackagerParameters(**parameters))
+    return folder / "candidate.bundle"
+
+
+@pytest.fixture(scope="module")
+def bundle(inputs, tmp_path_factory) -> archive.Bundle:
+    return archive.read(pack(inputs, tmp_path_factory.mktemp("bundle") / "b"))
+
+
+def test_the_same_inputs_give_the_same_bytes(inputs, tmp_path):
+    first, again = (pack(inputs, tmp_path / name) for name in ("a", "b"))
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_what_was_measured_decides_the_bytes_and_who_measured_it_does_not(inputs, tmp_path):
+    first = pack(inputs, tmp_path / "first").read_bytes()
+    path = inputs["evaluation"] / "lineage.json"
+    before = path.read_bytes()
+    write_json(path, {"component": "Evaluator", "cache_key": "another"})
+    second = pack(inputs, tmp_path / "second").read_bytes()
+    path.write_bytes(before)
+    assert first == second
+    assert pack(inputs, tmp_path / "third", licence="CC0-1.0").read_bytes() != first
+
+
+@pytest.mark.parametrize("runtime", ["litert", "tflite_runtime"])
+def test_the_golden_vectors_pass_on_the_device(bundle, runtime):
+    result = selftest.run(bundle, runtime=runtime)
+    assert (result.runtime, result.vectors) == (runtime, 8)
+    assert result.max_lsb <= result.tolerance
+    assert result.tolerance >= 16
+
+
+def test_a_few_recorded_clips_of_each_label_tell_whether_it_forgets(bundle, inputs):
+    check = bundle.manifest.check_set
+    codes, labels = bundle.array(check.codes), bundle.array(check.labels)
+    assert np.bincount(labels).tolist() == [4] * len(LABELS)
+    assert codes.shape == (len(labels), FRAMES, FRONT_END.channels)
+    classifier = KeywordClassifier(bundle.manifest, bundle.files)
+    said = [classifier.probabilities(row.astype(np.int8)).argmax() for row in codes]
+    assert check.accuracy == pytest.approx(np.mean(said == labels), abs=1.01 / len(labels))
+
+
+def test_the_manifest_says_what_was_decided(bundle, inputs):
+    manifest = bundle.manifest
+    infra = read_json(inputs["infra_validation"] / "infra_validation.json")
+    assert manifest.labels == LABELS
+    assert manifest.features == FRONT_END
+    assert manifest.stages[0].frames == FRAMES
+    assert manifest.policy.thresholds == POLICY["thresholds"]
+    assert manifest.policy.clip_hops == (-1, 0, 1)
+    assert manifest.warm_up_frames == FRAMES + 2 * 2
+    assert manifest.targets == tuple(t["target"] for t in infra["targets"] if t["ok"])
+    assert manifest.arena_bytes == infra["arena_bytes"]
+    assert manifest.envelope.score_mean == (0.4, 0.9)
+    assert set(manifest.golden.tolerance) == {"tflite_runtime", "litert"}
+    card = bundle.files["model_card.md"].decode()
+    assert card.startswith("# Model card: keyword_spotting")
+
+
+def test_no_recording_is_in_the_bundle_and_no_speakers_name(bundle):
+    assert not [name for name in bundle.files if name.endswith((".wav", ".pcm"))]
+    assert b"speaker 0" not in b"".join(bundle.files.values())
+
+
+@pytest.mark.parametrize("wrong", [{"golden_vectors": 0}, {"check_clips": 0}])
+def test_parameters_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        PackagerParameters(**wrong)
