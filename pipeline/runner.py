@@ -168,13 +168,6 @@ class _Walk:
     def _start(self, component: Component, threads: ThreadPoolExecutor) -> None:
         inputs = {name: self._resolve(component, name) for name in component.inputs}
         key = keys.cache_key(component, {name: self._digests[p] for name, p in inputs.items()})
-        aside = self._folder / f".{component.id}.partial"
-        outputs = {name: aside / name for name in component.OUTPUTS}
-        for path in outputs.values():
-            path.mkdir(parents=True)
-            write_json(path / "lineage.json", {"component": component.id, "cache_key": key})
-        log = self._folder / "logs" / f"{component.id}.log"
-        log.parent.mkdir(exist_ok=True)
         recorded = self._store.begin_execution(
             self._run,
             component.id,
@@ -185,7 +178,14 @@ class _Walk:
         )
         number = self._components.index(component) + 1
         self._view.step_started(component.id, number, len(self._components))
-        child = execution.Execution(component, inputs, outputs, log)
+        aside = self._folder / f".{component.id}.partial"
+        try:
+            child = self._launch(component, inputs, aside, key)
+        except BaseException as e:
+            shutil.rmtree(aside, ignore_errors=True)
+            self._store.fail_execution(recorded, "failed")
+            self._view.step_failed(component.id, str(e))
+            raise
         running = _Running(
             component=component,
             recorded=recorded,
@@ -194,6 +194,17 @@ class _Walk:
             started=time.monotonic(),
         )
         self._running[threads.submit(child.result, self._view)] = running
+
+    def _launch(
+        self, component: Component, inputs: Mapping[str, Path], aside: Path, key: str
+    ) -> execution.Execution:
+        outputs = {name: aside / name for name in component.OUTPUTS}
+        for path in outputs.values():
+            path.mkdir(parents=True)
+            write_json(path / "lineage.json", {"component": component.id, "cache_key": key})
+        log = self._folder / "logs" / f"{component.id}.log"
+        log.parent.mkdir(exist_ok=True)
+        return execution.Execution(component, inputs, outputs, log)
 
     def _finish(self, future: Future[Metrics]) -> None:
         running = self._running[future]

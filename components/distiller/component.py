@@ -19,8 +19,8 @@ class DistillerParameters(TrainingParameters):
     """
 
     temperature: float = 2.0
-    hard_weight: float = 0.6
-    epochs: int = 10
+    hard_weight: float = 0.5
+    epochs: int = 6
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ class PrunerParameters(TrainingParameters):
     ramp: float = 0.6
     frequency: int = 20
     least_weights: int = 500
-    epochs: int = 4
+    epochs: int = 2
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:

@@ -31,6 +31,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PrunerParameters) -> M
         for layer in prunable:
             layer.pruning_step.assign(step)
 
+    settled_from = math.ceil(parameters.epochs * parameters.ramp) - 1
     history = loop.fit(
         wrapped,
         features,
@@ -39,7 +40,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PrunerParameters) -> M
         hard_loss(parameters.label_smoothing),
         outputs["model"],
         before_step=before_step,
-        settled_from=math.ceil(parameters.epochs * parameters.ramp) - 1,
+        settled_from=settled_from,
     )
     for layer in prunable:
         for weight, mask, _ in layer.pruning_vars:
@@ -48,7 +49,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PrunerParameters) -> M
     share = sparsity(stripped)
     description = {**read_json(inputs["model"] / "model.json"), "sparsity": round(share, 4)}
     loop.save(stripped, outputs["model"], description, history)
-    return {**loop.metrics_of(history), "sparsity": share}
+    return {**loop.metrics_of(history, settled_from), "sparsity": share}
 
 
 def _wrap(layer: Any, parameters: PrunerParameters) -> Any:

@@ -20,7 +20,7 @@ class QuantizerParameters(TrainingParameters):
 
     temperature: float = 1.0
     hard_weight: float = 0.1
-    epochs: int = 3
+    epochs: int = 2
     learning_rate: float = 2e-4
     ema: float = 0.99
 

@@ -101,9 +101,9 @@ def fit(
     return history
 
 
-def metrics_of(history: History) -> Metrics:
-    """The figures of the epoch whose weights were kept."""
-    kept = int(np.argmin(history["validation_loss"]))
+def metrics_of(history: History, settled_from: int = 0) -> Metrics:
+    """The figures of the epoch whose weights were kept, and its number from 1; see `fit`."""
+    kept = settled_from + int(np.argmin(history["validation_loss"][settled_from:]))
     return {**{name: curve[kept] for name, curve in history.items()}, "epochs": float(kept + 1)}
 
 

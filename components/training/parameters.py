@@ -21,6 +21,8 @@ class FeatureAugmentation:
             Park et al., 2019).
         mask_frames: longest time mask, frames.
         mask_channels: widest channel mask, channels.
+        mixup: most that another example of the batch may weigh in an example and its label, 0 to
+            below 1 (mixup, Zhang et al., 2018, with uniform weights).
     """
 
     shift_frames: float
@@ -32,6 +34,7 @@ class FeatureAugmentation:
     mask_share: float
     mask_frames: float
     mask_channels: float
+    mixup: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,7 @@ class TrainingParameters:
     Flat, so that ``--set Trainer.epochs=40`` reaches each; see those classes for the meanings.
     """
 
-    epochs: int = 30
+    epochs: int = 14
     examples_per_epoch: int = 32_768
     batch: int = 32
     learning_rate: float = 2e-3
@@ -97,14 +100,15 @@ class TrainingParameters:
     mask_share: float = 0.3
     mask_frames: float = 8.0
     mask_channels: float = 7.0
+    mixup: float = 0.4
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1 or self.examples_per_epoch < self.batch:
             raise ValueError("epochs and batch must be 1 or more, and an epoch at least one batch")
         if not 0.0 <= self.label_smoothing < 1.0 or not 0.0 <= self.ema < 1.0:
             raise ValueError("label_smoothing and ema must be 0 to below 1")
-        if not 0.0 <= self.unknown_share < 1.0:
-            raise ValueError("unknown_share must be 0 to below 1")
+        if not 0.0 <= self.unknown_share < 1.0 or not 0.0 <= self.mixup < 1.0:
+            raise ValueError("unknown_share and mixup must be 0 to below 1")
         if self.threads < 1:
             raise ValueError("threads must be 1 or more")
         if self.learning_rate <= 0:

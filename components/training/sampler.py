@@ -68,7 +68,8 @@ class Sampler:
         codes = self._warp(codes, draws)
         codes = tf.clip_by_value(self._colour(codes, draws), -128.0, 127.0)
         inputs = self._mask(codes * INPUT_SCALE, draws)
-        return inputs[..., None], tf.one_hot(tf.gather(self._labels, picked), self._depth)
+        labels = tf.one_hot(tf.gather(self._labels, picked), self._depth)
+        return self._mix(inputs[..., None], labels, draws)
 
     def _warp(self, codes: Tensor, draws: _Draws) -> Tensor:
         """Shift and stretch in time, shift and stretch along the mel axis: linear interpolation."""
@@ -100,6 +101,16 @@ class Sampler:
         in_channel = self._span(self._channels, a.mask_channels, draws)[:, None, :]
         masked = tf.maximum(in_time, in_channel)
         return inputs * (1.0 - masked) + mean * masked
+
+    def _mix(self, inputs: Tensor, labels: Tensor, draws: _Draws) -> tuple[Tensor, Tensor]:
+        """Each example with a little of another one of the batch, and its label likewise."""
+        other = tf.argsort(draws.uniform((self._batch,), 0.0, 1.0))
+        weight = draws.uniform((self._batch, 1), 1.0 - self._augmentation.mixup, 1.0)
+        wide = weight[:, :, None, None]
+        return (
+            inputs * wide + tf.gather(inputs, other) * (1.0 - wide),
+            labels * weight + tf.gather(labels, other) * (1.0 - weight),
+        )
 
     def _span(self, size: int, longest: float, draws: _Draws) -> Tensor:
         has = tf.cast(

@@ -133,7 +133,7 @@ class _Training:
     def on_recordings(cls) -> _Training:
         """Long, since length is what helps most where recordings are few."""
         return cls(
-            teacher=TrainerParameters(widths=_TEACHER, epochs=16),
+            teacher=TrainerParameters(widths=_TEACHER, epochs=8),
             student=TrainerParameters(),
             pruner=PrunerParameters(),
             distiller=DistillerParameters(),
@@ -145,9 +145,9 @@ class _Training:
         """Shorter, and with voices and microphones bent further: real ones are not among them."""
         return cls(
             teacher=_bent(TrainerParameters(widths=_TEACHER, epochs=5)),
-            student=_bent(TrainerParameters(epochs=9)),
+            student=_bent(TrainerParameters(epochs=8)),
             pruner=_bent(PrunerParameters(epochs=2)),
-            distiller=_bent(DistillerParameters(epochs=4)),
+            distiller=_bent(DistillerParameters(epochs=3)),
             quantizer=_bent(QuantizerParameters(epochs=2)),
         )
 

@@ -11,12 +11,18 @@ import pytest
 from components.artifacts import read_json
 from components.pruner.component import PrunerParameters
 from components.quantizer.component import QuantizerParameters
-from tests.fixtures.apart import with_tensorflow
+from tests.fixtures.apart import THREADS, with_tensorflow
 from tests.fixtures.features import write_features
 
 pytestmark = pytest.mark.slow
 
-SHORT: dict[str, Any] = {"examples_per_epoch": 160, "batch": 32, "ema": 0.8, "gain": 2.0}
+SHORT: dict[str, Any] = {
+    "examples_per_epoch": 160,
+    "batch": 32,
+    "ema": 0.8,
+    "gain": 2.0,
+    "threads": THREADS,
+}
 SHARE = 0.5
 LEAST = 120
 
@@ -67,7 +73,7 @@ def kernels(folder: Path) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and name.split("/")[-1].startswith("kernel"):
+        if isinstance(item, h5py.Dataset) and name.endswith("/kernel:0"):
             layer = name.split("/")[-2].removeprefix("quant_").removeprefix("prune_low_magnitude_")
             found[layer] = np.asarray(item)
 

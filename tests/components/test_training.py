@@ -15,20 +15,10 @@ from components.training.data import Split, groups
 from components.training.parameters import FeatureAugmentation, TrainingParameters
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
 from edge_agent.features.audio import INPUT_SCALE
-from tests.fixtures.apart import with_tensorflow
+from tests.fixtures.apart import THREADS, with_tensorflow
 from tests.fixtures.features import CHANNELS, FRAMES, LABELS, write_features
 
-PLAIN = FeatureAugmentation(
-    shift_frames=0.0,
-    time_stretch=0.0,
-    warp=0.0,
-    warp_shift=0.0,
-    gain=0.0,
-    tilt=0.0,
-    mask_share=0.0,
-    mask_frames=0.0,
-    mask_channels=0.0,
-)
+PLAIN = FeatureAugmentation(**{f.name: 0.0 for f in dataclasses.fields(FeatureAugmentation)})
 
 
 def split(*rows: tuple[str, int]) -> Split:
@@ -121,7 +111,11 @@ def test_a_batch_is_a_function_of_seed_and_step(tmp_path: Path):
     features = write_features(tmp_path, made=4)
 
     def draw(seed: int, step: int) -> np.ndarray:
-        return Sampler(features, FeatureAugmentation(), 32, seed, 0.13).draw(step)[0].numpy()
+        return (
+            Sampler(features, TrainingParameters().augmentation(), 32, seed, 0.13)
+            .draw(step)[0]
+            .numpy()
+        )
 
     assert np.array_equal(draw(1, 5), draw(1, 5))
     assert not np.array_equal(draw(1, 5), draw(1, 6))
@@ -158,6 +152,32 @@ def test_a_shift_moves_the_codes_within_their_margin(tmp_path: Path):
         )
         assert best < 8.0
     assert not np.array_equal(inputs, np.rint(inputs))
+
+
+@pytest.mark.slow
+@with_tensorflow
+def test_mixup_mixes_labels_as_it_mixes_inputs(tmp_path: Path):
+    from components.training.sampler import Sampler
+
+    features = write_features(tmp_path, views=0)
+    mixing = dataclasses.replace(PLAIN, mixup=0.4)
+    plain, one_hot = (t.numpy() for t in Sampler(features, PLAIN, 16, 1, 0.13).draw(0))
+    mixed, labels = (t.numpy() for t in Sampler(features, mixing, 16, 1, 0.13).draw(0))
+    assert np.allclose(labels.sum(1), 1.0, atol=1e-6)
+    assert labels.max(1).min() >= 0.6 - 1e-6
+    for example, label, own, own_label in zip(mixed, labels, plain, one_hot, strict=True):
+        # Some partner and one weight explain both the input and the label.
+        errors = []
+        for other, other_label in zip(plain, one_hot, strict=True):
+            difference = (own - other).ravel()
+            if not difference.any():
+                weight = 1.0
+            else:
+                weight = float((example - other).ravel() @ difference / (difference @ difference))
+            explained = weight * own + (1 - weight) * other
+            said = weight * own_label + (1 - weight) * other_label
+            errors.append(np.abs(example - explained).max() + np.abs(label - said).max())
+        assert min(errors) < 1e-3
 
 
 def _shifted(codes: np.ndarray, shift: float) -> np.ndarray:
@@ -209,7 +229,7 @@ def _network() -> object:
     from components.models.registry import build
     from components.training import loop
 
-    loop.prepare(TrainingParameters(seed=1).schedule())
+    loop.prepare(TrainingParameters(seed=1, threads=THREADS).schedule())
     return build("streaming_resnet", FRAMES, CHANNELS, len(LABELS), (4,))
 
 
@@ -303,7 +323,7 @@ def test_a_loss_that_is_no_number_is_said_plainly(tmp_path: Path):
 
     features = write_features(tmp_path / "features")
     p = _small(1, examples_per_epoch=32)
-    with pytest.raises(UserError, match="training diverged.*lower learning_rate"):
+    with pytest.raises(UserError, match=r"training diverged.*lower learning_rate"):
         loop.fit(
             _network(), features, p.schedule(), p.augmentation(),
             lambda inputs, labels, said: tf.reduce_mean(said) * math.nan, tmp_path / "o",

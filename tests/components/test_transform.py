@@ -176,10 +176,9 @@ def store(folder: Path, shards: int, **splits: Sequence[Example]) -> Path:
         for index in range(shards):
             records = [encode_example(clip) for clip in clips[index::shards]]
             write_records(folder / shard_name(split, index, shards), records)
-    write_json(
-        folder / "examples.json",
-        {"sample_rate": RATE, "clip_samples": RATE, "labels": list(LABELS)},
-    )
+    counts = {split: {"clips": len(clips)} for split, clips in splits.items()}
+    about = {"sample_rate": RATE, "clip_samples": RATE, "labels": list(LABELS)}
+    write_json(folder / "examples.json", {**about, "splits": counts})
     return folder
 
 
