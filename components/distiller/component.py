@@ -20,7 +20,7 @@ class DistillerParameters(TrainingParameters):
 
     temperature: float = 2.0
     hard_weight: float = 0.5
-    epochs: int = 6
+    epochs: int = 12
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:

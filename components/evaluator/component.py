@@ -27,10 +27,10 @@ class EvaluatorParameters:
         worst: how many of the most confident mistakes are listed.
     """
 
-    hop_frames: int = 2
-    smoothing: int = 3
+    hop_frames: int = 3
+    smoothing: int = 5
     refractory_ms: int = 800
-    false_accepts_per_hour: float = 60.0
+    false_accepts_per_hour: float = 200.0
     drop_limit: float = 0.01
     agreement_limit: float = 0.97
     release_drop_limit: float = 0.02
