@@ -98,9 +98,12 @@ def _transform(parts_folder: str, tasks: dict[str, ShardTask], shard: _Shard) ->
     if not examples:
         return 0
     parts = Path(parts_folder)
-    with np.load(parts / f"noise.{shard.split}.npz") as arrays:
-        noise = [arrays[name] for name in arrays.files]
-    made = transform_shard(examples, noise, tasks[shard.split])
+    task = tasks[shard.split]
+    noise: list[Wave] = []
+    if task.augments:
+        with np.load(parts / f"noise.{shard.split}.npz") as arrays:
+            noise = [arrays[name] for name in arrays.files]
+    made = transform_shard(examples, noise, task)
     final = parts / f"{shard.split}-{shard.index:05d}.npz"
     aside = parts / f".{final.name}.{os.getpid()}"
     with aside.open("wb") as file:

@@ -46,6 +46,11 @@ class ShardTask:
     made_silence: float
     seed: int
 
+    @property
+    def augments(self) -> bool:
+        """Whether anything is made beside the clips as recorded."""
+        return self.count > 0 or self.made_unknown > 0 or self.made_silence > 0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardFeatures:
@@ -110,7 +115,8 @@ def _made(
 def _codes(wave: Wave, task: ShardTask) -> Codes:
     scaled = wave * np.float32(_FULL_SCALE)
     np.rint(scaled, out=scaled)
-    np.clip(scaled, -32768, 32767, out=scaled)
+    np.maximum(scaled, -32768.0, out=scaled)
+    np.minimum(scaled, 32767.0, out=scaled)
     return clip_codes(scaled.astype(np.int16), task.features)
 
 
