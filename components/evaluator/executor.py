@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.artifacts import write_gates, write_json
-from components.base import Inputs, Metrics, Outputs, Progress
+from components.base import Inputs, Metrics, Outputs, Progress, UserError
 from components.evaluator import gates, streams, summary
 from components.evaluator.component import EvaluatorParameters
 from components.evaluator.last_release import accuracy_of_release
@@ -22,6 +22,7 @@ from edge_agent.bundle.manifest import DetectionPolicy
 def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -> Metrics:
     """Scores validation and test clips with all models, chooses the policy, decides the gates."""
     features = FeatureSet.open(inputs["features"])
+    _check_margin(features, parameters)
     progress = Progress(6, "parts")
     int8 = int8_scorer((inputs["int8_model"] / "model.tflite").read_bytes())
     scored = {}
@@ -75,6 +76,16 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -
     return {
         key: evaluation[key] for key in ("int8_accuracy", "float_accuracy", "teacher_accuracy")
     } | {"drop_upper_95": paired.drop_upper_95, "agreement": paired.agreement}
+
+
+def _check_margin(features: FeatureSet, p: EvaluatorParameters) -> None:
+    reach = max(abs(hop) for hop in p.clip_hops) * p.hop_frames
+    if reach > features.margin:
+        raise UserError(
+            f"smoothing over {p.smoothing} inferences of {p.hop_frames} frames looks {reach} frames "
+            f"beyond a clip, and the features have a margin of {features.margin}: set "
+            f"Transform.margin_frames={reach}, or smooth less"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
