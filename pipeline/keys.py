@@ -61,6 +61,8 @@ def code_digest() -> str:
     total = hashlib.sha256()
     for house in _CODE_HOUSES:
         for path in sorted((top / house).rglob("*")):
+            if "build" in path.relative_to(top).parts:
+                continue  # what `pip install ./edge_agent` leaves behind
             if path.suffix in (".py", ".toml", ".txt") and path.is_file():
                 total.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
