@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,6 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TransformParameters) -
     labels = tuple(description["labels"])
     parts = target / "parts"
     parts.mkdir()
-    _write_noise(source, parts, target / "noise.pcm.npy")
     shards = [
         _Shard(split, index, str(path))
         for split in SPLITS
@@ -62,6 +62,8 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TransformParameters) -
         )
         for split in SPLITS
     }
+    augmented = [split for split in SPLITS if tasks[split].augments]
+    _write_noise(source, parts, target / "noise.pcm.npy", augmented)
     run_shards(
         functools.partial(_transform, str(parts), tasks),
         shards,
@@ -121,13 +123,13 @@ def _transform(parts_folder: str, tasks: dict[str, ShardTask], shard: _Shard) ->
     return len(made.codes)
 
 
-def _write_noise(source: Path, parts: Path, recorded: Path) -> None:
-    """What each split mixes in: its own silence clips, and its share of the noise recordings."""
+def _write_noise(source: Path, parts: Path, recorded: Path, splits: Sequence[str]) -> None:
+    """What each of `splits` mixes in: its own silence clips, and its share of the noise recordings."""
     pieces = [e.pcm for path in shard_paths(source, NOISE) for e in read_examples(path)]
     np.save(recorded, np.concatenate([np.zeros(0, np.int16), *pieces]), allow_pickle=False)
     training = [p[: int(len(p) * _TRAINING_SHARE_OF_NOISE)] for p in pieces]
     evaluation = [p[int(len(p) * _TRAINING_SHARE_OF_NOISE) :] for p in pieces]
-    for split in SPLITS:
+    for split in splits:
         silences = [
             example.pcm
             for path in shard_paths(source, split)

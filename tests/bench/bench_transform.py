@@ -10,6 +10,7 @@ import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import dataclasses
 import resource
 import tempfile
 from pathlib import Path
@@ -24,7 +25,21 @@ from components.transform.executor import execute as transform
 from edge_agent.features.audio import clip_codes
 from tests.bench.table import Figure, data_folder, publish
 
-_IN_PROCESS = ("--runner=DirectRunner",)
+_RECORDED_ONLY = TransformParameters(
+    beam_options=("--runner=DirectRunner",),
+    train_views=0,
+    eval_views=0,
+    made_unknown=0.0,
+    made_silence=0.0,
+)
+_VARIANTS = {
+    "log_mel as run": TransformParameters(beam_options=("--runner=DirectRunner",)),
+    "log_mel recorded only": _RECORDED_ONLY,
+    "micro recorded only": dataclasses.replace(_RECORDED_ONLY, front_end="micro"),
+    "micro five views": dataclasses.replace(
+        _RECORDED_ONLY, front_end="micro", train_views=5, eval_views=5
+    ),
+}
 
 
 def main() -> None:
@@ -34,14 +49,11 @@ def main() -> None:
         examples = Path(folder) / "examples"
         examples.mkdir()
         generate({"recordings": data}, {"examples": examples}, ExampleGenParameters())
-        nothing = Path(folder) / "nothing"
-        nothing.mkdir()
         figures = []
         start_up = _start_up()
-        for name, views in (("as run", None), ("no views", 0)):
+        for name, parameters in _VARIANTS.items():
             features = Path(folder) / name.replace(" ", "_")
             features.mkdir()
-            parameters = _parameters(views)
             before = _cpu_s()
             rows = transform({"examples": examples}, {"features": features}, parameters)["rows"]
             ours = _cpu_s() - before - start_up
@@ -60,18 +72,6 @@ def main() -> None:
     publish("transform", figures)
 
 
-def _parameters(views: int | None) -> TransformParameters:
-    if views is None:
-        return TransformParameters(beam_options=_IN_PROCESS)
-    return TransformParameters(
-        beam_options=_IN_PROCESS,
-        train_views=views,
-        eval_views=views,
-        made_unknown=0.0,
-        made_silence=0.0,
-    )
-
-
 def _start_up() -> float:
     """CPU seconds of a Beam pipeline over as many shards that do nothing."""
     from components.beam_shards import run_shards
@@ -82,7 +82,7 @@ def _start_up() -> float:
             _nothing,
             list(range(24)),
             folder=Path(folder),
-            beam_options=_IN_PROCESS,
+            beam_options=_RECORDED_ONLY.beam_options,
             weights=[1.0] * 24,
             unit="shards",
         )
