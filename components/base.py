@@ -7,8 +7,9 @@ inputs of the next, as in TFX. The declaration imports nothing heavy. Its execut
 
 of input folders, output folders and parameters, and nothing else. The runner calls it in a child
 process (`components.child`), so a crash in native code fails one step, and no framework's state leaks
-from step to step. The output folders exist and are empty; whatever the executor leaves in them becomes
-the artifact, whole or not at all.
+from step to step. The output folders exist and are empty, but for a folder `CHECKPOINT` that an earlier,
+interrupted execution with the same cache key may have left; whatever else the executor leaves in them
+becomes the artifact, whole or not at all.
 """
 
 from __future__ import annotations
@@ -17,11 +18,21 @@ import dataclasses
 import json
 import sys
 import time
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
 from components.artifacts import ArtifactType
+
+# In an output folder: what a long execution leaves itself to go on from. Removed once it is done.
+CHECKPOINT = ".checkpoint"
+
+# The name under which an executor finds an earlier artifact of its own (see `Component.REUSES`).
+PREVIOUS = "previous"
+
+# Metadata of a parameter that says how a step is executed, and never changes what it makes.
+EXECUTION_ONLY: Mapping[str, Any] = types.MappingProxyType({"execution_only": True})
 
 Metrics = dict[str, float]
 Inputs = Mapping[str, Path]
@@ -61,6 +72,9 @@ class Component:
         ALONE: whether it needs the machine for itself, because it uses every core or measures time;
             others may run side by side.
         GATED: whether it runs only if every gate decided before it holds.
+        REUSES: an output of which the newest earlier artifact, made by the same code with the same
+            parameters from other inputs, is handed to the executor as input `PREVIOUS`, if there is
+            one. It may spare work, and must not change what is made; it is not in the cache key.
     """
 
     INPUTS: ClassVar[Mapping[str, ArtifactType]] = {}
@@ -70,6 +84,7 @@ class Component:
     EXECUTOR: ClassVar[str]
     ALONE: ClassVar[bool] = True
     GATED: ClassVar[bool] = False
+    REUSES: ClassVar[str] = ""
 
     def __init__(self, parameters: Any = None, id: str = "", /, **inputs: Channel) -> None:
         self.id = id or type(self).__name__
@@ -92,6 +107,16 @@ class Component:
             name: Channel(type_, producer=self.id, output=name)
             for name, type_ in self.OUTPUTS.items()
         }
+
+
+def deciding(parameters: Any) -> dict[str, Any]:
+    """The parameters that decide what a component makes, by name; see `EXECUTION_ONLY`."""
+    values = dataclasses.asdict(parameters)
+    return {
+        field.name: values[field.name]
+        for field in dataclasses.fields(parameters)
+        if not field.metadata.get("execution_only")
+    }
 
 
 class Progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -11,7 +10,7 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.base import Component
+from components.base import Component, deciding
 
 _DECIDING_PACKAGES = (
     "tensorflow",
@@ -75,7 +74,7 @@ def cache_key(component: Component, input_digests: Mapping[str, str]) -> str:
     """
     content = {
         "component": type(component).__name__,
-        "parameters": dataclasses.asdict(component.parameters),
+        "parameters": deciding(component.parameters),
         "inputs": dict(input_digests),
         "code": code_digest(),
         "environment": environment(),

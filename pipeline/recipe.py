@@ -73,6 +73,15 @@ def seed_settings(recipe: Recipe, seed: int) -> list[str]:
     return [f"{c.id}.seed={seed}" for c in recipe.components if hasattr(c.parameters, "seed")]
 
 
+def give_beam_options(recipe: Recipe, options: Sequence[str]) -> None:
+    """Gives `options` to every component that runs Beam pipelines."""
+    for component in recipe.components:
+        if hasattr(component.parameters, "beam_options"):
+            component.parameters = dataclasses.replace(
+                component.parameters, beam_options=tuple(options)
+            )
+
+
 def _suggest(name: str, known: typing.Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

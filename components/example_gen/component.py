@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.artifacts import EXAMPLES, RECORDINGS
-from components.base import Component
+from components.base import EXECUTION_ONLY, Component
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class ExampleGenParameters:
     val_percent: float = 10.0
     test_percent: float = 10.0
     shards: int = 16
-    beam_options: tuple[str, ...] = ()
+    beam_options: tuple[str, ...] = dataclasses.field(default=(), metadata=EXECUTION_ONLY)
 
     def __post_init__(self) -> None:
         if not 8_000 <= self.sample_rate <= 48_000:

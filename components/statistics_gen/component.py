@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.artifacts import EXAMPLES, STATISTICS
-from components.base import Component
+from components.base import EXECUTION_ONLY, Component
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class StatisticsGenParameters:
     """
 
     quiet_db: float = -60.0
-    beam_options: tuple[str, ...] = ()
+    beam_options: tuple[str, ...] = dataclasses.field(default=(), metadata=EXECUTION_ONLY)
 
     def __post_init__(self) -> None:
         if not -120.0 <= self.quiet_db <= 0.0:

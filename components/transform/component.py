@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal
 
 from components.artifacts import EXAMPLES, FEATURES
-from components.base import Component
+from components.base import EXECUTION_ONLY, Component
 from components.transform.augmentation import ViewParameters
 from edge_agent.features.audio import AudioFeatures
 
@@ -67,7 +67,7 @@ class TransformParameters:
     snr_high_db: float = 40.0
     quiet_share: float = 0.25
     seed: int = 1
-    beam_options: tuple[str, ...] = ()
+    beam_options: tuple[str, ...] = dataclasses.field(default=(), metadata=EXECUTION_ONLY)
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin_frames <= 100:

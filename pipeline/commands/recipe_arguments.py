@@ -1,0 +1,89 @@
+"""The arguments that say which recipe is meant, on which data, with which parameters."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.base import UserError
+from pipeline.recipes.catalogue import RECIPES, find
+
+if TYPE_CHECKING:
+    from pipeline.lineage.store import LineageStore
+    from pipeline.recipe import Recipe
+
+_DEFAULT_KEYWORDS = "yes no stop go"
+
+
+def add_recipe(parser: Any) -> None:
+    """Declares RECIPE, --data, --keywords, --root, --seed and --set."""
+    parser.add_argument(
+        "recipe",
+        choices=sorted(RECIPES),
+        metavar="RECIPE",
+        help=f"one of: {', '.join(sorted(RECIPES))}",
+    )
+    parser.add_argument("--data", metavar="DIR", help="folder of recordings, one sub-folder a word")
+    parser.add_argument(
+        "--keywords",
+        metavar='"yes no"',
+        help="words to learn from synthesised speech, separated by spaces, instead of --data "
+        f"(default: {_DEFAULT_KEYWORDS})",
+    )
+    add_root(parser)
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed of every step that has one; --set can differ"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="Component.parameter=value",
+        help="change a parameter of a step; may be given often",
+    )
+
+
+def add_root(parser: Any) -> None:
+    """Declares --root."""
+    parser.add_argument(
+        "--root",
+        default="var",
+        metavar="DIR",
+        help="folder that everything is written below (default: var)",
+    )
+
+
+def data_folder(arguments: argparse.Namespace) -> Path | None:
+    """The folder of recordings; None to synthesise."""
+    if arguments.data is None:
+        return None
+    if arguments.keywords is not None:
+        raise UserError("give --data or --keywords, not both")
+    data = Path(arguments.data).absolute()
+    if not data.is_dir():
+        raise UserError(
+            f"{arguments.data}: no such folder: --data names a folder with one sub-folder of "
+            "recordings a word"
+        )
+    return data
+
+
+def make_recipe(
+    arguments: argparse.Namespace, root: Path, store: LineageStore, data: Path | None
+) -> Recipe:
+    """The recipe that is meant, with its parameters set.
+
+    Raises:
+        UserError: for an unknown component or parameter, or a wrong value.
+    """
+    from pipeline.recipe import apply_settings, give_beam_options, seed_settings
+
+    keywords = tuple((arguments.keywords or _DEFAULT_KEYWORDS).lower().split())
+    recipe: Recipe = find(arguments.recipe).recipe(root, store, data, keywords)
+    if arguments.seed is not None:
+        apply_settings(recipe, seed_settings(recipe, arguments.seed))
+    apply_settings(recipe, arguments.set)
+    if arguments.beam_options:
+        give_beam_options(recipe, arguments.beam_options)
+    return recipe

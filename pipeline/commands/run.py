@@ -1,0 +1,59 @@
+"""``run RECIPE``: from data to a signed release."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.recipe_arguments import add_recipe, data_folder, make_recipe
+
+NAME = "run"
+SUMMARY = "run a recipe, from data to a signed release"
+DESCRIPTION = """\
+Runs a recipe from data to a signed release. Afterwards: ROOT/report.html to look at, ROOT/latest.bundle
+to run, ROOT/repository and ROOT/root.json to install from. Exit code 3 if a gate refuses the model.
+Options after -- go to the Beam runner of the data-parallel steps."""
+EXAMPLES = """\
+  python -m pipeline run keyword_spotting --data DIR --root var
+      learn the words in DIR: one sub-folder of recordings a word
+  python -m pipeline run keyword_spotting --keywords "yes no stop go"
+      no recordings: learn words from synthesised speech
+  python -m pipeline run keyword_spotting --data DIR --set Trainer.epochs=40 --set Transform.seed=2
+      change any parameter of any step
+  python -m pipeline run keyword_spotting --data DIR -- --runner=DirectRunner --direct_num_workers=4
+      choose how the data-parallel steps run"""
+
+_REFUSED = 3
+
+
+def add_arguments(parser: Any) -> None:
+    """Declares the arguments."""
+    add_recipe(parser)
+    parser.set_defaults(takes_beam_options=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the recipe; 3 if it is refused."""
+    from pipeline.lineage.store import LineageStore
+    from pipeline.outcome import leave, report_of
+    from pipeline.runner import run_recipe
+    from pipeline.ui.run_view import RunView
+
+    started = time.monotonic()
+    root = Path(arguments.root).absolute()
+    data = data_folder(arguments)
+    root.mkdir(parents=True, exist_ok=True)
+    store = LineageStore.at(root)
+    try:
+        recipe = make_recipe(arguments, root, store, data)
+        with RunView() as view:
+            result = run_recipe(recipe, root, store, view)
+            report = report_of(recipe.name, root, result, time.monotonic() - started)
+            recordings = data or result.artifacts["SpeechSynthesizer.recordings"]
+            leave(recipe.name, root, result, report, recordings)
+            view.summary(report, {"root": str(root)})
+    finally:
+        store.close()
+    return _REFUSED if result.refused else 0

@@ -1,0 +1,15 @@
+"""Finds a recipe by the name that people use."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+
+# Name to the module that holds its `recipe`; imported when wanted, so that no command waits for it.
+RECIPES: Mapping[str, str] = {"keyword_spotting": "pipeline.recipes.keyword_spotting"}
+
+
+def find(name: str) -> ModuleType:
+    """The module of the recipe `name`, which must be one of `RECIPES`."""
+    return importlib.import_module(RECIPES[name])
