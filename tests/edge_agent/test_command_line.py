@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -193,9 +193,11 @@ def test_starts_quickly_and_stays_small(files):
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
     )
     command = [sys.executable, "-c", script, "edge_agent", "spot", "--bundle", files / "a.bundle"]
-    begun = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [*command, files / "long.wav"], capture_output=True, check=True, env=ENVIRONMENT
     )
-    assert time.monotonic() - begun < 3.0  # 0.25 s on an idle machine
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < 3.0  # 0.25 s on an idle machine; processor time, as others may use it too
     assert int(done.stdout.split()[-1]) < 70_000  # 55,000 kB with LiteRT
