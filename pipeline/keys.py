@@ -1,4 +1,4 @@
-"""Digests: of an artifact's content, of this repository's code, of an execution (its cache key)."""
+"""The cache key of an execution: the digest of all that decides what it makes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 from components.base import Component, deciding
 
@@ -28,7 +28,6 @@ _DECIDING_PACKAGES = (
     "espeakng-loader",
     "tuf",
 )
-_CODE_HOUSES = ("components", "edge_agent")
 
 
 @functools.cache
@@ -38,45 +37,28 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over the relative paths and contents of all files below `folder`, hex.
+def key_parts(component: Component, input_digests: Mapping[str, str], code: str) -> dict[str, Any]:
+    """What decides the outputs of an execution, part by part, as JSON holds it.
 
-    A folder ``logs`` at its top does not count: it is for people, and holds times of day.
+    Args:
+        component: its type and parameters count, its id does not.
+        input_digests: of the content of each input, by name.
+        code: digest of its code; see `pipeline.code_digest`.
+
+    Returns:
+        ``type``, ``parameters``, ``inputs``, ``code`` and ``environment``.
     """
-    total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if path.relative_to(folder).parts[0] == "logs":
-            continue
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256")
-        total.update(path.relative_to(folder).as_posix().encode() + b"\0" + content.digest())
-    return total.hexdigest()
-
-
-@functools.cache
-def code_digest() -> str:
-    """SHA-256 over the sources of the houses whose code decides an artifact's content, hex."""
-    top = Path(__file__).resolve().parent.parent
-    total = hashlib.sha256()
-    for house in _CODE_HOUSES:
-        for path in sorted((top / house).rglob("*")):
-            if "build" in path.relative_to(top).parts:
-                continue  # what `pip install ./edge_agent` leaves behind
-            if path.suffix in (".py", ".toml", ".txt") and path.is_file():
-                total.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()
-
-
-def cache_key(component: Component, input_digests: Mapping[str, str]) -> str:
-    """Digest of all that decides an execution's outputs, hex.
-
-    Component type, parameters, input digests, code, and the versions of the deciding packages.
-    """
-    content = {
-        "component": type(component).__name__,
+    parts = {
+        "type": type(component).__name__,
         "parameters": deciding(component.parameters),
         "inputs": dict(input_digests),
-        "code": code_digest(),
+        "code": code,
         "environment": environment(),
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    whole: dict[str, Any] = json.loads(json.dumps(parts))
+    return whole
+
+
+def cache_key(parts: Mapping[str, Any]) -> str:
+    """The digest of `key_parts`, hex."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -19,6 +19,8 @@ from typing import Literal, Protocol
 from components.artifacts import Gate, read_gates, write_json
 from components.base import Component, Metrics
 from pipeline import execution, keys
+from pipeline.code_digest import CodeDigests
+from pipeline.digests import folder_digest
 from pipeline.lineage.store import LineageStore
 from pipeline.recipe import Recipe
 
@@ -131,6 +133,7 @@ class _Walk:
         self._view = view
         self._ids: dict[Path, int] = {}
         self._digests: dict[Path, str] = {}
+        self._code = CodeDigests(folder.parents[2] / ".memory" / "code.json")
         self._running: dict[Future[Metrics], _Running] = {}
 
     def all_steps(self) -> None:
@@ -167,7 +170,8 @@ class _Walk:
 
     def _start(self, component: Component, threads: ThreadPoolExecutor) -> None:
         inputs = {name: self._resolve(component, name) for name in component.inputs}
-        key = keys.cache_key(component, {name: self._digests[p] for name, p in inputs.items()})
+        digests = {name: self._digests[path] for name, path in inputs.items()}
+        key = keys.cache_key(keys.key_parts(component, digests, self._code.of(component).digest))
         recorded = self._store.begin_execution(
             self._run,
             component.id,
@@ -231,7 +235,7 @@ class _Walk:
         described = {}
         for name, type_ in component.OUTPUTS.items():
             folder = final / name
-            self._digests[folder] = keys.folder_digest(folder)
+            self._digests[folder] = folder_digest(folder)
             described[name] = (type_.name, folder, self._digests[folder])
         for name, id_ in self._store.end_execution(recorded, metrics, described).items():
             folder = final / name
@@ -247,7 +251,7 @@ class _Walk:
         if channel.path is None:
             return self.artifacts[f"{channel.producer}.{channel.output}"]
         if channel.path not in self._ids:
-            digest = keys.folder_digest(channel.path)
+            digest = folder_digest(channel.path)
             self._digests[channel.path] = digest
             self._ids[channel.path] = self._store.add_external(
                 channel.type.name, channel.path, digest

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import itertools
-import re
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-HOUSES = ("components", "edge_agent", "fleet", "pipeline", "tests", "tools")
+from pipeline.modules import mentions, nearest
 
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(:\w+)?")
+HOUSES = ("components", "edge_agent", "fleet", "pipeline", "tests", "tools")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,16 +54,16 @@ def find_modules(root: Path) -> dict[str, Module]:
 def needs(module: Module, modules: Mapping[str, Module]) -> set[str]:
     """Names of the modules that `module` needs at run time.
 
-    These are its imports (lazy ones too, those for type checkers alone not), the ``__init__`` of
-    the packages around it, modules named in a string such as
-    ``components.trainer.executor:execute`` or imported by a program in one, those started by
-    ``-m``, and for a test the ``conftest`` files around it.
+    These are the modules that it mentions (see `pipeline.modules`), the ``__init__`` of the packages
+    around it, and for a test the ``conftest`` files around it.
     """
     found = set(_around(module, "__init__")) & modules.keys()
     if module.is_test:
         found |= set(_around(module, "conftest")) & modules.keys()
-    for node in _runtime_nodes(module.tree):
-        found.update(_named(node, modules))
+    for dotted in mentions(module.tree):
+        name = nearest(dotted, modules.__contains__)
+        if name is not None:
+            found.add(name)
     return found - {module.name}
 
 
@@ -74,52 +71,3 @@ def _around(module: Module, file: str) -> Iterator[str]:
     parts = module.package.parts
     for depth in range(1, len(parts) + 1):
         yield ".".join((*parts[:depth], file))
-
-
-def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            continue
-        yield node
-        yield from _runtime_nodes(node)
-
-
-def _named(node: ast.AST, modules: Mapping[str, Module]) -> Iterator[str]:
-    match node:
-        case ast.Import(names=names):
-            for alias in names:
-                yield from _nearest(alias.name, modules)
-        case ast.ImportFrom(module=str(origin), names=names):
-            for alias in names:
-                yield from _nearest(f"{origin}.{alias.name}", modules)
-        case ast.Constant(value=str(text)) if _DOTTED.fullmatch(text):
-            found = _nearest(text.partition(":")[0], modules)
-            yield from (name for name in found if name.partition(".")[2] != "__init__")
-        case ast.Constant(value=str(text)) if "import " in text:
-            for inner in _runtime_nodes(_program(text)):
-                yield from _named(inner, modules)
-        case ast.List(elts=items) | ast.Tuple(elts=items):
-            for flag, name in itertools.pairwise(ast.unparse(item) for item in items):
-                program = f"{name[1:-1]}.__main__"
-                if flag == "'-m'" and program in modules:
-                    yield program
-
-
-def _program(text: str) -> ast.Module:
-    """A string as the program for ``python -c`` that it may be; an empty one if it is not."""
-    try:
-        return ast.parse(textwrap.dedent(text))
-    except (SyntaxError, ValueError):
-        return ast.Module(body=[], type_ignores=[])
-
-
-def _nearest(dotted: str, modules: Mapping[str, Module]) -> Iterator[str]:
-    """The module that a dotted name means or lies in, if it is one of `modules`."""
-    parts = dotted.split(".")
-    while parts:
-        name = ".".join(parts)
-        for candidate in (name, f"{name}.__init__"):
-            if candidate in modules:
-                yield candidate
-                return
-        parts.pop()

@@ -1,0 +1,121 @@
+"""Digests of folders, and a memory that spares reading files that have not changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+# What a file system tells of a file without reading it: size, times of last change of content and of
+# inode (ns), inode number.
+_Stamp = tuple[int, int, int, int]
+
+# A file that changed so short a time ago may change again within one tick of the file system's clock.
+_SETTLED_NS = 2_000_000_000
+_LOGS = "logs"
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the relative paths and contents of all files below `folder`, hex.
+
+    A folder ``logs`` at its top does not count: it is for people, and holds times of day.
+    """
+    names = sorted(_stamps(folder))
+    return _total(dict(zip(names, _read(folder, names), strict=True)))
+
+
+class DigestMemory:
+    """Remembers the digests of files by their stamps, as Git's index does.
+
+    It can be removed at any time: it spares work and decides nothing. A change of a file through
+    its file system is always seen, for that moves the inode's time of change; decay of the disk
+    below it is not: `folder_digest` reads every byte.
+
+    Args:
+        folder: where it is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def folder_digest(self, folder: Path) -> str:
+        """The same as `folder_digest`, reading only the files that it does not remember."""
+        place = self._folder / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()}.json"
+        known = _load(place)
+        stamps = _stamps(folder)
+        digests = {
+            name: known[name][1]
+            for name, stamp in stamps.items()
+            if name in known and known[name][0] == stamp
+        }
+        unknown = sorted(stamps.keys() - digests.keys())
+        if unknown:
+            digests |= dict(zip(unknown, _read(folder, unknown), strict=True))
+        if unknown or known.keys() - stamps.keys():
+            self._save(place, stamps, digests)
+        return _total(digests)
+
+    def _save(self, place: Path, stamps: Mapping[str, _Stamp], digests: Mapping[str, str]) -> None:
+        settled = time.time_ns() - _SETTLED_NS
+        content = {
+            name: (stamp, digests[name])
+            for name, stamp in stamps.items()
+            if max(stamp[1], stamp[2]) < settled
+        }
+        self._folder.mkdir(parents=True, exist_ok=True)
+        aside = place.with_name(f".{place.name}.{os.getpid()}")
+        aside.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(aside, place)
+
+
+def _load(place: Path) -> dict[str, tuple[_Stamp, str]]:
+    """What is remembered; nothing, if it is not there or damaged."""
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        return {
+            name: ((size, modified, changed, inode), str(digest))
+            for name, ((size, modified, changed, inode), digest) in content.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _stamps(folder: Path) -> dict[str, _Stamp]:
+    """Every file below `folder` that counts, by its relative path."""
+    return {
+        name: (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        for name, status in _files(folder, "")
+    }
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if name != _LOGS:
+                    yield from _files(Path(entry.path), f"{name}/")
+            elif entry.is_file():
+                yield name, entry.stat()
+
+
+def _read(folder: Path, names: list[str]) -> list[str]:
+    # Hashing gives up Python's lock for all but small files.
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(lambda name: _file_digest(folder / name), names))
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _total(digests: Mapping[str, str]) -> str:
+    total = hashlib.sha256()
+    for name in sorted(digests, key=lambda name: name.split("/")):
+        total.update(os.fsencode(name) + b"\0" + bytes.fromhex(digests[name]))
+    return total.hexdigest()
