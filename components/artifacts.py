@@ -14,6 +14,8 @@ Examples        ``<split>-00000-of-000NN.tfrecord`` (splits: train, val, test, n
                 (0..1), rms (0..1), dc_offset (-1..1), clipped_share (0..1)
                 ``examples.json``: {"sample_rate", "clip_samples", "labels": [...], "splits":
                 {split: {"clips", "labels": {label: n}, "speakers"}}, "split_by": "lists"|"speaker hash"}
+                ``members.json``: {"shards": [{"file", "digest", "made_from", "labels", "recordings":
+                [{"path", "digest", "label", "speaker"}]}]}, a line a shard (components.members)
 Statistics      ``statistics.json``
 Schema          ``schema.json``: what the data must look like; inferred once and then held
 Validation      ``anomalies.json``: [{"severity": "error"|"warning", "what", "where", "advice"}]

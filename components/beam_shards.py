@@ -34,8 +34,10 @@ def run_shards(
     beam_options: Sequence[str],
     weights: Sequence[float],
     unit: str,
-) -> list[Any]:
-    """The JSON summaries that `work` gives for each of `shards`, in their order.
+) -> Iterator[Any]:
+    """Runs the pipeline; gives the JSON summaries of `work` for each of `shards`, in their order.
+
+    The summaries are read one by one as they are asked for, so all of them must be.
 
     Args:
         work: a function of a module, or a partial of one, that workers can import; it returns what
@@ -56,9 +58,10 @@ def run_shards(
     try:
         with _progress(scratch, weights, unit):
             _run(options, work, shards, scratch)
-        return [_read(scratch, index) for index in range(len(shards))]
-    finally:
+    except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return _summaries(scratch, len(shards))
 
 
 class _Work(beam.DoFn):
@@ -109,6 +112,14 @@ def _progress(scratch: Path, weights: Sequence[float], unit: str) -> Iterator[No
         done.set()
         thread.join()
     progress.at(sum(weights))
+
+
+def _summaries(scratch: Path, count: int) -> Iterator[Any]:
+    try:
+        for index in range(count):
+            yield _read(scratch, index)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _read(scratch: Path, index: int) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ from components.artifacts import write_json
 from components.base import Inputs, Metrics, Outputs, warn
 from components.beam_shards import run_shards
 from components.example_gen.component import ExampleGenParameters
-from components.example_gen.decoding import ClipFormat, decode_clip, noise_pieces
+from components.example_gen.decoding import (
+    ClipFormat,
+    decode_clip,
+    file_digest,
+    noise_pieces,
+)
 from components.example_gen.discovery import Found, discover
 from components.example_gen.made import make_silence, make_unknown
 from components.example_gen.plan import (
@@ -26,10 +32,13 @@ from components.example_gen.plan import (
     Shard,
     entries_by_split,
     label_of,
+    sources_of,
+    speaker_of,
     to_shards,
 )
 from components.example_gen.problems import BadRecording, Problem, user_error
 from components.example_gen.splits import Division, by_lists, by_speaker, check_labels
+from components.members import Member, ShardMembers, digest_of, write_members
 from components.records import NOISE, SPLITS, Example, encode_example, shard_name
 from components.tfrecord import write_records
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
@@ -62,10 +71,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ExampleGenParameters) 
         weights=[len(shard.entries) for shard in shards],
         unit="recordings",
     )
-    problems += [Problem(*problem) for summary in summaries for problem in summary["problems"]]
+    totals = _Totals(problems)
+    write_members(folder, totals.members(zip(shards, summaries, strict=True)))
     if problems:
         raise user_error(root, problems)
-    splits = _sum_up(shards, summaries)
+    splits = totals.splits()
     write_json(
         folder / "examples.json",
         {
@@ -81,28 +91,49 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ExampleGenParameters) 
 
 
 def write_shard(root: Path, folder: Path, form: ClipFormat, shard: Shard) -> dict[str, Any]:
-    """Writes one shard of the recordings in `root` into `folder`, and sums it up.
+    """Writes one shard of the recordings in `root` into `folder`; gives its members as JSON.
 
     A recording that cannot be used is left out and told of under ``problems``; the run fails then.
     """
     labels: Counter[str] = Counter()
-    speakers: set[str] = set()
+    recordings: list[Member] = []
     problems: list[Problem] = []
+    made_from = hashlib.sha256()
 
     def records() -> Iterator[bytes]:
         for entry in shard.entries:
             try:
                 for example in examples_of(root, entry, form):
                     labels[example.label] += 1
-                    speakers.add(example.speaker)
                     yield encode_example(example)
             except BadRecording as e:
                 problems.append(e.problem)
+                continue
+            digests = [example.digest]
+            if isinstance(entry, Clip | NoiseRecording):
+                recordings.append(
+                    Member(
+                        path=entry.name,
+                        digest=example.digest,
+                        label=label_of(entry),
+                        speaker=speaker_of(entry),
+                    )
+                )
+            else:
+                digests = [file_digest(root, source) for source in sources_of(entry)]
+            made_from.update(f"{entry} {digests}\n".encode())
 
-    write_records(folder / shard_name(shard.split, shard.index, shard.count), records())
+    path = folder / shard_name(shard.split, shard.index, shard.count)
+    write_records(path, records())
+    members = ShardMembers(
+        file=path.name,
+        digest=digest_of(path),
+        made_from=made_from.hexdigest(),
+        labels=labels,
+        recordings=tuple(recordings),
+    )
     return {
-        "labels": labels,
-        "speakers": sorted(speakers - {""}),
+        "members": members.to_json(),
         "problems": [dataclasses.astuple(problem) for problem in problems],
     }
 
@@ -134,20 +165,33 @@ def _divide(found: Found, parameters: ExampleGenParameters) -> Division:
     )
 
 
-def _sum_up(shards: Sequence[Shard], summaries: Sequence[Any]) -> dict[str, Any]:
-    labels: dict[str, Counter[str]] = defaultdict(Counter)
-    speakers: dict[str, set[str]] = defaultdict(set)
-    for shard, summary in zip(shards, summaries, strict=True):
-        labels[shard.split].update(summary["labels"])
-        speakers[shard.split].update(summary["speakers"])
-    return {
-        split: {
-            "clips": labels[split].total(),
-            "labels": dict(labels[split]),
-            "speakers": len(speakers[split]),
+class _Totals:
+    """Counts the shards as they pass, and gathers their problems into `problems`."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self._problems = problems
+        self._labels: dict[str, Counter[str]] = defaultdict(Counter)
+        self._speakers: dict[str, set[str]] = defaultdict(set)
+
+    def members(self, made: Iterable[tuple[Shard, Any]]) -> Iterator[ShardMembers]:
+        """Yields the members of each shard, given what `write_shard` gave for it."""
+        for shard, summary in made:
+            members = ShardMembers.from_json(summary["members"])
+            self._problems += [Problem(*problem) for problem in summary["problems"]]
+            self._labels[shard.split].update(members.labels)
+            self._speakers[shard.split].update(map(speaker_of, shard.entries))
+            yield members
+
+    def splits(self) -> dict[str, Any]:
+        """What ``examples.json`` says of each split."""
+        return {
+            split: {
+                "clips": self._labels[split].total(),
+                "labels": dict(self._labels[split]),
+                "speakers": len(self._speakers[split] - {""}),
+            }
+            for split in (*SPLITS, NOISE)
         }
-        for split in (*SPLITS, NOISE)
-    }
 
 
 def _warn(root: Path, found: Found, division: Division, entries: dict[str, list[Entry]]) -> None:

@@ -119,6 +119,22 @@ def label_of(entry: Entry) -> str:
             return UNKNOWN
 
 
+def sources_of(entry: Entry) -> tuple[str, ...]:
+    """Paths of the recordings that `entry` is made of."""
+    match entry:
+        case Clip() | NoiseRecording():
+            return (entry.name,)
+        case MadeSilence():
+            return (entry.source,) if entry.source else ()
+        case MadeUnknown():
+            return entry.sources
+
+
+def speaker_of(entry: Entry) -> str:
+    """Who speaks in what comes of `entry`; empty where nobody does."""
+    return entry.speaker if isinstance(entry, Clip | MadeUnknown) else ""
+
+
 def stable_hash(text: str) -> int:
     """64 bits of the SHA-256 of `text`."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

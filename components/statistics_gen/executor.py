@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def summarise(shard: tuple[str, str], *, sample_rate: int, quiet_db: float) -> d
     return {"slices": {label: s.to_json() for label, s in slices.items()}, "clips": clips}
 
 
-def merge(splits: Sequence[str], summaries: Sequence[Any]) -> dict[str, Any]:
+def merge(splits: Sequence[str], summaries: Iterable[Any]) -> dict[str, Any]:
     """The statistics of all shards, of which `splits` says the split of each."""
     slices: dict[str, dict[str, Slice]] = defaultdict(lambda: defaultdict(Slice))
     speakers: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)

@@ -64,7 +64,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TransformParameters) -
     }
     augmented = [split for split in SPLITS if tasks[split].augments]
     _write_noise(source, parts, target / "noise.pcm.npy", augmented)
-    run_shards(
+    made = run_shards(
         functools.partial(_transform, str(parts), tasks),
         shards,
         folder=target,
@@ -74,6 +74,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TransformParameters) -
         ],
         unit="bytes",
     )
+    sum(made)
     splits, rows = {}, 0
     for split in SPLITS:
         described, added = _join(parts, split, target)

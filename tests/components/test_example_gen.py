@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from components.example_gen.component import ExampleGenParameters
 from components.example_gen.discovery import Recording, recording
 from components.example_gen.executor import execute
 from components.example_gen.splits import by_speaker
+from components.members import Member, read_members
 from components.records import NOISE, SPLITS, Example, read_examples, shard_paths
 from edge_agent.features.waveform import conform, fit
 from edge_agent.sources.wav import read_wav
@@ -226,6 +227,35 @@ def test_the_same_recordings_give_the_same_bytes(data: Path) -> None:
 def test_two_processes_give_the_same_bytes_as_one(data: Path) -> None:
     options = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
     assert digests(make(data, beam_options=options)) == digests(make(data))
+
+
+def test_members_name_each_recording_once_beside_the_shard_that_holds_it(data: Path) -> None:
+    folder = make(data)
+    members = list(read_members(folder))
+    assert json.loads((folder / "members.json").read_text()) == {
+        "shards": [shard.to_json() for shard in members]
+    }
+    paths = [path for split in (*SPLITS, NOISE) for path in shard_paths(folder, split)]
+    assert [shard.file for shard in members] == [path.name for path in paths]
+    for shard, path in zip(members, paths, strict=True):
+        assert shard.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+        held = list(read_examples(path))
+        assert shard.labels == Counter(e.label for e in held)
+        assert list(shard.recordings) == [
+            Member(path=e.path, digest=e.digest, label=e.label, speaker=e.speaker)
+            for e in {e.path: e for e in held}.values()
+        ]
+    named = [member.path for shard in members for member in shard.recordings]
+    there = [path.relative_to(data).as_posix() for path in data.rglob("*.wav")]
+    assert sorted(named) == sorted(there)
+
+
+def test_clips_that_are_made_are_no_members(data: Path) -> None:
+    (data / "_silence_").rename(data / ".silence")
+    folder = make(data)
+    shards = list(read_members(folder))
+    assert sum(shard.labels.get("_silence_", 0) for shard in shards) > 0
+    assert not any(m.path.startswith("synthesised:") for s in shards for m in s.recordings)
 
 
 def test_shards_do_not_change_what_is_in_them(data: Path) -> None:
