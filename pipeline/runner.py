@@ -171,12 +171,14 @@ class _Walk:
     def _start(self, component: Component, threads: ThreadPoolExecutor) -> None:
         inputs = {name: self._resolve(component, name) for name in component.inputs}
         digests = {name: self._digests[path] for name, path in inputs.items()}
-        key = keys.cache_key(keys.key_parts(component, digests, self._code.of(component).digest))
+        parts = keys.key_parts(component, digests, self._code.of(component).digest)
+        key = keys.cache_key(parts)
         recorded = self._store.begin_execution(
             self._run,
             component.id,
             type(component).__name__,
             key,
+            parts,
             dataclasses.asdict(component.parameters),
             {name: self._ids[path] for name, path in inputs.items()},
         )

@@ -3,17 +3,50 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Select, create_engine, event, select
+from sqlalchemy import URL, make_url, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.lineage.schema import Artifact, Base, Context, Event, Execution
+from pipeline.lineage.database import for_writing, open_database, plain_errors
+from pipeline.lineage.past import newest_executions, newest_outputs
+from pipeline.lineage.schema import Artifact, Context, Event, Execution
 
 RunState = Literal["complete", "refused", "failed", "interrupted"]
+DATABASE = "lineage.db"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CachedArtifact:
+    """An artifact that an earlier execution made: its folder may have changed or gone since."""
+
+    id: int
+    type: str
+    folder: Path
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CachedExecution:
+    """A complete execution whose outputs can be taken: its artifacts by output name, and its metrics."""
+
+    id: int
+    outputs: Mapping[str, CachedArtifact]
+    metrics: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PastExecution:
+    """What a component did last: see `pipeline.lineage.schema.Execution`."""
+
+    type: str
+    cache_key: str
+    key_parts: Mapping[str, Any]
+    outputs: Mapping[str, CachedArtifact]
 
 
 class LineageStore:
@@ -21,18 +54,21 @@ class LineageStore:
 
     Args:
         url: an SQLAlchemy URL, e.g. ``sqlite:///var/lineage.db``.
+        root: which root this is, where several share the database; empty in a root's own.
+
+    Raises:
+        components.base.UserError: here and from every method, if the database cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _wait_for_locks)
-        Base.metadata.create_all(self._engine)
+    def __init__(self, url: str | URL, root: str = "") -> None:
+        self._root = root
+        self._engine = open_database(make_url(url))
+        self._writing = for_writing(self._engine)
 
     @classmethod
     def at(cls, root: Path) -> LineageStore:
-        """The store of the root folder `root`."""
-        return cls(f"sqlite:///{root / 'lineage.db'}")
+        """The store of the root folder `root`, in a database of its own."""
+        return cls(URL.create("sqlite", database=str(root / DATABASE)))
 
     def close(self) -> None:
         """Gives the connections back."""
@@ -40,9 +76,13 @@ class LineageStore:
 
     def begin_run(self, recipe: str, environment: Mapping[str, str]) -> int:
         """Records that a run of `recipe` starts; gives its number."""
-        with self._session() as session:
+        with self._write() as session:
             context = Context(
-                recipe=recipe, state="running", started=_now(), environment=dict(environment)
+                recipe=recipe,
+                root=self._root,
+                state="running",
+                started=_now(),
+                environment=dict(environment),
             )
             session.add(context)
             session.flush()
@@ -50,10 +90,23 @@ class LineageStore:
 
     def end_run(self, run: int, state: RunState) -> None:
         """Records how run number `run` ended."""
-        with self._session() as session:
+        with self._write() as session:
             context = session.get_one(Context, run)
             context.state = state
             context.finished = _now()
+
+    def abandon_running(self, recipe: str) -> None:
+        """Marks the runs of `recipe` that are said to run, and their executions, as interrupted.
+
+        For the holder of the root's lock, who knows that their process has died.
+        """
+        ours = (Context.recipe == recipe, Context.root == self._root, Context.state == "running")
+        runs = select(Context.id).where(*ours).scalar_subquery()
+        ended = {"state": "interrupted", "finished": _now()}
+        with self._write() as session:
+            left = (Execution.context_id.in_(runs), Execution.state == "running")
+            session.execute(update(Execution).where(*left).values(ended))
+            session.execute(update(Context).where(*ours).values(ended))
 
     def begin_execution(
         self,
@@ -61,26 +114,35 @@ class LineageStore:
         component: str,
         type_: str,
         cache_key: str,
+        key_parts: Mapping[str, Any],
         parameters: Mapping[str, Any],
         inputs: Mapping[str, int],
     ) -> int:
-        """Records that a component starts, with the ids of the artifacts it takes; gives its id."""
-        with self._session() as session:
-            execution = Execution(
-                context_id=run,
-                component=component,
-                type=type_,
-                state="running",
-                cache_key=cache_key,
-                parameters=dict(parameters),
-                metrics={},
-                started=_now(),
-            )
-            session.add(execution)
-            session.flush()
-            for name, artifact in inputs.items():
-                session.add(_event(execution.id, artifact, "input", name))
-            return execution.id
+        """Records that a component starts; gives the execution's id.
+
+        Args:
+            run: the run's number.
+            component: its id in the recipe.
+            type_: the name of its class.
+            cache_key: digest of `key_parts`.
+            key_parts: what decides the outputs: {"type", "parameters", "inputs": {name: digest},
+                "code", "environment"}.
+            parameters: all its parameters, also those that decide nothing.
+            inputs: the ids of the artifacts it takes, by input name.
+        """
+        execution = Execution(
+            context_id=run,
+            component=component,
+            type=type_,
+            state="running",
+            cache_key=cache_key,
+            key_parts=dict(key_parts),
+            parameters=dict(parameters),
+            metrics={},
+            started=_now(),
+        )
+        with self._write() as session:
+            return _add_execution(session, execution, inputs)
 
     def end_execution(
         self,
@@ -92,92 +154,166 @@ class LineageStore:
 
         Gives the artifact ids by output name.
         """
-        with self._session() as session:
+        with self._write() as session:
             row = session.get_one(Execution, execution)
             row.state = "complete"
             row.metrics = dict(metrics)
             row.finished = _now()
             ids = {}
             for name, (type_, folder, digest) in outputs.items():
-                ids[name] = self._add_artifact(session, type_, folder, digest)
+                ids[name] = _add_artifact(session, type_, folder, digest)
                 session.add(_event(execution, ids[name], "output", name))
             return ids
 
     def fail_execution(self, execution: int, state: Literal["failed", "interrupted"]) -> None:
         """Records that an execution did not finish."""
-        with self._session() as session:
+        with self._write() as session:
             row = session.get_one(Execution, execution)
             row.state = state
             row.finished = _now()
 
+    def find_cached(self, cache_key: str) -> CachedExecution | None:
+        """The newest complete execution with this key, of any run, however that run ended."""
+        query = (
+            select(Execution)
+            .where(Execution.cache_key == cache_key, Execution.state == "complete")
+            .order_by(Execution.id.desc())
+            .limit(1)
+        )
+        with self._read() as session:
+            found = session.scalars(query).first()
+            if found is None:
+                return None
+            return CachedExecution(
+                id=found.id, outputs=_outputs(session, found.id), metrics=found.metrics
+            )
+
+    def record_hit(
+        self,
+        run: int,
+        component: str,
+        type_: str,
+        cached: CachedExecution,
+        cache_key: str,
+        key_parts: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, int],
+    ) -> int:
+        """Records that a component took the outputs of `cached`; gives the execution's id.
+
+        The other arguments are those of `begin_execution`.
+        """
+        now = _now()
+        execution = Execution(
+            context_id=run,
+            original_id=cached.id,
+            component=component,
+            type=type_,
+            state="cached",
+            cache_key=cache_key,
+            key_parts=dict(key_parts),
+            parameters=dict(parameters),
+            metrics=dict(cached.metrics),
+            started=now,
+            finished=now,
+        )
+        with self._write() as session:
+            id_ = _add_execution(session, execution, inputs)
+            for name, artifact in cached.outputs.items():
+                session.add(_event(id_, artifact.id, "output", name))
+            return id_
+
+    def latest_execution(
+        self, recipe: str, component: str, before_run: int | None = None
+    ) -> PastExecution | None:
+        """What the component of this id in `recipe` did last, made or taken from the cache.
+
+        Args:
+            recipe: the recipe's name.
+            component: the component's id.
+            before_run: if given, only runs before that one count.
+        """
+        query = newest_executions(recipe, self._root, component)
+        if before_run is not None:
+            query = query.where(Context.id < before_run)
+        with self._read() as session:
+            found = session.scalars(query.limit(1)).first()
+            if found is None:
+                return None
+            return PastExecution(
+                type=found.type,
+                cache_key=found.cache_key,
+                key_parts=found.key_parts,
+                outputs=_outputs(session, found.id),
+            )
+
     def add_external(self, type_: str, folder: Path, digest: str) -> int:
         """Records a folder from outside as an artifact (once for each content); gives its id."""
-        with self._session() as session:
+        with self._write() as session:
             found = session.scalars(
                 select(Artifact).where(Artifact.digest == digest, Artifact.uri == str(folder))
             ).first()
-            return found.id if found else self._add_artifact(session, type_, folder, digest)
+            return found.id if found else _add_artifact(session, type_, folder, digest)
 
     def latest_output(self, recipe: str, type_: str, source: Path | None = None) -> Path | None:
-        """The newest artifact of a type that a complete run of `recipe` made.
+        """The artifact of a type that the newest complete run of `recipe` has.
 
-        An artifact whose folder has been removed is passed over.
+        The run made it, or took it from the cache. An artifact whose folder has been removed is
+        passed over.
 
         Args:
             recipe: the recipe's name.
             type_: the artifact type's name.
             source: if given, only runs count that took this folder as an input.
         """
-        query = (
-            select(Artifact.uri)
-            .join(Event, Event.artifact_id == Artifact.id)
-            .join(Execution, Event.execution_id == Execution.id)
-            .join(Context, Execution.context_id == Context.id)
-            .where(
-                Context.recipe == recipe,
-                Context.state == "complete",
-                Event.direction == "output",
-                Artifact.type == type_,
-            )
-            .order_by(Artifact.id.desc())
-        )
-        if source is not None:
-            query = query.where(Context.id.in_(_runs_that_took(source)))
-        with self._session() as session:
-            for uri in session.scalars(query):
+        query = newest_outputs(recipe, self._root, type_, source)
+        with self._read() as session:
+            for uri in session.scalars(query.execution_options(yield_per=16)):
                 if Path(uri).is_dir():
                     return Path(uri)
         return None
 
-    @staticmethod
-    def _add_artifact(session: Session, type_: str, folder: Path, digest: str) -> int:
-        artifact = Artifact(type=type_, uri=str(folder), digest=digest, created=_now())
-        session.add(artifact)
-        session.flush()
-        return artifact.id
+    @contextlib.contextmanager
+    def _read(self) -> Iterator[Session]:
+        with plain_errors(self._engine), Session(self._engine) as session, session.begin():
+            yield session
 
     @contextlib.contextmanager
-    def _session(self) -> Iterator[Session]:
-        with Session(self._engine) as session, session.begin():
+    def _write(self) -> Iterator[Session]:
+        with plain_errors(self._engine), Session(self._writing) as session, session.begin():
             yield session
+
+
+def _add_execution(session: Session, execution: Execution, inputs: Mapping[str, int]) -> int:
+    session.add(execution)
+    session.flush()
+    for name, artifact in inputs.items():
+        session.add(_event(execution.id, artifact, "input", name))
+    return execution.id
+
+
+def _add_artifact(session: Session, type_: str, folder: Path, digest: str) -> int:
+    artifact = Artifact(type=type_, uri=str(folder), digest=digest, created=_now())
+    session.add(artifact)
+    session.flush()
+    return artifact.id
+
+
+def _outputs(session: Session, execution: int) -> dict[str, CachedArtifact]:
+    query = (
+        select(Event.name, Artifact)
+        .join(Artifact, Event.artifact_id == Artifact.id)
+        .where(Event.execution_id == execution, Event.direction == "output")
+    )
+    return {
+        name: CachedArtifact(id=a.id, type=a.type, folder=Path(a.uri), digest=a.digest)
+        for name, a in session.execute(query)
+    }
 
 
 def _event(execution: int, artifact: int, direction: str, name: str) -> Event:
     return Event(execution_id=execution, artifact_id=artifact, direction=direction, name=name)
 
 
-def _runs_that_took(source: Path) -> Select[int]:
-    return (
-        select(Execution.context_id)
-        .join(Event, Event.execution_id == Execution.id)
-        .join(Artifact, Event.artifact_id == Artifact.id)
-        .where(Event.direction == "input", Artifact.uri == str(source))
-    )
-
-
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-
-
-def _wait_for_locks(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA busy_timeout = 30000")

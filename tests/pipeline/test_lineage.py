@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
-from pipeline.lineage.store import LineageStore, RunState
+from pipeline.lineage.store import CachedArtifact, LineageStore, RunState
 from tests.fixtures.lineage_rows import rows
+
+PARTS = {"type": "Step", "parameters": {"seed": 1}, "inputs": {}, "code": "c0de", "environment": {}}
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def made(
     inputs = {}
     if source is not None:
         inputs["recordings"] = store.add_external("Recordings", source, "digest of it")
-    execution = store.begin_execution(run, "Step", "Step", "key", {"seed": 1}, inputs)
+    execution = store.begin_execution(run, "Step", "Step", "key", PARTS, {"seed": 1}, inputs)
     store.end_execution(execution, {"clips": 3.0}, {"schema": (type_, folder, "ab" * 32)})
     if state is not None:
         store.end_run(run, state)
@@ -56,6 +58,7 @@ def test_a_run_is_recorded_with_what_it_took_and_made(store, tmp_path):
         "key",
     )
     assert (execution.parameters, execution.metrics) == ({"seed": 1}, {"clips": 3.0})
+    assert execution.key_parts == PARTS
     artifacts = {artifact.id: artifact.uri for artifact in rows(store, Artifact)}
     assert [
         (e.execution_id, e.direction, e.name, artifacts[e.artifact_id]) for e in rows(store, Event)
@@ -68,7 +71,7 @@ def test_a_run_is_recorded_with_what_it_took_and_made(store, tmp_path):
 @pytest.mark.parametrize("state", ["failed", "interrupted"])
 def test_an_execution_that_did_not_finish_is_told_apart(store, state):
     run = store.begin_run("try", {})
-    execution = store.begin_execution(run, "Step", "Step", "key", {}, {})
+    execution = store.begin_execution(run, "Step", "Step", "key", {}, {}, {})
     assert [e.state for e in rows(store, Execution)] == ["running"]
     store.fail_execution(execution, state)
     store.end_run(run, state)
@@ -101,6 +104,129 @@ def test_the_latest_output_of_a_source_is_of_runs_on_that_folder(store, tmp_path
     made(store, tmp_path / "third")
     assert store.latest_output("try", "Schema", source=tmp_path / "ours") == ours
     assert store.latest_output("try", "Schema", source=tmp_path / "nobody's") is None
+
+
+def taken(store: LineageStore, *, recipe: str = "try", state: RunState = "complete") -> None:
+    """A run whose one execution found "key" in the cache."""
+    run = store.begin_run(recipe, {})
+    cached = store.find_cached("key")
+    assert cached is not None
+    store.record_hit(run, "Step", "Step", cached, "key", PARTS, {"seed": 1}, {})
+    store.end_run(run, state)
+
+
+def test_the_cache_gives_the_newest_complete_execution_of_a_key(store, tmp_path):
+    assert store.find_cached("key") is None
+    made(store, tmp_path / "first")
+    newest = made(store, tmp_path / "second", state="refused")
+    run = store.begin_run("try", {})
+    begun = store.begin_execution(run, "Step", "Step", "key", PARTS, {}, {})
+    cached = store.find_cached("key")
+    assert cached is not None
+    assert cached.metrics == {"clips": 3.0}
+    (artifact,) = rows(store, Artifact)[1:]
+    assert cached.outputs == {
+        "schema": CachedArtifact(id=artifact.id, type="Schema", folder=newest, digest="ab" * 32)
+    }
+    store.fail_execution(begun, "failed")
+    assert store.find_cached("key") == cached
+    assert store.find_cached("another key") is None
+
+
+def test_a_hit_is_an_execution_that_has_its_original_s_outputs(store, tmp_path):
+    made(store, tmp_path / "first")
+    source = store.add_external("Recordings", tmp_path / "data", "digest")
+    run = store.begin_run("try", {})
+    cached = store.find_cached("key")
+    assert cached is not None
+    hit = store.record_hit(
+        run, "Other", "Step", cached, "key", PARTS, {"seed": 1, "threads": 2}, {"data": source}
+    )
+    first, second = rows(store, Execution)
+    assert (second.id, second.state, second.original_id) == (hit, "cached", first.id)
+    assert (second.component, second.key_parts) == ("Other", PARTS)
+    assert (second.parameters, second.metrics) == ({"seed": 1, "threads": 2}, first.metrics)
+    assert second.finished is not None
+    (made_one,) = cached.outputs.values()
+    assert [
+        (e.direction, e.name, e.artifact_id) for e in rows(store, Event) if e.execution_id == hit
+    ] == [("input", "data", source), ("output", "schema", made_one.id)]
+    assert store.find_cached("key") == cached  # the original, whose outputs it has
+
+
+def test_the_newest_artifact_is_that_of_the_newest_run_also_after_a_hit(store, tmp_path):
+    first = made(store, tmp_path / "first")
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    run = store.begin_run("try", {})
+    execution = store.begin_execution(run, "Step", "Step", "new key", PARTS, {}, {})
+    store.end_execution(execution, {}, {"schema": ("Schema", changed, "cd" * 32)})
+    store.end_run(run, "complete")
+    assert store.latest_output("try", "Schema") == changed
+    taken(store, state="failed")
+    assert store.latest_output("try", "Schema") == changed
+    taken(store)
+    assert store.latest_output("try", "Schema") == first
+
+
+def test_the_latest_execution_is_what_the_component_did_last(store, tmp_path):
+    assert store.latest_execution("try", "Step") is None
+    first = made(store, tmp_path / "first")
+    made(store, tmp_path / "elsewhere", recipe="other")
+    run = store.begin_run("try", {})
+    parts = {**PARTS, "code": "changed"}
+    store.begin_execution(run, "Step", "Step", "unfinished", parts, {}, {})
+    past = store.latest_execution("try", "Step")
+    assert past is not None
+    assert (past.cache_key, past.key_parts, past.type) == ("key", PARTS, "Step")
+    assert past.outputs["schema"].folder == first
+    assert store.latest_execution("try", "Step", before_run=1) is None
+    assert store.latest_execution("try", "Another") is None
+
+    second = made(store, tmp_path / "second", state="failed")
+    past = store.latest_execution("try", "Step")
+    assert past is not None
+    assert past.outputs["schema"].folder == second
+    past = store.latest_execution("try", "Step", before_run=3)
+    assert past is not None
+    assert past.outputs["schema"].folder == first
+    taken(store)
+    past = store.latest_execution("try", "Step")
+    assert past is not None
+    assert past.outputs["schema"].folder == second
+
+
+def test_what_a_dead_process_left_running_is_marked(store, tmp_path):
+    made(store, tmp_path / "done")
+    for recipe in ("try", "other"):
+        run = store.begin_run(recipe, {})
+        store.begin_execution(run, "Step", "Step", "key", {}, {}, {})
+    store.abandon_running("try")
+    assert [(c.recipe, c.state) for c in rows(store, Context)] == [
+        ("try", "complete"),
+        ("try", "interrupted"),
+        ("other", "running"),
+    ]
+    assert [e.state for e in rows(store, Execution)] == ["complete", "interrupted", "running"]
+    assert rows(store, Context)[1].finished is not None
+    store.abandon_running("try")
+    assert [c.state for c in rows(store, Context)] == ["complete", "interrupted", "running"]
+
+
+def test_roots_that_share_a_database_keep_their_recipes_apart(tmp_path):
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    ours, theirs = LineageStore(url, "ours"), LineageStore(url, "theirs")
+    theirs.begin_run("try", {})
+    first = made(ours, tmp_path / "first")
+    made(theirs, tmp_path / "second")
+    ours.abandon_running("try")
+    assert rows(ours, Context)[0].state == "running"
+    assert ours.latest_output("try", "Schema") == first
+    past = ours.latest_execution("try", "Step")
+    assert past is not None
+    assert past.outputs["schema"].folder == first
+    ours.close()
+    theirs.close()
 
 
 def test_a_folder_from_outside_is_one_artifact_until_its_content_changes(store, tmp_path):

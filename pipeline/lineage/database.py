@@ -1,0 +1,142 @@
+"""Opening the lineage database: its connections, its schema, and plain words for what is wrong with it.
+
+SQLite runs in WAL mode. A process that is killed leaves either the whole of its last transaction or
+nothing of it; readers (a page, a second command) never wait for the run that is writing, nor it for
+them; and a commit costs one fsync. What it asks for: a local disk, and that ``lineage.db-wal`` goes
+along wherever somebody copies ``lineage.db`` while it is in use.
+
+Transactions that write take SQLite's write lock when they begin, so that they wait for each other and
+never fail half way because another one was first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from components.base import UserError
+from pipeline.lineage.schema import SCHEMA, VERSION_TABLE, Base
+
+_WAIT_MS = 30_000
+_SCRIPTS = "pipeline.lineage:migrations"
+# What Alembic finds there as files; the build knows from here that they are needed.
+_MIGRATIONS = ("pipeline.lineage.migrations.env", "pipeline.lineage.migrations.versions.v2")
+_ADVISORY_LOCK = 0x65646765  # any number that nobody else takes in this database
+_versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
+
+
+def open_database(url: sa.URL) -> sa.Engine:
+    """The database at `url` with the schema of this code, made or migrated if need be.
+
+    Raises:
+        UserError: if it cannot be opened, or its schema is newer than this code.
+    """
+    engine = sa.create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    try:
+        with plain_errors(engine):
+            _prepare(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def for_writing(engine: sa.Engine) -> sa.Engine:
+    """The same engine, whose transactions write: in SQLite they queue up from the beginning."""
+    return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+
+
+def described(url: sa.URL) -> str:
+    """What messages call the database: a file, or a URL without its password."""
+    return url.database or "lineage" if _is_sqlite(url) else url.render_as_string()
+
+
+@contextlib.contextmanager
+def plain_errors(engine: sa.Engine) -> Iterator[None]:
+    """Says in plain words what is wrong with the database.
+
+    Raises:
+        UserError: instead of what its driver raises. A broken constraint is ours, and passes.
+    """
+    try:
+        yield
+    except (sa.exc.IntegrityError, sa.exc.DataError):
+        raise
+    except sa.exc.DBAPIError as e:
+        advice = (
+            "check that its folder can be written, that its disk has room, and that it is a database"
+            if _is_sqlite(engine.url)
+            else "check that the server runs and lets this user in, then run again"
+        )
+        reason = str(e.orig).strip()
+        raise UserError(f"{described(engine.url)}: {reason}: {advice}") from e
+
+
+def _is_sqlite(url: sa.URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _prepare(engine: sa.Engine) -> None:
+    """Brings the schema up to date; Alembic is imported only if there is something to migrate."""
+    with engine.connect() as connection:
+        if _found(connection) == SCHEMA:
+            return
+    with for_writing(engine).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+        found = _found(connection)  # again: another process may have been first
+        if found > SCHEMA:
+            raise UserError(
+                f"{described(engine.url)}: holds lineage of schema {found}, and this version knows "
+                f"{SCHEMA}: use the newer version that wrote it"
+            )
+        if found == 0:
+            Base.metadata.create_all(connection)
+            _version_table().create(connection)
+            connection.execute(_versions.insert().values(version_num=str(SCHEMA)))
+        elif found < SCHEMA:
+            _migrate(connection)
+
+
+def _found(connection: sa.Connection) -> int:
+    """The schema that is there; 0 for none."""
+    tables = sa.inspect(connection)
+    if not tables.has_table(VERSION_TABLE):
+        return 1 if tables.has_table("context") else 0
+    return int(connection.execute(sa.select(_versions.c.version_num)).scalar_one())
+
+
+def _version_table() -> sa.Table:
+    """As Alembic makes it."""
+    version = sa.Column("version_num", sa.String(32), nullable=False)
+    primary_key = sa.PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc")
+    return sa.Table(VERSION_TABLE, sa.MetaData(), version, primary_key)
+
+
+def _migrate(connection: sa.Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", _SCRIPTS)
+    command.upgrade(config, "head")
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
+    connection.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    with contextlib.suppress(sqlite3.OperationalError):
+        # Another process may be switching it now, and a database that can only be read stays as it is.
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

@@ -1,0 +1,1 @@
+"""A module a schema: how to get there from the one before."""
