@@ -19,9 +19,9 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from pipeline.commands import parameters, run
+from pipeline.commands import lint, parameters, run
 
-COMMANDS: tuple[ModuleType, ...] = (run, parameters)
+COMMANDS: tuple[ModuleType, ...] = (run, parameters, lint)
 
 _DESCRIPTION = """\
 Turns recordings or sensor logs into a proven, signed model: runs recipes and looks after what they made."""
@@ -30,6 +30,7 @@ _EPILOG = """\
 examples:
   python -m pipeline run keyword_spotting --data DIR --root var
   python -m pipeline parameters keyword_spotting
+  python -m pipeline lint MODEL.tflite --target tflm
 
 `python -m pipeline COMMAND --help` says more about each.
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 refused by a gate, 130 interrupted."""

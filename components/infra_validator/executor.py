@@ -11,8 +11,9 @@ import numpy as np
 from components.artifacts import Gate, read_json, write_gates, write_json
 from components.base import Inputs, Metrics, Outputs, Progress, UserError, warn
 from components.infra_validator import gates as decide
+from components.infra_validator.child_process import Failed
 from components.infra_validator.component import InfraValidatorParameters
-from components.infra_validator.measure import Failed, Measured, measure
+from components.infra_validator.measure import Measured, measure
 from components.infra_validator.parity import NOT_RUN, Parity, compare
 from components.infra_validator.reference import Int8
 from components.infra_validator.vela import Estimate, NotCompiled, estimate

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from components.artifacts import Gate
-from components.infra_validator.measure import Failed, Measured
+from components.infra_validator.child_process import Failed
+from components.infra_validator.measure import Measured
 from components.infra_validator.parity import Parity
+from components.targets.budget import needs
 from components.targets.graph import Graph
 from components.targets.lint import Verdict
 from components.targets.profile import Profile
@@ -70,19 +72,12 @@ def budget_gates(
     profile: Profile, *, arena_bytes: int | None, flash_bytes: int, macs: int
 ) -> Iterable[Gate]:
     """The model against each limit that the profile sets; an unknown arena is too large."""
-    needs = [
-        ("arena", arena_bytes, profile.budget.arena_bytes, "fewer channels, or pool earlier"),
-        ("flash", flash_bytes, profile.budget.flash_bytes, "fewer channels or layers"),
-        ("macs", macs, profile.budget.macs, "fewer channels, or pool earlier"),
-    ]
-    for what, needed, limit, advice in needs:
-        if limit is None:
-            continue
-        passed = needed is not None and needed <= limit
+    held = needs(profile, arena_bytes=arena_bytes, flash_bytes=flash_bytes, macs=macs)
+    for need in held:
         yield Gate(
-            name=f"{what}:{profile.name}",
-            value=-1.0 if needed is None else float(needed),
-            limit=float(limit),
-            passed=passed,
-            advice="" if passed else advice,
+            name=f"{need.what}:{profile.name}",
+            value=-1.0 if need.needed is None else float(need.needed),
+            limit=float(need.limit),
+            passed=need.fits,
+            advice="" if need.fits else need.advice,
         )

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from components.infra_validator.child_process import Failed, run_child
 from components.infra_validator.reference import Int8
 
 _ARENA = re.compile(r"Arena allocation total (\d+) bytes")
@@ -37,13 +34,6 @@ class Measured:
     arena_bytes: int | None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Failed:
-    """A runtime that did not run a model, and the reason."""
-
-    reason: str
-
-
 def measure(runtime: str, model: Path, codes: Int8, latency_runs: int) -> Measured | Failed:
     """Runs `model` over `codes` in `runtime`; a crash there is a `Failed` here.
 
@@ -56,35 +46,20 @@ def measure(runtime: str, model: Path, codes: Int8, latency_runs: int) -> Measur
     with tempfile.TemporaryDirectory(prefix="probe-") as folder:
         given, taken = Path(folder) / "codes.npy", Path(folder) / "outputs.npy"
         np.save(given, codes, allow_pickle=False)
-        command = [sys.executable, "-m", "components.infra_validator.probe", runtime]
-        command += [str(model.resolve()), str(given), str(taken), str(latency_runs)]
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_LIMIT_S,
-                cwd=folder,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Failed(reason=f"did not end within {_LIMIT_S} seconds")
-        if done.returncode != 0:
-            return Failed(reason=_reason(done.returncode, done.stderr))
+        arguments = [runtime, str(model.resolve()), str(given), str(taken), str(latency_runs)]
+        done = run_child("components.infra_validator.probe", arguments, _LIMIT_S)
+        if isinstance(done, Failed):
+            return done
         answer = json.loads(done.stdout.splitlines()[-1])
-        arena = _ARENA.search(done.stderr)
         return Measured(
             version=answer["version"],
             latency_ms=answer["latency_ms"],
             outputs=np.load(taken, allow_pickle=False),
-            arena_bytes=int(arena.group(1)) if arena else None,
+            arena_bytes=arena_bytes(done.stderr),
         )
 
 
-def _reason(code: int, stderr: str) -> str:
-    said = " / ".join(line.strip() for line in stderr.splitlines()[-4:] if line.strip())
-    if code < 0:
-        return f"crashed with {signal.Signals(-code).name}" + (f" after: {said}" if said else "")
-    return said or f"ended with code {code}"
+def arena_bytes(said: str) -> int | None:
+    """The arena that TFLM printed on standard error, if it did."""
+    arena = _ARENA.search(said)
+    return int(arena.group(1)) if arena else None

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from components.infra_validator.load_probe import TFLM_ARENA_BYTES
 from components.infra_validator.reference import (
     Int8,
     NotInt8Error,
@@ -68,7 +69,7 @@ def _default_kernels(interpreter: Any, windows: Int8, runs: int) -> tuple[Int8, 
 def _tflm(model: bytes, windows: Int8, runs: int) -> tuple[Int8, float]:
     from tflite_micro import runtime
 
-    interpreter = runtime.Interpreter.from_bytes(model)
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=TFLM_ARENA_BYTES)
     for end in (interpreter.get_input_details(0), interpreter.get_output_details(0)):
         if np.dtype(end["dtype"]) != np.int8:
             raise NotInt8Error(f"TFLM sees {np.dtype(end['dtype']).name}, not int8")

@@ -1,7 +1,9 @@
 """Target profiles: what a runtime or an accelerator takes, as data in a TOML file.
 
 Those that come with this package stand beside this file; a user adds hers by giving the path of a
-``.toml`` instead of a name. A profile says where its facts come from.
+``.toml`` instead of a name. A profile says where its facts come from. With ``extends = "NAME"`` it
+takes from a profile of this package whatever it does not say itself, key by key; not its name, title
+and source.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from components.targets.schema import dtype_names, operator_names
 from edge_agent.decoding import DecodeError, decode
 
 _FOLDER = Path(__file__).parent
+_EXTENDS = "extends"
+# What a profile must say of itself, whatever it extends.
+_OWN = ("name", "title", "source")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +91,8 @@ class Profile:
         advice: operator to what to use in its place.
         budget: what a model may cost.
         fallback: what runs the operators that this target leaves, if anything; a name in the file.
+        interpreter: the runtime that loads models on the target and is installed here too, if any.
+        vela: the accelerator configuration that Vela compiles for, if any.
     """
 
     name: str
@@ -98,6 +105,8 @@ class Profile:
     advice: dict[str, str] = dataclasses.field(default_factory=dict)
     budget: Budget = Budget()
     fallback: Profile | None = None
+    interpreter: Literal["tflm", "litert", "tflite_runtime"] | None = None
+    vela: str | None = None
 
     def __post_init__(self) -> None:
         known = set(operator_names().values())
@@ -144,12 +153,31 @@ def load_profile(name: str) -> Profile:
 def _content(path: Path) -> dict[str, Any]:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     _refuse_unknown_keys(content)
+    if _EXTENDS in content:
+        content = _extended(content)
     processor = content.get("fallback")
     if processor is not None:
         if processor not in profile_names():
             raise DecodeError(f"fallback: there is no target {processor!r}")
         content["fallback"] = tomllib.loads((_FOLDER / f"{processor}.toml").read_text("utf-8"))
     return content
+
+
+def _extended(content: dict[str, Any]) -> dict[str, Any]:
+    name = content.pop(_EXTENDS)
+    if name not in profile_names():
+        raise DecodeError(
+            f"{_EXTENDS}: there is no target {name!r}{_nearest(str(name), set(profile_names()))}"
+        )
+    base = tomllib.loads((_FOLDER / f"{name}.toml").read_text("utf-8"))
+    if _EXTENDS in base:
+        base = _extended(base)
+    for key in _OWN:
+        base.pop(key, None)
+    for key, value in content.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        base[key] = base[key] | value if both else value
+    return base
 
 
 def _refuse_unknown_keys(content: dict[str, Any]) -> None:
@@ -162,6 +190,7 @@ def _refuse_unknown_keys(content: dict[str, Any]) -> None:
     for where, type_ in tables.items():
         table = content.get(where, {}) if where else content
         known = {field.name for field in dataclasses.fields(type_)}
+        known |= set() if where else {_EXTENDS}
         for key in table if isinstance(table, dict) else ():
             if key not in known:
                 place = f"{where}.{key}" if where else key

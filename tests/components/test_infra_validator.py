@@ -8,9 +8,10 @@ import pytest
 
 from components.artifacts import Gate, read_gates
 from components.base import UserError
+from components.infra_validator.child_process import Failed
 from components.infra_validator.component import InfraValidatorParameters
 from components.infra_validator.executor import execute
-from components.infra_validator.measure import Failed, Measured, measure
+from components.infra_validator.measure import Measured, measure
 from components.infra_validator.parity import compare
 from components.infra_validator.reference import reference_outputs
 from components.targets.schema import operator_names

@@ -57,6 +57,33 @@ def test_a_wrong_profile_is_refused_by_file_and_key(
     assert said in str(caught.value)
 
 
+def test_a_profile_that_extends_another_says_only_what_differs(tmp_path: Path) -> None:
+    file = tmp_path / "board.toml"
+    own = 'extends = "tflm"\nname = "board"\ntitle = "a board"\nsource = "its data sheet"\n'
+    file.write_text(own + "[rules]\nmax_rank = 4\n[operators]\nCONV_2D = [1, 3]\n")
+    board, tflm = load_profile(str(file)), load_profile("tflm")
+    assert board.operators == tflm.operators | {"CONV_2D": (1, 3)}
+    assert (board.rules.max_rank, board.rules.dtypes) == (4, tflm.rules.dtypes)
+    assert (board.name, board.interpreter) == ("board", "tflm")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('extends = "tflm"\nname = "board"\ntitle = "a board"', "source: is missing"),
+        ('extends = "tfml"', "extends: there is no target 'tfml' (did you mean tflm?)"),
+        ("extends = 3", "extends: there is no target 3"),
+        ('extend = "tflm"', "extend is not a key (did you mean extends?)"),
+    ],
+)
+def test_a_wrong_extension_is_refused_by_key(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "board.toml"
+    file.write_text(content)
+    with pytest.raises(UserError) as caught:
+        load_profile(str(file))
+    assert said in str(caught.value)
+
+
 def test_an_unknown_target_gets_the_nearest_name() -> None:
     with pytest.raises(UserError, match=r"did you mean tflm\?"):
         load_profile("tfml")
