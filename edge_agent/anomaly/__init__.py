@@ -1,0 +1,1 @@
+"""Anomaly detection in streams of sensor rows: detectors, thresholds, alarms. Needs numpy alone."""

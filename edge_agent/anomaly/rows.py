@@ -1,0 +1,86 @@
+"""Arrays of rows, and the recurrences over them that every detector is made of.
+
+A stream may come in blocks of any size: what a recurrence gives for a row depends on the rows
+before it, and on nothing about how they were cut into blocks.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Rows of a stream in order: shape (rows, channels).
+Rows = npt.NDArray[np.float64]
+Parameters = dict[str, npt.NDArray[np.float32]]
+
+_STEPS = 64
+
+
+class ExponentialMean:
+    """``mean += alpha * (row - mean)`` along a stream, from its first row or a given start."""
+
+    def __init__(self, alpha: float, start: npt.NDArray[np.float64] | None = None) -> None:
+        """Forgets with a time constant of ``1 / alpha`` rows.
+
+        Args:
+            alpha: weight of the newest row, above 0 and at most 1.
+            start: the mean before the first row, shape (channels,); the first row itself if None.
+        """
+        self.alpha = alpha
+        self.mean = start
+
+    def process(self, rows: Rows) -> Rows:
+        """The mean after each of `rows`: shape (rows, channels)."""
+        means = np.empty_like(rows)
+        if not len(rows):
+            return means
+        mean = rows[0] if self.mean is None else self.mean
+        kernel, decay = _kernel(self.alpha)
+        for begin in range(0, len(rows), _STEPS):
+            block = rows[begin : begin + _STEPS]
+            n = len(block)
+            means[begin : begin + n] = kernel[:n, :n] @ block + decay[:n] * mean
+            mean = means[begin + n - 1]
+        self.mean = mean.copy()
+        return means
+
+
+@functools.cache
+def _kernel(alpha: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """How much each of `_STEPS` rows, and the mean before them, weighs in the mean after each."""
+    powers = (1.0 - alpha) ** np.arange(_STEPS + 1)
+    age = np.arange(_STEPS)[:, None] - np.arange(_STEPS)
+    kernel = np.where(age >= 0, alpha * powers[np.maximum(age, 0)], 0.0)
+    return kernel, powers[1:, None]
+
+
+class Lags:
+    """Each row beside the `count - 1` before it; before the first row stands the first row."""
+
+    def __init__(self, count: int) -> None:
+        """Keeps ``count - 1`` rows."""
+        self.count = count
+        self.kept: Rows | None = None
+
+    def process(self, rows: Rows) -> Rows:
+        """Shape (rows, count * channels), newest first."""
+        if not len(rows) or self.count == 1:
+            return np.tile(rows, (1, self.count))
+        before = np.repeat(rows[:1], self.count - 1, axis=0) if self.kept is None else self.kept
+        joined = np.concatenate([before, rows])
+        self.kept = joined[len(joined) - self.count + 1 :]
+        n, first = len(rows), self.count - 1
+        return np.concatenate([joined[first - k : first - k + n] for k in range(self.count)], 1)
+
+
+def as_parameters(**arrays: npt.NDArray[Any]) -> Parameters:
+    """The arrays as a bundle carries them: float32, contiguous."""
+    return {name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}
+
+
+def positive(scale: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`scale` with 1 where it is 0 or not finite: a channel that never moved."""
+    return np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
