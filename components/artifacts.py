@@ -24,7 +24,8 @@ Features        ``<split>.codes.npy`` int8 (rows, margin + frames + margin, chan
                 for train, val and test; ``noise.pcm.npy`` int16, all noise recordings end to end.
                 ``features.json``: {"features": AudioFeatures, "clip_samples", "frames",
                 "margin_frames", "labels": [...], "splits": {split: {"clips", "views",
-                "speakers", "paths", "digests": a list each, one entry a clip}}}
+                "speakers", "paths", "digests": a list each, one entry a clip,
+                "shards": [components.transform.earlier.ShardRecord, in the order of the rows]}}}
                 View 0 of a clip is the clip as recorded; the others are fixed augmentations of it.
                 The margin is what stands before and after the clip (silence, or the view's noise),
                 so that any shift up to it is a slice.

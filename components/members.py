@@ -6,13 +6,18 @@ One line a shard, so that a reader holds one shard at a time; the whole is one J
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
+import os
+import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 MEMBERS = "members.json"
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,3 +98,23 @@ def digest_of(path: Path) -> str:
     """SHA-256 of the file `path`, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Makes `target` the same file as `source`, or a copy where there can be no hard link.
+
+    Raises:
+        OSError: if it cannot be read or written.
+    """
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        try:
+            os.link(source, aside)
+        except OSError as e:
+            if e.errno not in _NO_LINK:
+                raise
+            shutil.copyfile(source, aside)
+        os.replace(aside, target)
+    finally:
+        # Renaming a file onto another link to it leaves both names.
+        aside.unlink(missing_ok=True)

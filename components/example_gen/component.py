@@ -20,7 +20,8 @@ class ExampleGenParameters:
         longest_seconds: longest recording that may stand for one word, seconds.
         val_percent: share of the speakers for validation, percent, where there are no lists.
         test_percent: share of the speakers for test, percent, where there are no lists.
-        shards: files of the train split; the others have a quarter as many.
+        shards: files of the train split at least; the others have a quarter as many.
+        shard_clips: clips a file holds on average before the files of its split double in number.
         beam_options: options of the Beam runner, each as ``--name=value``.
     """
 
@@ -30,6 +31,7 @@ class ExampleGenParameters:
     val_percent: float = 10.0
     test_percent: float = 10.0
     shards: int = 16
+    shard_clips: int = 256
     beam_options: tuple[str, ...] = dataclasses.field(default=(), metadata=EXECUTION_ONLY)
 
     def __post_init__(self) -> None:
@@ -45,6 +47,8 @@ class ExampleGenParameters:
             raise ValueError("val_percent and test_percent must leave 20 percent for training")
         if not 1 <= self.shards <= 10_000:
             raise ValueError(f"shards is {self.shards}: it must be 1 to 10000")
+        if not 1 <= self.shard_clips <= 100_000:
+            raise ValueError(f"shard_clips is {self.shard_clips}: it must be 1 to 100000")
 
     @property
     def clip_samples(self) -> int:
@@ -59,3 +63,4 @@ class ExampleGen(Component):
     OUTPUTS = {"examples": EXAMPLES}
     PARAMETERS = ExampleGenParameters
     EXECUTOR = "components.example_gen.executor:execute"
+    REUSES = "examples"

@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from components.artifacts import write_json
-from components.base import Inputs, Metrics, Outputs, warn
+from components.base import PREVIOUS, Inputs, Metrics, Outputs, warn
 from components.beam_shards import run_shards
 from components.example_gen.component import ExampleGenParameters
-from components.example_gen.decoding import (
-    ClipFormat,
-    decode_clip,
-    file_digest,
-    noise_pieces,
-)
+from components.example_gen.decoding import ClipFormat
 from components.example_gen.discovery import Found, discover
-from components.example_gen.made import make_silence, make_unknown
 from components.example_gen.plan import (
     MADE,
-    Clip,
     Entry,
-    MadeSilence,
-    MadeUnknown,
-    NoiseRecording,
     Shard,
     entries_by_split,
     label_of,
-    sources_of,
     speaker_of,
     to_shards,
 )
-from components.example_gen.problems import BadRecording, Problem, user_error
+from components.example_gen.problems import Problem, user_error
+from components.example_gen.shard import Earlier, make_shard
 from components.example_gen.splits import Division, by_lists, by_speaker, check_labels
-from components.members import Member, ShardMembers, digest_of, write_members
-from components.records import NOISE, SPLITS, Example, encode_example, shard_name
-from components.tfrecord import write_records
+from components.members import ShardMembers, read_members, write_members
+from components.records import NOISE, SPLITS, shard_name
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: ExampleGenParameters) -> Metrics:
-    """Makes the Examples artifact.
+    """Makes the Examples artifact; shards whose recordings are as in an earlier one are taken over.
 
     Raises:
         UserError: naming everything that is wrong with the recordings.
@@ -62,10 +49,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ExampleGenParameters) 
         clip_samples=parameters.clip_samples,
         longest_seconds=parameters.longest_seconds,
     )
-    shards = to_shards(entries, parameters.shards)
+    shards = to_shards(entries, parameters.shards, parameters.shard_clips)
+    earlier = _earlier(inputs[PREVIOUS].resolve()) if PREVIOUS in inputs else {}
     summaries = run_shards(
-        functools.partial(write_shard, root, folder, form),
-        shards,
+        functools.partial(make_shard, root, folder, form),
+        [(shard, earlier.get(_name(shard))) for shard in shards],
         folder=folder,
         beam_options=parameters.beam_options,
         weights=[len(shard.entries) for shard in shards],
@@ -87,72 +75,8 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ExampleGenParameters) 
         },
     )
     _warn(root, found, division, entries)
-    return {f"{split}_clips": float(splits[split]["clips"]) for split in (*SPLITS, NOISE)}
-
-
-def write_shard(root: Path, folder: Path, form: ClipFormat, shard: Shard) -> dict[str, Any]:
-    """Writes one shard of the recordings in `root` into `folder`; gives its members as JSON.
-
-    A recording that cannot be used is left out and told of under ``problems``; the run fails then.
-    """
-    labels: Counter[str] = Counter()
-    recordings: list[Member] = []
-    problems: list[Problem] = []
-    made_from = hashlib.sha256()
-
-    def records() -> Iterator[bytes]:
-        for entry in shard.entries:
-            try:
-                for example in examples_of(root, entry, form):
-                    labels[example.label] += 1
-                    yield encode_example(example)
-            except BadRecording as e:
-                problems.append(e.problem)
-                continue
-            digests = [example.digest]
-            if isinstance(entry, Clip | NoiseRecording):
-                recordings.append(
-                    Member(
-                        path=entry.name,
-                        digest=example.digest,
-                        label=label_of(entry),
-                        speaker=speaker_of(entry),
-                    )
-                )
-            else:
-                digests = [file_digest(root, source) for source in sources_of(entry)]
-            made_from.update(f"{entry} {digests}\n".encode())
-
-    path = folder / shard_name(shard.split, shard.index, shard.count)
-    write_records(path, records())
-    members = ShardMembers(
-        file=path.name,
-        digest=digest_of(path),
-        made_from=made_from.hexdigest(),
-        labels=labels,
-        recordings=tuple(recordings),
-    )
-    return {
-        "members": members.to_json(),
-        "problems": [dataclasses.astuple(problem) for problem in problems],
-    }
-
-
-def examples_of(root: Path, entry: Entry, form: ClipFormat) -> Iterator[Example]:
-    """The examples that come of `entry`: one, or the pieces of a noise recording.
-
-    Raises:
-        BadRecording: if its recording cannot be used.
-    """
-    match entry:
-        case Clip():
-            yield decode_clip(root, entry.name, entry.label, entry.speaker, form)
-        case NoiseRecording():
-            yield from noise_pieces(root, entry.name, form)
-        case MadeSilence():
-            yield make_silence(root, entry, form)
-        case MadeUnknown():
-            yield make_unknown(root, entry, form)
+    clips = {f"{split}_clips": float(splits[split]["clips"]) for split in (*SPLITS, NOISE)}
+    return {**clips, "shards": float(len(shards)), "shards_made": float(totals.made)}
 
 
 def _divide(found: Found, parameters: ExampleGenParameters) -> Division:
@@ -165,18 +89,41 @@ def _divide(found: Found, parameters: ExampleGenParameters) -> Division:
     )
 
 
+def _earlier(folder: Path) -> dict[str, Earlier]:
+    """The shards of an earlier artifact by file name; none if it cannot be read."""
+    try:
+        return {
+            shard.file: Earlier(
+                path=folder / shard.file,
+                digest=shard.digest,
+                made_from=shard.made_from,
+                labels=shard.labels,
+            )
+            for shard in read_members(folder)
+        }
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        warn(f"{folder}: cannot be read ({e}): all shards are made anew")
+        return {}
+
+
+def _name(shard: Shard) -> str:
+    return shard_name(shard.split, shard.index, shard.count)
+
+
 class _Totals:
     """Counts the shards as they pass, and gathers their problems into `problems`."""
 
     def __init__(self, problems: list[Problem]) -> None:
+        self.made = 0
         self._problems = problems
         self._labels: dict[str, Counter[str]] = defaultdict(Counter)
         self._speakers: dict[str, set[str]] = defaultdict(set)
 
     def members(self, made: Iterable[tuple[Shard, Any]]) -> Iterator[ShardMembers]:
-        """Yields the members of each shard, given what `write_shard` gave for it."""
+        """Yields the members of each shard, given what `make_shard` gave for it."""
         for shard, summary in made:
             members = ShardMembers.from_json(summary["members"])
+            self.made += summary["made"]
             self._problems += [Problem(*problem) for problem in summary["problems"]]
             self._labels[shard.split].update(members.labels)
             self._speakers[shard.split].update(map(speaker_of, shard.entries))

@@ -8,6 +8,7 @@ keyword on average (see `components.example_gen.made`).
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import hashlib
 from collections import defaultdict
@@ -86,11 +87,17 @@ def entries_by_split(
     return entries
 
 
-def to_shards(entries: Mapping[str, Sequence[Entry]], shards: int) -> list[Shard]:
-    """`entries` (by split) in shards: `shards` of them for train, a quarter for the others."""
+def to_shards(entries: Mapping[str, Sequence[Entry]], shards: int, most: int) -> list[Shard]:
+    """`entries` (by split) in shards: `shards` of them for train, a quarter for the others.
+
+    Their number doubles as often as a shard would hold more than `most` entries on average, so that
+    it rarely changes while recordings are added: each change moves entries from all shards.
+    """
     made = []
     for split, members in entries.items():
         count = shards if split == "train" else -(-shards // 4)
+        while len(members) > count * most:
+            count *= 2
         buckets: list[list[Entry]] = [[] for _ in range(count)]
         for entry in members:
             buckets[stable_hash(entry.name) % count].append(entry)
@@ -153,17 +160,20 @@ def _silence(split: str, count: int, noise: Sequence[str]) -> list[Entry]:
 
 def _unknown(split: str, count: int, spoken: Sequence[Recording]) -> list[Entry]:
     ordered = sorted(spoken, key=lambda r: (stable_hash(r.path), r.path))
+    places = [stable_hash(r.path) for r in ordered]
     by_speaker: dict[str, list[Recording]] = defaultdict(list)
     for recording in ordered:
         by_speaker[recording.speaker].append(recording)
     entries: list[Entry] = []
     for index in range(count):
-        first = ordered[index % len(ordered)]
+        name = f"{MADE}{UNKNOWN}/{split}-{index:05d}"
+        # The next on the ring of hashes: one recording more or less changes few of the others' clips.
+        first = ordered[bisect.bisect(places, stable_hash(name)) % len(ordered)]
         others = [r for r in by_speaker[first.speaker] if r.label != first.label]
         second = others[index % len(others)] if others else first
         entries.append(
             MadeUnknown(
-                name=f"{MADE}{UNKNOWN}/{split}-{index:05d}",
+                name=name,
                 speaker=first.speaker,
                 sources=(first.path, second.path),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 from components.artifacts import EXAMPLES, FEATURES
@@ -26,7 +27,8 @@ class TransformParameters:
         log_high: natural log of mel energy at code 127.
         margin_frames: frames kept before and after each clip.
         train_views: augmented views of each training clip, beside the clip as recorded, at most.
-        train_rows: rows of training features that are enough; with many clips each gets fewer views.
+        train_rows: about how many rows of training features are enough; with many clips each gets
+            fewer views.
         eval_views: augmented views of each validation and test clip.
         made_unknown: clips made of pieces of keyword clips (reversed, spliced, cut), which are no
             word, as a multiple of the keyword clips; they train ``_unknown_``.
@@ -107,7 +109,10 @@ class TransformParameters:
         """How many augmented views each of the `clips` clips of `split` gets."""
         if split != "train":
             return self.eval_views
-        return min(self.train_views, max(1, self.train_rows // max(1, clips) - 1))
+        # Of the nearest power of two, so that the views seldom change while recordings are added:
+        # each change makes all of them anew.
+        about = 2 ** round(math.log2(max(1, clips)))
+        return min(self.train_views, max(1, self.train_rows // about - 1))
 
     def views(self, sample_rate: int) -> ViewParameters:
         """What a view of a clip may be."""
@@ -130,3 +135,4 @@ class Transform(Component):
     OUTPUTS = {"features": FEATURES}
     PARAMETERS = TransformParameters
     EXECUTOR = "components.transform.executor:execute"
+    REUSES = "features"

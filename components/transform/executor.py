@@ -1,29 +1,32 @@
-"""Executor of Transform: a Beam pipeline over shards, and the join of what they gave."""
+"""Executor of Transform: a Beam pipeline over shards, and the join of what they gave.
+
+A part of an earlier artifact whose shard of the examples and whose context are the same is copied
+instead of computed.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import os
+import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from components.artifacts import read_json, write_json
-from components.base import Inputs, Metrics, Outputs
+from components.base import PREVIOUS, Inputs, Metrics, Outputs
 from components.beam_shards import run_shards
-from components.records import NOISE, SPLITS, read_examples, shard_paths
+from components.members import read_members
+from components.records import SPLITS, read_examples, shard_paths
 from components.transform.component import TransformParameters
-from components.transform.noise import Wave
+from components.transform.earlier import EarlierFeatures, ShardRecord
+from components.transform.noise_pool import read_pool, write_pool, write_recorded
+from components.transform.parts import Part, join_parts, load_part, save_part
 from components.transform.shard import ShardTask, transform_shard
-from edge_agent.bundle.manifest import SILENCE
+from edge_agent.features.audio import AudioFeatures
 
-_TRAINING_SHARE_OF_NOISE = 0.75
-_FULL_SCALE = 32768.0
 _ALL_CORES = ("--direct_num_workers=0", "--direct_running_mode=multi_processing")
 
 
@@ -32,142 +35,180 @@ class _Shard:
     """One element of the pipeline."""
 
     split: str
-    index: int
-    path: str
+    path: Path
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _SplitTask:
+    """What to make of the shards of one split, and the digest of its noise, empty if it needs none."""
+
+    task: ShardTask
+    noise: str
+
+    @property
+    def context(self) -> str:
+        """Digest of all that decides a part beside the shard's own examples and the code, hex."""
+        content = [dataclasses.asdict(self.task), self.noise]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: TransformParameters) -> Metrics:
     """Computes the features of all splits."""
-    source, target = inputs["examples"], outputs["features"]
+    source, target = inputs["examples"].resolve(), outputs["features"].resolve()
     description = read_json(source / "examples.json")
     features = parameters.audio_features(description["sample_rate"])
-    labels = tuple(description["labels"])
+    frames = features.frames_in(description["clip_samples"])
     parts = target / "parts"
     parts.mkdir()
-    shards = [
-        _Shard(split, index, str(path))
-        for split in SPLITS
-        for index, path in enumerate(shard_paths(source, split))
-    ]
-    tasks = {
-        split: ShardTask(
-            features=features,
-            views=parameters.views(features.sample_rate),
-            labels=labels,
-            margin_frames=parameters.margin_frames,
-            count=parameters.views_of(split, description["splits"][split]["clips"]),
-            made_unknown=parameters.made_unknown if split == "train" else 0.0,
-            made_silence=parameters.made_silence if split == "train" else 0.0,
-            seed=parameters.seed,
-        )
-        for split in SPLITS
-    }
-    augmented = [split for split in SPLITS if tasks[split].augments]
-    _write_noise(source, parts, target / "noise.pcm.npy", augmented)
-    made = run_shards(
-        functools.partial(_transform, str(parts), tasks),
-        shards,
-        folder=target,
-        beam_options=parameters.beam_options or _ALL_CORES,
-        weights=[
-            Path(shard.path).stat().st_size * (1 + tasks[shard.split].count) for shard in shards
-        ],
-        unit="bytes",
-    )
-    sum(made)
-    splits, rows = {}, 0
+    write_recorded(source, target / "noise.pcm.npy")
+    tasks = _tasks(source, parts, parameters, features, description)
+    shards = _shards(source)
+    earlier = EarlierFeatures(inputs[PREVIOUS].resolve()) if PREVIOUS in inputs else None
+    reused = {} if earlier is None else _reused(earlier, shards, tasks)
+    anew = [shard for shard in shards if shard.path.name not in reused]
+    records = {**reused, **_compute(anew, parts, tasks, parameters.beam_options)}
+
+    def read(record: ShardRecord) -> Part:
+        if earlier is not None and record.file in reused:
+            return earlier.part(record)
+        return load_part(_part_path(parts, record.file))
+
+    splits = {}
     for split in SPLITS:
-        described, added = _join(parts, split, target)
-        splits[split] = {**described, "views": tasks[split].count}
-        rows += added
+        held = [records[shard.path.name] for shard in shards if shard.split == split]
+        joined = join_parts(
+            target,
+            split,
+            (read(record) for record in held if record.rows),
+            sum(record.rows for record in held),
+            (frames + 2 * parameters.margin_frames, features.channels),
+        )
+        splits[split] = {
+            "clips": len(joined.paths),
+            "views": tasks[split].task.count,
+            **vars(joined),
+            "shards": [vars(record) for record in held],
+        }
     shutil.rmtree(parts)
     write_json(
         target / "features.json",
         {
             "features": dataclasses.asdict(features),
             "clip_samples": description["clip_samples"],
-            "frames": features.frames_in(description["clip_samples"]),
+            "frames": frames,
             "margin_frames": parameters.margin_frames,
-            "labels": list(labels),
+            "labels": description["labels"],
             "splits": splits,
         },
     )
-    return {"rows": float(rows)}
-
-
-def _transform(parts_folder: str, tasks: dict[str, ShardTask], shard: _Shard) -> int:
-    """Reads a shard, computes its features, writes them aside and renames; gives its rows."""
-    examples = list(read_examples(Path(shard.path)))
-    if not examples:
-        return 0
-    parts = Path(parts_folder)
-    task = tasks[shard.split]
-    noise: list[Wave] = []
-    if task.augments:
-        with np.load(parts / f"noise.{shard.split}.npz") as arrays:
-            noise = [arrays[name] for name in arrays.files]
-    made = transform_shard(examples, noise, task)
-    final = parts / f"{shard.split}-{shard.index:05d}.npz"
-    aside = parts / f".{final.name}.{os.getpid()}"
-    with aside.open("wb") as file:
-        np.savez(
-            file,
-            codes=made.codes,
-            label=made.label,
-            clip=made.clip,
-            view=made.view,
-            speaker=np.asarray([e.speaker for e in examples]),
-            path=np.asarray([e.path for e in examples]),
-            digest=np.asarray([e.digest for e in examples]),
-        )
-    aside.rename(final)
-    return len(made.codes)
-
-
-def _write_noise(source: Path, parts: Path, recorded: Path, splits: Sequence[str]) -> None:
-    """What each of `splits` mixes in: its own silence clips, and its share of the noise recordings."""
-    pieces = [e.pcm for path in shard_paths(source, NOISE) for e in read_examples(path)]
-    np.save(recorded, np.concatenate([np.zeros(0, np.int16), *pieces]), allow_pickle=False)
-    training = [p[: int(len(p) * _TRAINING_SHARE_OF_NOISE)] for p in pieces]
-    evaluation = [p[int(len(p) * _TRAINING_SHARE_OF_NOISE) :] for p in pieces]
-    for split in splits:
-        silences = [
-            example.pcm
-            for path in shard_paths(source, split)
-            for example in read_examples(path)
-            if example.label == SILENCE
-        ]
-        noise = [*silences, *(training if split == "train" else evaluation)]
-        np.savez(parts / f"noise.{split}.npz", *(_wave(pcm) for pcm in noise))
-
-
-def _wave(pcm: npt.NDArray[np.int16]) -> Wave:
-    return pcm.astype(np.float32) / np.float32(_FULL_SCALE)
-
-
-def _join(parts: Path, split: str, target: Path) -> tuple[dict[str, Any], int]:
-    """Puts the parts of `split` end to end in shard order; gives its description and its rows."""
-    paths = sorted(parts.glob(f"{split}-*.npz"))
-    index: dict[str, list[npt.NDArray[np.int32]]] = {"label": [], "clip": [], "view": []}
-    codes: list[npt.NDArray[np.int8]] = []
-    speakers: list[str] = []
-    names: list[str] = []
-    digests: list[str] = []
-    for path in paths:
-        with np.load(path) as part:
-            clip = part["clip"]
-            codes.append(part["codes"])
-            index["label"].append(part["label"])
-            index["clip"].append(np.where(clip >= 0, clip + len(names), clip).astype(np.int32))
-            index["view"].append(part["view"])
-            speakers += part["speaker"].tolist()
-            names += part["path"].tolist()
-            digests += part["digest"].tolist()
-    rows = np.concatenate(codes)
-    np.save(target / f"{split}.codes.npy", rows, allow_pickle=False)
-    joined: dict[str, npt.NDArray[np.int32]] = {
-        key: np.concatenate(value) for key, value in index.items()
+    return {
+        "rows": float(sum(record.rows for record in records.values())),
+        "shards": float(len(shards)),
+        "shards_made": float(len(anew)),
     }
-    np.savez(target / f"{split}.index.npz", **joined)
-    described = {"clips": len(names), "speakers": speakers, "paths": names, "digests": digests}
-    return described, len(rows)
+
+
+def _shards(source: Path) -> list[_Shard]:
+    digests = {shard.file: shard.digest for shard in read_members(source)}
+    return [
+        _Shard(split, path, digests[path.name])
+        for split in SPLITS
+        for path in shard_paths(source, split)
+    ]
+
+
+def _tasks(
+    source: Path,
+    parts: Path,
+    parameters: TransformParameters,
+    features: AudioFeatures,
+    description: dict[str, Any],
+) -> dict[str, _SplitTask]:
+    """What to make of each split; writes the noise of those that need some into `parts`."""
+    tasks = {}
+    for split in SPLITS:
+        task = ShardTask(
+            features=features,
+            views=parameters.views(features.sample_rate),
+            labels=tuple(description["labels"]),
+            margin_frames=parameters.margin_frames,
+            count=parameters.views_of(split, description["splits"][split]["clips"]),
+            made_unknown=parameters.made_unknown if split == "train" else 0.0,
+            made_silence=parameters.made_silence if split == "train" else 0.0,
+            seed=parameters.seed,
+        )
+        noise = write_pool(source, split, _noise_path(parts, split)) if task.augments else ""
+        tasks[split] = _SplitTask(task, noise)
+    return tasks
+
+
+def _reused(
+    earlier: EarlierFeatures, shards: Sequence[_Shard], tasks: dict[str, _SplitTask]
+) -> dict[str, ShardRecord]:
+    """The records of the parts that need not be computed, by the shard's file name."""
+    contexts = {split: task.context for split, task in tasks.items()}
+    found = (earlier.find(s.path.name, s.digest, contexts[s.split]) for s in shards)
+    return {record.file: record for record in found if record}
+
+
+def _compute(
+    shards: Sequence[_Shard],
+    parts: Path,
+    tasks: dict[str, _SplitTask],
+    beam_options: tuple[str, ...],
+) -> dict[str, ShardRecord]:
+    """Computes the parts of `shards` into the folder `parts`; gives their records by file name."""
+    if not shards:
+        return {}
+    made = run_shards(
+        functools.partial(_transform, parts, tasks),
+        shards,
+        folder=parts,
+        # Other processes take longer to start than one shard takes here.
+        beam_options=beam_options or (_ALL_CORES if len(shards) > 1 else ()),
+        weights=[s.path.stat().st_size * (1 + tasks[s.split].task.count) for s in shards],
+        unit="bytes",
+    )
+    return {record["file"]: ShardRecord(**record) for record in made}
+
+
+def _transform(parts: Path, tasks: dict[str, _SplitTask], shard: _Shard) -> dict[str, Any]:
+    """Computes the part of one shard and writes it into `parts`; gives its record."""
+    examples = list(read_examples(shard.path))
+    file, context = shard.path.name, tasks[shard.split].context
+    if not examples:
+        empty = ShardRecord(
+            file=file, examples=shard.digest, context=context, clips=0, rows=0, digest=""
+        )
+        return vars(empty)
+    split_task = tasks[shard.split]
+    noise = read_pool(_noise_path(parts, shard.split), split_task.noise) if split_task.noise else []
+    made = transform_shard(examples, noise, split_task.task)
+    part = Part(
+        codes=made.codes,
+        label=made.label,
+        clip=made.clip,
+        view=made.view,
+        speakers=[e.speaker for e in examples],
+        paths=[e.path for e in examples],
+        digests=[e.digest for e in examples],
+    )
+    save_part(_part_path(parts, file), part)
+    record = ShardRecord(
+        file=file,
+        examples=shard.digest,
+        context=context,
+        clips=len(examples),
+        rows=len(part.codes),
+        digest=part.digest(),
+    )
+    return vars(record)
+
+
+def _part_path(parts: Path, file: str) -> Path:
+    return parts / f"{file}.npz"
+
+
+def _noise_path(parts: Path, split: str) -> Path:
+    return parts / f"noise.{split}.npz"

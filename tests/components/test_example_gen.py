@@ -21,6 +21,7 @@ from components.beam_options import pipeline_options
 from components.example_gen.component import ExampleGenParameters
 from components.example_gen.discovery import Recording, recording
 from components.example_gen.executor import execute
+from components.example_gen.plan import NoiseRecording, to_shards
 from components.example_gen.splits import by_speaker
 from components.members import Member, read_members
 from components.records import NOISE, SPLITS, Example, read_examples, shard_paths
@@ -262,6 +263,17 @@ def test_shards_do_not_change_what_is_in_them(data: Path) -> None:
     assert every(make(data, shards=1)) == every(make(data, shards=9))
 
 
+def test_the_number_of_shards_doubles_as_seldom_as_it_can() -> None:
+    def counts(clips: int) -> list[int]:
+        entries = {split: [NoiseRecording(name=str(n)) for n in range(clips)] for split in SPLITS}
+        made = to_shards(entries, shards=16, most=256)
+        return [sum(shard.split == split for shard in made) for split in SPLITS]
+
+    assert counts(10) == counts(1_024) == [16, 4, 4]
+    assert counts(4_096) == [16, 16, 16]
+    assert counts(4_097) == [32, 32, 32]
+
+
 # Bad input: each names the file and what to do.
 
 
@@ -477,6 +489,8 @@ def test_real_recordings(speech_commands: Path, tmp_path: Path) -> None:
         "val_clips": 228.0,
         "test_clips": 296.0,
         "noise_clips": 0.0,
+        "shards": 28.0,
+        "shards_made": 28.0,
     }
     about = json.loads((tmp_path / "examples.json").read_text())
     assert [about["splits"][split]["speakers"] for split in SPLITS] == [73, 11, 16]

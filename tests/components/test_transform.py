@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from components.artifacts import read_json, write_json
+from components.members import ShardMembers, digest_of, write_members
 from components.records import NOISE, Example, encode_example, shard_name
 from components.tfrecord import write_records
 from components.training.data import FeatureSet
@@ -170,12 +171,28 @@ def test_parameters_out_of_range_are_refused(wrong):
         TransformParameters(**wrong)
 
 
+def test_more_clips_get_fewer_views_in_few_steps():
+    parameters = TransformParameters(train_views=30, train_rows=60_000)
+    views = [parameters.views_of("train", clips) for clips in range(1, 100_001, 100)]
+    assert views == sorted(views, reverse=True)
+    assert sorted(set(views)) == [1, 2, 6, 13, 28, 30]
+    rows = [(1 + many) * clips for many, clips in zip(views, range(1, 100_001, 100), strict=True)]
+    assert max(rows[: 29_000 // 100]) < 1.5 * 60_000
+
+
+def members_of(path: Path) -> ShardMembers:
+    return ShardMembers(
+        file=path.name, digest=digest_of(path), made_from="", labels={}, recordings=()
+    )
+
+
 def store(folder: Path, shards: int, **splits: Sequence[Example]) -> Path:
     folder.mkdir()
     for split, clips in splits.items():
         for index in range(shards):
             records = [encode_example(clip) for clip in clips[index::shards]]
             write_records(folder / shard_name(split, index, shards), records)
+    write_members(folder, map(members_of, sorted(folder.iterdir())))
     counts = {split: {"clips": len(clips)} for split, clips in splits.items()}
     about = {"sample_rate": RATE, "clip_samples": RATE, "labels": list(LABELS)}
     write_json(folder / "examples.json", {**about, "splits": counts})
@@ -197,7 +214,7 @@ def artifact(tmp_path_factory) -> tuple[Path, dict[str, list[Example]]]:
         train_views=2, eval_views=1, made_unknown=1.0, made_silence=0.25, beam_options=ONE_WORKER
     )
     metrics = execute({"examples": source}, {"features": folder / "features"}, parameters)
-    assert metrics == {"rows": 8 * 3 + 4 + 2 + 8 * 2 + 8 * 2}
+    assert metrics == {"rows": 8 * 3 + 4 + 2 + 8 * 2 + 8 * 2, "shards": 6.0, "shards_made": 6.0}
     return folder / "features", splits
 
 
