@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import URL, make_url, select, update
 from sqlalchemy.orm import Session
 
+from pipeline.lineage.contents import add_contents, read_contents
 from pipeline.lineage.database import for_writing, open_database, plain_errors
 from pipeline.lineage.past import newest_executions, newest_outputs
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
@@ -76,7 +77,7 @@ class LineageStore:
 
     def begin_run(self, recipe: str, environment: Mapping[str, str]) -> int:
         """Records that a run of `recipe` starts; gives its number."""
-        with self._write() as session:
+        with self.write() as session:
             context = Context(
                 recipe=recipe,
                 root=self._root,
@@ -90,7 +91,7 @@ class LineageStore:
 
     def end_run(self, run: int, state: RunState) -> None:
         """Records how run number `run` ended."""
-        with self._write() as session:
+        with self.write() as session:
             context = session.get_one(Context, run)
             context.state = state
             context.finished = _now()
@@ -103,7 +104,7 @@ class LineageStore:
         ours = (Context.recipe == recipe, Context.root == self._root, Context.state == "running")
         runs = select(Context.id).where(*ours).scalar_subquery()
         ended = {"state": "interrupted", "finished": _now()}
-        with self._write() as session:
+        with self.write() as session:
             left = (Execution.context_id.in_(runs), Execution.state == "running")
             session.execute(update(Execution).where(*left).values(ended))
             session.execute(update(Context).where(*ours).values(ended))
@@ -141,7 +142,7 @@ class LineageStore:
             metrics={},
             started=_now(),
         )
-        with self._write() as session:
+        with self.write() as session:
             return _add_execution(session, execution, inputs)
 
     def end_execution(
@@ -152,9 +153,14 @@ class LineageStore:
     ) -> dict[str, int]:
         """Records a finished execution and its outputs, by name: (type, folder, digest).
 
+        What lies in the outputs is recorded too, from their folders (`pipeline.lineage.contents`).
         Gives the artifact ids by output name.
         """
-        with self._write() as session:
+        contents = {
+            name: read_contents(type_, folder, self.write)
+            for name, (type_, folder, _) in outputs.items()
+        }
+        with self.write() as session:
             row = session.get_one(Execution, execution)
             row.state = "complete"
             row.metrics = dict(metrics)
@@ -163,11 +169,12 @@ class LineageStore:
             for name, (type_, folder, digest) in outputs.items():
                 ids[name] = _add_artifact(session, type_, folder, digest)
                 session.add(_event(execution, ids[name], "output", name))
+                add_contents(session, ids[name], contents[name])
             return ids
 
     def fail_execution(self, execution: int, state: Literal["failed", "interrupted"]) -> None:
         """Records that an execution did not finish."""
-        with self._write() as session:
+        with self.write() as session:
             row = session.get_one(Execution, execution)
             row.state = state
             row.finished = _now()
@@ -180,7 +187,7 @@ class LineageStore:
             .order_by(Execution.id.desc())
             .limit(1)
         )
-        with self._read() as session:
+        with self.read() as session:
             found = session.scalars(query).first()
             if found is None:
                 return None
@@ -217,7 +224,7 @@ class LineageStore:
             started=now,
             finished=now,
         )
-        with self._write() as session:
+        with self.write() as session:
             id_ = _add_execution(session, execution, inputs)
             for name, artifact in cached.outputs.items():
                 session.add(_event(id_, artifact.id, "output", name))
@@ -236,7 +243,7 @@ class LineageStore:
         query = newest_executions(recipe, self._root, component)
         if before_run is not None:
             query = query.where(Context.id < before_run)
-        with self._read() as session:
+        with self.read() as session:
             found = session.scalars(query.limit(1)).first()
             if found is None:
                 return None
@@ -249,7 +256,7 @@ class LineageStore:
 
     def add_external(self, type_: str, folder: Path, digest: str) -> int:
         """Records a folder from outside as an artifact (once for each content); gives its id."""
-        with self._write() as session:
+        with self.write() as session:
             found = session.scalars(
                 select(Artifact).where(Artifact.digest == digest, Artifact.uri == str(folder))
             ).first()
@@ -267,19 +274,22 @@ class LineageStore:
             source: if given, only runs count that took this folder as an input.
         """
         query = newest_outputs(recipe, self._root, type_, source)
-        with self._read() as session:
+        with self.read() as session:
             for uri in session.scalars(query.execution_options(yield_per=16)):
                 if Path(uri).is_dir():
                     return Path(uri)
         return None
 
     @contextlib.contextmanager
-    def _read(self) -> Iterator[Session]:
-        with plain_errors(self._engine), Session(self._engine) as session, session.begin():
+    def read(self) -> Iterator[Session]:
+        """A transaction that sees one state of the store, for the queries of this package."""
+        session = Session(self._engine, expire_on_commit=False)
+        with plain_errors(self._engine), session, session.begin():
             yield session
 
     @contextlib.contextmanager
-    def _write(self) -> Iterator[Session]:
+    def write(self) -> Iterator[Session]:
+        """A transaction that may change the store; it is recorded as a whole or not at all."""
         with plain_errors(self._engine), Session(self._writing) as session, session.begin():
             yield session
 

@@ -16,10 +16,8 @@ PARTS = {"type": "Step", "parameters": {"seed": 1}, "inputs": {}, "code": "c0de"
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = LineageStore.at(tmp_path)
-    yield store
-    store.close()
+def store(any_store):
+    return any_store
 
 
 def made(
@@ -246,9 +244,11 @@ def test_a_store_is_there_after_it_was_closed(tmp_path):
     again.close()
 
 
-def test_a_writer_waits_for_another_one(store, tmp_path):
+def test_a_writer_waits_for_another_one(tmp_path):
+    store = LineageStore.at(tmp_path)
     other = sqlite3.connect(tmp_path / "lineage.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     threading.Timer(0.5, other.execute, ["COMMIT"]).start()
     assert store.begin_run("try", {}) == 1
     other.close()
+    store.close()

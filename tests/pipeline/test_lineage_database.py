@@ -234,7 +234,7 @@ from pipeline.lineage.schema import Context
 from pipeline.lineage.store import LineageStore
 store = LineageStore.at(Path(sys.argv[1]))
 store.begin_run("try", {"a": "b"})
-with store._write() as session:
+with store.write() as session:
     session.get_one(Context, 1).state = "complete"
     session.flush()
     os.kill(os.getpid(), signal.SIGKILL)
