@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import soxr
 
-from components.transform.noise import NoiseSource, Wave
+from components.transform.noise import FULL_SCALE, NOISE_DRAWS, NoiseSource, Wave, rms
+from components.transform.speed import nearest_speed, play, samples_for
 
 _EDGE_SAMPLES = 1600
 _EDGE_GAIN = 0.7
 _SPEEDS = 6
 _VIEWS_A_SPEED = 3
-_LEAST_RMS = 0.002
+_VIEW_DRAWS = 5
+_LEAST_RMS = 0.002 * FULL_SCALE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,42 +41,48 @@ def make_views(
     noise: NoiseSource,
     params: ViewParameters,
 ) -> Iterator[Wave]:
-    """Yields `count` views of `clip` (in [-1, 1]), each in the middle of `samples` samples.
+    """Yields `count` views of `clip`, each in the middle of `samples` samples, in units of PCM steps.
 
-    A clip is played at a few speeds, which its views share: resampling costs more than all the rest.
-    Where a view is longer than the clip, its edges are filled with the clip's own, mirrored, so that
-    no digital silence tells where a clip ends.
+    A clip is played at a few speeds, which its views share. Where a view is longer than the clip, its
+    edges are filled with the clip's own, mirrored, so that no digital silence tells where a clip ends.
+    All is drawn ahead of the first view.
     """
-    low, high = np.log(params.speed_low), np.log(params.speed_high)
-    speeds = np.exp(rng.uniform(low, high, min(_SPEEDS, count // _VIEWS_A_SPEED)))
-    versions = [clip, *(soxr.resample(clip, 1.0, 1.0 / speed, quality="QQ") for speed in speeds)]
-    for _ in range(count):
-        yield _view(rng, versions[int(rng.integers(len(versions)))], samples, noise, params)
+    low, high = math.log(params.speed_low), math.log(params.speed_high)
+    drawn = rng.random((count, _VIEW_DRAWS + NOISE_DRAWS)).tolist()
+    speeds = np.exp(rng.uniform(low, high, min(_SPEEDS, count // _VIEWS_A_SPEED))).tolist()
+    versions = _versions(clip, speeds, samples + 2 * params.shift_samples)
+    for which, place, quiet, snr, gain, *noise_draws in drawn:
+        start = int(place * (2 * params.shift_samples + 1))
+        by = 10.0 ** (_between(gain, params.gain_low_db, params.gain_high_db) / 20.0)
+        view = versions[int(which * len(versions))][start : start + samples] * by
+        if quiet >= params.quiet_share:
+            wave, power = noise.segment(noise_draws, samples)
+            below = 10.0 ** (-_between(snr, params.snr_low_db, params.snr_high_db) / 20.0)
+            view += wave * (max(rms(view), _LEAST_RMS * by) * below / power)
+        yield view
 
 
-def _view(
-    rng: np.random.Generator, clip: Wave, samples: int, noise: NoiseSource, params: ViewParameters
-) -> Wave:
-    shift = int(rng.integers(-params.shift_samples, params.shift_samples + 1))
-    view = _place(clip, samples, (samples - len(clip)) // 2 + shift)
-    if rng.random() >= params.quiet_share:
-        snr = rng.uniform(params.snr_low_db, params.snr_high_db)
-        level = max(float(np.sqrt(np.dot(view, view) / samples)), _LEAST_RMS)
-        view += noise.segment(rng, samples) * np.float32(level * 10.0 ** (-snr / 20.0))
-    gain = rng.uniform(params.gain_low_db, params.gain_high_db)
-    view *= np.float32(10.0 ** (gain / 20.0))
-    return view
+def _versions(clip: Wave, speeds: Sequence[float], samples: int) -> list[Wave]:
+    """`clip` as recorded and at each of `speeds`, in the middle of `samples` samples."""
+    steps = [nearest_speed(speed) for speed in speeds]
+    frame = _frame(clip, max([samples, *(samples_for(samples, step) for step in steps)]))
+    before = (len(frame) - samples) // 2
+    as_recorded = frame[before : before + samples]
+    return [as_recorded, *(play(frame, step, samples) for step in steps)]
 
 
-def _place(clip: Wave, samples: int, offset: int) -> Wave:
-    view = np.empty(samples, np.float32)
-    start, end = max(0, offset), min(samples, offset + len(clip))
-    view[start:end] = clip[start - offset : end - offset]
-    if start > 0:
-        view[:start] = _EDGE_GAIN * _mirrored(clip[:_EDGE_SAMPLES], start)[::-1]
-    if end < samples:
-        view[end:] = _EDGE_GAIN * _mirrored(clip[-_EDGE_SAMPLES:][::-1], samples - end)
-    return view
+def _between(share: float, low: float, high: float) -> float:
+    return low + (high - low) * share
+
+
+def _frame(clip: Wave, samples: int) -> Wave:
+    """The middle `samples` samples of `clip`, or `clip` in the middle of them."""
+    before = (samples - len(clip)) // 2
+    if before < 0:
+        return clip[-before : samples - before]
+    head = _mirrored(clip[:_EDGE_SAMPLES], before)[::-1]
+    tail = _mirrored(clip[-_EDGE_SAMPLES:][::-1], samples - len(clip) - before)
+    return np.concatenate([head * _EDGE_GAIN, clip, tail * _EDGE_GAIN])
 
 
 def _mirrored(edge: Wave, samples: int) -> Wave:

@@ -34,7 +34,8 @@ class TransformParameters:
             word, as a multiple of the keyword clips; they train ``_unknown_``.
         made_silence: pieces of noise at any level, as a multiple of the training clips; they train
             ``_silence_``.
-        speed_low: slowest speed of a view (1 is as recorded); pitch moves with it.
+        speed_low: slowest speed of a view (1 is as recorded); pitch moves with it. Speeds are
+            rounded to 64ths.
         speed_high: fastest speed of a view.
         shift_ms: most that a view is moved in time, milliseconds, either way.
         gain_low_db: least gain of a view, dB.

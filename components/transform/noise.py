@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 Wave = npt.NDArray[np.float32]
+
+FULL_SCALE = 32_768.0
+NOISE_DRAWS = 3
 
 # (kind, share of the segments); what there is nothing of goes to coloured noise.
 _BABBLE_SHARE = 0.12
@@ -22,7 +26,7 @@ _FLOOR = 1e-6
 
 
 class NoiseSource:
-    """Draws noise of unit power out of pools that are made when the first is wanted.
+    """Draws noise out of pools that are made when the first is wanted.
 
     Args:
         recorded: noise recordings, each an array of samples; may be empty.
@@ -44,15 +48,20 @@ class NoiseSource:
         coloured, hums = _synthesised(samples, sample_rate, seed)
         voices = _BABBLES if len(speech) >= _VOICES else 0
         return {
-            "recorded": [_looped(r, samples) for r in recorded if len(r) and np.std(r) > _FLOOR],
+            "recorded": [_looped(r, samples) for r in recorded if len(r) and np.ptp(r) > _FLOOR],
             "babble": [_babble(rng, samples, speech) for _ in range(voices)],
             "coloured": coloured,
             "hum": hums,
         }
 
-    def segment(self, rng: np.random.Generator, samples: int) -> Wave:
-        """`samples` samples of noise with a root mean square of 1."""
-        kind = rng.random()
+    def segment(self, draw: Sequence[float], samples: int) -> tuple[Wave, float]:
+        """`samples` samples of noise, not to be written to, and their root mean square, never 0.
+
+        Args:
+            draw: `NOISE_DRAWS` numbers from 0 to below 1 that choose them: kind, wave and place.
+            samples: how many.
+        """
+        kind, which, place = draw
         if kind < _BABBLE_SHARE:
             pool = self._pools["babble"]
         elif kind < _BABBLE_SHARE + _HUM_SHARE:
@@ -62,8 +71,13 @@ class NoiseSource:
         else:
             pool = self._pools["coloured"]
         pool = pool or self._pools["coloured"]
-        noise = _cut(rng, pool[int(rng.integers(len(pool)))], samples)
-        return noise * np.float32(1.0 / (_rms(noise) + _FLOOR))
+        wave = _cut(place, pool[int(which * len(pool))], samples)
+        return wave, rms(wave) + _FLOOR
+
+
+def rms(wave: Wave) -> float:
+    """The root mean square of `wave`."""
+    return math.sqrt(float(np.dot(wave, wave)) / len(wave))
 
 
 @functools.lru_cache(maxsize=2)
@@ -74,10 +88,6 @@ def _synthesised(samples: int, sample_rate: int, seed: int) -> tuple[list[Wave],
     return coloured, [_hum(rng, samples, sample_rate) for _ in range(_HUMS)]
 
 
-def _rms(wave: Wave) -> float:
-    return float(np.sqrt(np.dot(wave, wave) / len(wave)))
-
-
 def _looped(wave: Wave, samples: int) -> Wave:
     """`wave`, played forwards and backwards in turn until it is long enough."""
     if len(wave) >= samples:
@@ -85,16 +95,16 @@ def _looped(wave: Wave, samples: int) -> Wave:
     return np.resize(np.concatenate([wave, wave[::-1]]), samples)
 
 
-def _cut(rng: np.random.Generator, wave: Wave, samples: int) -> Wave:
+def _cut(place: float, wave: Wave, samples: int) -> Wave:
     wave = _looped(wave, samples + 1)
-    start = int(rng.integers(len(wave) - samples))
+    start = int(place * (len(wave) - samples))
     return wave[start : start + samples]
 
 
 def _babble(rng: np.random.Generator, samples: int, speech: Sequence[Wave]) -> Wave:
     total = np.zeros(samples, np.float32)
     for i in rng.choice(len(speech), _VOICES, replace=False):
-        total += _cut(rng, speech[i], samples) / (np.std(speech[i]) + np.float32(_FLOOR))
+        total += _cut(rng.random(), speech[i], samples) / (np.std(speech[i]) + np.float32(_FLOOR))
     return total
 
 

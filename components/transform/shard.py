@@ -12,13 +12,13 @@ import numpy.typing as npt
 from components.records import Example
 from components.training.rows import MADE
 from components.transform.augmentation import ViewParameters, make_views
-from components.transform.negatives import make_silence, make_unknown
+from components.transform.negatives import Word, make_silence, make_unknown
 from components.transform.noise import NoiseSource, Wave
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
 from edge_agent.features.audio import AudioFeatures, Codes, clip_codes
 from edge_agent.keyword.classifier import clip_codes_with_margin
 
-_FULL_SCALE = 32768.0
+_LOWEST, _HIGHEST = np.float32(-32_768), np.float32(32_767)
 _TRIES = 20
 
 
@@ -51,6 +51,10 @@ class ShardTask:
         """Whether anything is made beside the clips as recorded."""
         return self.count > 0 or self.made_unknown > 0 or self.made_silence > 0
 
+    def samples_around(self, example: Example) -> int:
+        """Samples of `example` with its margins."""
+        return len(example.pcm) + 2 * self.margin_frames * self.features.stride_samples
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardFeatures:
@@ -71,53 +75,59 @@ def transform_shard(
     order or worker it is made, and beside whichever clips; but babble, where there are enough
     voices for it, is made of the clips of the same shard.
     """
-    clips = [example.pcm.astype(np.float32) / _FULL_SCALE for example in examples]
-    speech = [c for c, e in zip(clips, examples, strict=True) if e.label != SILENCE]
-    noise = NoiseSource(recorded_noise, speech, task.features.sample_rate, task.seed)
     codes: list[Codes] = []
     rows: list[tuple[int, int, int]] = []
-    for number, (example, clip) in enumerate(zip(examples, clips, strict=True)):
+    clips = examples if task.augments else []
+    waves = [clip.pcm.astype(np.float32) for clip in clips]
+    speech = [wave for wave, clip in zip(waves, clips, strict=True) if clip.label != SILENCE]
+    noise = NoiseSource(recorded_noise, speech, task.features.sample_rate, task.seed)
+    for number, example in enumerate(examples):
         label = task.labels.index(example.label)
         codes.append(clip_codes_with_margin(example.pcm, task.features, task.margin_frames))
         rows.append((label, number, 0))
-        rng = _generator(task.seed, example.decoded_digest, "views")
-        samples = len(clip) + 2 * task.margin_frames * task.features.stride_samples
-        views = make_views(rng, clip, task.count, samples, noise, task.views)
-        for view, wave in enumerate(views, 1):
+        if task.count:
+            rng = _generator(task.seed, example.decoded_digest, "views")
+            samples = task.samples_around(example)
+            views = make_views(rng, waves[number], task.count, samples, noise, task.views)
+            for view, wave in enumerate(views, 1):
+                codes.append(_codes(wave, task))
+                rows.append((label, number, view))
+    if task.made_unknown or task.made_silence:
+        for name, wave in _made(examples, waves, noise, task):
             codes.append(_codes(wave, task))
-            rows.append((label, number, view))
-    for label_name, wave in _made(examples, clips, noise, task):
-        codes.append(_codes(wave, task))
-        rows.append((task.labels.index(label_name), MADE, MADE))
+            rows.append((task.labels.index(name), MADE, MADE))
     label_, clip_, view_ = np.asarray(rows, np.int32).reshape(-1, 3).T
     return ShardFeatures(codes=np.stack(codes), label=label_, clip=clip_, view=view_)
 
 
 def _made(
-    examples: Sequence[Example], clips: Sequence[Wave], noise: NoiseSource, task: ShardTask
+    examples: Sequence[Example], waves: Sequence[Wave], noise: NoiseSource, task: ShardTask
 ) -> Iterator[tuple[str, Wave]]:
-    words = [i for i, e in enumerate(examples) if e.label not in (UNKNOWN, SILENCE)]
+    words = [
+        Word(wave, example.label)
+        for wave, example in zip(waves, examples, strict=True)
+        if example.label not in (UNKNOWN, SILENCE)
+    ]
     rng = _generator(task.seed, *(e.decoded_digest for e in examples), "made")
-    samples = len(clips[0]) + 2 * task.margin_frames * task.features.stride_samples
-    word_clips, word_labels = [clips[i] for i in words], [examples[i].label for i in words]
+    samples = task.samples_around(examples[0])
     left, tries = round(task.made_unknown * len(words)), 0
     while left > 0 and tries < _TRIES * left + _TRIES:
         tries += 1
-        wave = make_unknown(rng, word_clips, word_labels)
+        wave = make_unknown(rng, words)
         if wave is not None:
             left -= 1
             (view,) = make_views(rng, wave, 1, samples, noise, task.views)
             yield UNKNOWN, view
-    for _ in range(round(task.made_silence * len(clips))):
+    for _ in range(round(task.made_silence * len(examples))):
         yield SILENCE, make_silence(rng, noise, samples)
 
 
 def _codes(wave: Wave, task: ShardTask) -> Codes:
-    scaled = wave * np.float32(_FULL_SCALE)
-    np.rint(scaled, out=scaled)
-    np.maximum(scaled, -32768.0, out=scaled)
-    np.minimum(scaled, 32767.0, out=scaled)
-    return clip_codes(scaled.astype(np.int16), task.features)
+    """The codes of `wave`, which is written over."""
+    np.rint(wave, out=wave)
+    if wave.max() > _HIGHEST or wave.min() < _LOWEST:
+        np.clip(wave, _LOWEST, _HIGHEST, out=wave)
+    return clip_codes(wave.astype(np.int16), task.features)
 
 
 def _generator(seed: int, *names: str) -> np.random.Generator:
