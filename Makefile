@@ -7,6 +7,7 @@ KEYWORDS =
 ROOT = var
 SET =
 ARGS =
+SUITE =
 # Handed to the recipes through the shell's environment, so that spaces and quotes in them are safe.
 export DATA KEYWORDS ROOT
 
@@ -14,7 +15,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 SETTINGS = $(foreach setting,$(SET),--set '$(setting)')
 
-.PHONY: help run test lint lock build-files bazel-test soak fuzz clean
+.PHONY: help run test lint lock build-files bazel-test soak fuzz conformance clean
 
 help: ## this list
 	@echo 'make TARGET'
@@ -52,6 +53,14 @@ soak: $(INSTALLED) ## tests that run for long
 
 fuzz: $(INSTALLED) ## tests that search at random for long
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz $(ARGS)
+
+conformance: $(INSTALLED) ## TUF's own suite for clients, from a checkout of it: SUITE=DIR
+	@test -f "$(SUITE)/tuf_conformance/conftest.py" || { \
+	    echo 'make conformance SUITE=DIR: DIR is a checkout of the repository tuf-conformance of' >&2; \
+	    echo 'github.com/theupdateframework, in whose env/ its own Makefile has installed it' >&2; \
+	    echo '(make dev). It is not on PyPI: never pip-install that name.' >&2; exit 2; }
+	PYTHONPATH="$(CURDIR)" "$(SUITE)/env/bin/pytest" "$(SUITE)/tuf_conformance" \
+	    --entrypoint "$(CURDIR)/$(BIN)/python -m edge_agent tuf" $(ARGS)
 
 lock: $(INSTALLED) ## compile requirements.txt from requirements.in
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --custom-compile-command 'make lock' \

@@ -19,9 +19,9 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from edge_agent.commands import evaluate, install, selftest, spot
+from edge_agent.commands import evaluate, install, selftest, spot, tuf
 
-COMMANDS: tuple[ModuleType, ...] = (evaluate, spot, selftest, install)
+COMMANDS: tuple[ModuleType, ...] = (evaluate, spot, selftest, install, tuf)
 
 _DESCRIPTION = """\
 Runs keyword bundles on this device: installs them, tests them, spots words with them."""

@@ -88,5 +88,6 @@ def plain_words(repository: str) -> Iterator[None]:
         ) from e
     except exceptions.DownloadError as e:
         raise UnreachableError(
-            f"{repository}: {e}: check the address and the network, then install again"
+            f"{repository}: {e}: check the address, this device's network, name server and proxy "
+            "(http_proxy, https_proxy), and that the server runs, then try again"
         ) from e

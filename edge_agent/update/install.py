@@ -19,8 +19,9 @@ from edge_agent.compatibility import CompatibilityError, check_minimum
 from edge_agent.keyword.classifier import ClassifierError
 from edge_agent.runtime import RuntimeModelError
 from edge_agent.update import errors
-from edge_agent.update.repository_client import Limits, Offer, RepositoryClient
+from edge_agent.update.repository_client import Offer, RepositoryClient
 from edge_agent.update.slots import DeviceFolder, State
+from edge_agent.update.waiting import Limits
 
 _MAX_ROOT_BYTES = 512_000
 _REQUEST = re.compile(r"([a-z0-9][a-z0-9_-]{0,63})(?:==([0-9A-Za-z.-]{1,64}))?")
@@ -55,7 +56,7 @@ def run(
     """
     name, version = parse_request(request)
     url = repository_url(repository)
-    trust = _read_trusted_root(trusted_root)
+    trust = read_trusted_root(trusted_root)
     folder = DeviceFolder(root)
     with folder.locked():
         folder.sweep()
@@ -162,7 +163,12 @@ def _check_agent(what: str, minimum: Mapping[str, str]) -> None:
         raise errors.IncompatibleError(f"{what}: {e}, or install an older release") from e
 
 
-def _read_trusted_root(path: Path) -> bytes:
+def read_trusted_root(path: Path) -> bytes:
+    """The trust root that is given from outside, as bytes.
+
+    Raises:
+        TrustedRootError: if there is none at `path`.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_ROOT_BYTES + 1)

@@ -22,11 +22,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_agent.decoding import DecodeError, decode
-from edge_agent.update.errors import BusyError, StorageError
+from edge_agent.update import durable
+from edge_agent.update.durable import storage_errors
+from edge_agent.update.errors import BusyError
 
 SLOTS = ("a", "b")
 BUNDLE_NAME = "release.bundle"
-_ASIDE = ".part"
 _MAX_STATE_BYTES = 64 * 1024
 
 
@@ -60,7 +61,7 @@ class DeviceFolder:
         self.root = root.absolute()
         with storage_errors(self.root):
             for folder in (self.metadata, *(self.root / "slots" / slot for slot in SLOTS)):
-                _make_folder(folder)
+                durable.make_folder(folder)
 
     @property
     def metadata(self) -> Path:
@@ -73,7 +74,7 @@ class DeviceFolder:
 
     def aside(self, slot: str) -> Path:
         """Where a bundle meant for `slot` grows until it is proven."""
-        return self.bundle(slot).with_name(f".{BUNDLE_NAME}{_ASIDE}")
+        return durable.aside(self.bundle(slot))
 
     def current(self) -> str | None:
         """The slot that runs, if any."""
@@ -113,9 +114,7 @@ class DeviceFolder:
             StorageError: if the disk refuses.
         """
         with storage_errors(self.root):
-            sync_file(self.aside(slot))
-            os.replace(self.aside(slot), self.bundle(slot))
-            sync_folder(self.bundle(slot).parent)
+            durable.place(self.aside(slot), self.bundle(slot))
 
     def flip(self, slot: str) -> None:
         """Makes `slot` the current one, durably and at once.
@@ -124,7 +123,7 @@ class DeviceFolder:
             StorageError: if the disk refuses; the former slot is still current.
         """
         with storage_errors(self.root):
-            replace_link(self.root / "current", Path("slots") / slot)
+            durable.replace_link(self.root / "current", Path("slots") / slot)
 
     def record(self, state: State) -> None:
         """Writes what the current slot holds, durably.
@@ -134,15 +133,14 @@ class DeviceFolder:
         """
         text = json.dumps(dataclasses.asdict(state), indent=1, sort_keys=True) + "\n"
         with storage_errors(self.root):
-            write_whole(self.root / "state.json", text.encode())
+            durable.write_whole(self.root / "state.json", text.encode())
 
     def sweep(self) -> None:
         """Removes what a failed or killed update left aside."""
-        own = self.root.glob(f".*{_ASIDE}")
-        below = (self.root / name for name in ("slots", "tuf"))
-        for aside in (*own, *(path for folder in below for path in folder.rglob(f".*{_ASIDE}"))):
-            with contextlib.suppress(OSError):
-                aside.unlink()
+        for name in ("current", "state.json"):
+            durable.remove(durable.aside(self.root / name))
+        for folder in (self.root / "slots", self.metadata):
+            durable.sweep(folder)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -163,69 +161,3 @@ class DeviceFolder:
             yield
         finally:
             os.close(descriptor)
-
-
-@contextlib.contextmanager
-def storage_errors(root: Path) -> Iterator[None]:
-    """Turns a refusal of the disk into a `StorageError` about the device folder `root`."""
-    try:
-        yield
-    except OSError as e:
-        raise StorageError(
-            f"{e.filename or root}: cannot be written ({e.strerror or e}): free some space or give "
-            f"write access to {root}, then install again"
-        ) from e
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes `data` aside, syncs it, renames it to `path` and syncs the folder."""
-    aside = path.with_name(f".{path.name}{_ASIDE}")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise
-    sync_folder(path.parent)
-
-
-def replace_link(link: Path, target: Path) -> None:
-    """Makes `link` a symbolic link to `target`, whatever it was before, in one step."""
-    aside = link.with_name(f".{link.name}{_ASIDE}")
-    with contextlib.suppress(FileNotFoundError):
-        aside.unlink()
-    aside.symlink_to(target)
-    try:
-        os.replace(aside, link)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise
-    sync_folder(link.parent)
-
-
-def sync_file(path: Path) -> None:
-    """Waits until the content of `path` is on the disk."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Waits until the names in `folder` are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)

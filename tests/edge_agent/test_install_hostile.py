@@ -1,11 +1,8 @@
 """Repositories that lie, trickle, flood or mislead: the update is refused and nothing changes."""
 
-import contextlib
 import json
-import re
 import shutil
 import socket
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from edge_agent.update import errors, install
-from edge_agent.update.repository_client import Limits
+from edge_agent.update.waiting import Limits
 from fleet.repository import Repository
 from tests.fixtures.bundles import make_bundle
+from tests.fixtures.raw_server import not_found, server
 
 NAME = "keyword_spotting"
 LIMITS = Limits(total_seconds=1.0, idle_seconds=0.5)
@@ -137,50 +135,27 @@ def test_a_folder_without_a_repository(site):
     site.refuses(errors.UnreachableError, r"timestamp\.json", str(site.folder / "empty"))
 
 
-@contextlib.contextmanager
-def server(answer):
-    """A server on loopback whose thread calls ``answer(connection, path)`` for each request."""
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection, contextlib.suppress(OSError):
-                connection.settimeout(5)
-                request = connection.recv(65536).decode()
-                answer(connection, re.match(r"GET (\S+)", request)[1])
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(timeout=10)
-
-
-def drip_body(connection, path):
+def drip_body(connection, request):
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
     for _ in range(1000):
         connection.sendall(b" ")
         time.sleep(0.02)
 
 
-def drip_headers(connection, path):
+def drip_headers(connection, request):
     connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
     for _ in range(1000):
         connection.sendall(b"x")
         time.sleep(0.02)
 
 
-def drip_hundreds(connection, path):
+def drip_hundreds(connection, request):
     for _ in range(1000):
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         time.sleep(0.02)
 
 
-def silence(connection, path):
+def silence(connection, request):
     time.sleep(1.5)
 
 
@@ -192,39 +167,35 @@ def test_a_slow_server_is_given_up_in_time(site, answer):
         assert time.monotonic() - started < 3
 
 
-def not_found(connection, path):
-    connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-
-
-def endless(connection, path):
-    if "root" in path:
-        return not_found(connection, path)
+def endless(connection, request):
+    if "root" in request.path:
+        return not_found(connection, request)
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
         connection.sendall(b" " * 65536)
 
 
-def endless_redirect(connection, path):
+def endless_redirect(connection, request):
     connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n")
     while True:
         connection.sendall(b" " * 65536)
 
 
-def redirect_to_a_file(connection, path):
+def redirect_to_a_file(connection, request):
     connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: file:///etc/hostname\r\n\r\n")
 
 
-def cut_short(connection, path):
-    if "root" in path:
-        return not_found(connection, path)
+def cut_short(connection, request):
+    if "root" in request.path:
+        return not_found(connection, request)
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{")
 
 
-def broken(connection, path):
+def broken(connection, request):
     connection.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
 
 
-def nonsense(connection, path):
+def nonsense(connection, request):
     connection.sendall(b"\x00\x01 what\r\n\r\n")
 
 
@@ -263,10 +234,10 @@ def serve_file(site, connection, path):
 def test_a_mirror_may_redirect(site):
     site.publish(1)
 
-    def answer(connection, path):
-        if path.startswith("/mirror/"):
-            return serve_file(site, connection, path.removeprefix("/mirror/"))
-        head = f"HTTP/1.1 301 Moved\r\nLocation: /mirror{path}\r\nContent-Length: 0\r\n\r\n"
+    def answer(connection, request):
+        if request.path.startswith("/mirror/"):
+            return serve_file(site, connection, request.path.removeprefix("/mirror/"))
+        head = f"HTTP/1.1 301 Moved\r\nLocation: /mirror{request.path}\r\nContent-Length: 0\r\n\r\n"
         connection.sendall(head.encode())
 
     with server(answer) as address:
@@ -276,8 +247,8 @@ def test_a_mirror_may_redirect(site):
 def test_the_proxy_of_the_environment_is_used(site, monkeypatch):
     site.publish(1)
 
-    def answer(connection, path):
-        serve_file(site, connection, path.removeprefix("http://far.invalid/"))
+    def answer(connection, request):
+        serve_file(site, connection, request.path.removeprefix("http://far.invalid/"))
 
     with server(answer) as address:
         monkeypatch.setenv("http_proxy", address)

@@ -11,7 +11,8 @@ import pytest
 from tuf.api.metadata import Metadata
 
 from edge_agent.bundle.archive import BundleError
-from edge_agent.update.repository_client import Limits, RepositoryClient
+from edge_agent.update.repository_client import RepositoryClient
+from edge_agent.update.waiting import Limits
 from fleet.repository import (
     KeysError,
     ReleaseError,

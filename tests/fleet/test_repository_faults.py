@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.update.repository_client import Limits, RepositoryClient
+from edge_agent.update.repository_client import RepositoryClient
+from edge_agent.update.waiting import Limits
 from fleet.repository import (
     Repository,
     RepositoryBusyError,

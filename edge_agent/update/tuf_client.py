@@ -1,0 +1,74 @@
+"""python-tuf's client with what it leaves open closed: what it trusts and fetches is durable.
+
+Which metadata and targets are trusted is python-tuf's decision alone, a delegated role being verified
+anew against each role that delegates to it. From here come the order on the disk (metadata is synced
+before it counts) and the fetching (bounded, resumed, verified before it has its final name).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from tuf.api import exceptions
+from tuf.api.metadata import TargetFile
+from tuf.ngclient import Updater
+
+from edge_agent.update import durable
+from edge_agent.update.download import download
+from edge_agent.update.fetcher import BoundedFetcher
+from edge_agent.update.waiting import Limits
+
+
+class TufClient(Updater):
+    """Trusted metadata in the folder `metadata`, brought up to date from `metadata_url`.
+
+    Args:
+        metadata: folder for trusted metadata; what is seen once is never rolled back.
+        metadata_url: where the repository's metadata is, http(s):// or file://.
+        targets_url: where its targets are.
+        trusted_root: root metadata given from outside; None for that in `metadata`.
+        limits: what fetching may cost.
+
+    Raises:
+        RepositoryError: if the root is not root metadata signed by its own keys.
+        OSError: if the folder cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        metadata: Path,
+        metadata_url: str,
+        targets_url: str,
+        trusted_root: bytes | None,
+        limits: Limits,
+    ) -> None:
+        self._bounded = BoundedFetcher(limits)
+        self._targets_url = targets_url.rstrip("/")
+        super().__init__(str(metadata), metadata_url, fetcher=self._bounded, bootstrap=trusted_root)
+
+    def fetch(self, target: TargetFile, destination: Path) -> int:
+        """Fetches `target` to `destination`, unless it lies there already; gives the bytes it took.
+
+        Raises:
+            DownloadError, RepositoryError, OSError: see `edge_agent.update.download`.
+        """
+        if self.find_cached_target(target, str(destination)):
+            return 0
+        return download(self._bounded, self._address(target), target, destination)
+
+    def _address(self, target: TargetFile) -> str:
+        folder, slash, name = target.path.rpartition("/")
+        if any(part in ("", ".", "..") for part in target.path.split("/")):
+            raise exceptions.RepositoryError(f"target path {target.path!r}")
+        if self._trusted_set.root.consistent_snapshot:
+            name = f"{next(iter(target.hashes.values()))}.{name}"
+        return f"{self._targets_url}/{quote(f'{folder}{slash}{name}')}"
+
+    def _persist_file(self, filename: str, data: bytes) -> None:
+        durable.write_whole(Path(filename), data)
+
+    def _update_root_symlink(self) -> None:
+        version = self._trusted_set.root.version
+        link, target = Path(self._dir, "root.json"), Path("root_history", f"{version}.root.json")
+        durable.replace_link(link, target)
