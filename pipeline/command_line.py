@@ -19,9 +19,9 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from pipeline.commands import lint, parameters, run
+from pipeline.commands import lint, parameters, run, schedule
 
-COMMANDS: tuple[ModuleType, ...] = (run, parameters, lint)
+COMMANDS: tuple[ModuleType, ...] = (run, schedule, parameters, lint)
 
 _DESCRIPTION = """\
 Turns recordings or sensor logs into a proven, signed model: runs recipes and looks after what they made."""

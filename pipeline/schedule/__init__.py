@@ -1,0 +1,1 @@
+"""Runs on a schedule: when to run, whether there is anything new, and whom to tell."""
