@@ -115,7 +115,7 @@ def check_structure(data: bytes) -> None:
     """
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise StructureError("it does not begin as a .tflite file does")
-    file = _File(data)
+    file = File(data)
     model = file.root()
     file.check_table("Model", model)
     buffers = file.tables("Model", model, 4)
@@ -131,7 +131,7 @@ def check_structure(data: bytes) -> None:
     _check_indices(file.ints("Model", model, 5), len(buffers), "metadata buffer")
 
 
-def _check_graph(file: _File, graph: int, buffer_sizes: list[int], codes: int) -> None:
+def _check_graph(file: File, graph: int, buffer_sizes: list[int], codes: int) -> None:
     tensors = file.tables("SubGraph", graph, 0)
     for tensor in tensors:
         _check_tensor(file, tensor, buffer_sizes)
@@ -152,7 +152,7 @@ def _check_graph(file: _File, graph: int, buffer_sizes: list[int], codes: int) -
             raise StructureError("an operator keeps its options outside the file")
 
 
-def _check_tensor(file: _File, tensor: int, buffer_sizes: list[int]) -> None:
+def _check_tensor(file: File, tensor: int, buffer_sizes: list[int]) -> None:
     shape = file.ints("Tensor", tensor, 0)
     if any(n < 0 for n in shape) or math.prod(shape) > _MAX_TENSOR_VALUES:
         raise StructureError("a tensor's shape is out of bounds")
@@ -176,7 +176,7 @@ def _check_tensor(file: _File, tensor: int, buffer_sizes: list[int]) -> None:
         raise StructureError("a tensor's scales do not fit its shape")
 
 
-def _check_signature(file: _File, signature: int, graphs: list[int]) -> None:
+def _check_signature(file: File, signature: int, graphs: list[int]) -> None:
     graph = file.scalar("SignatureDef", signature, 4)
     if graph >= len(graphs):
         raise StructureError("a signature's graph does not exist")
@@ -191,7 +191,7 @@ def _check_indices(indices: list[int], count: int, what: str) -> None:
         raise StructureError(f"a {what} does not exist")
 
 
-class _File:
+class File:
     """Bounded reading of tables. Positions are bytes from the start of the file; 0 is absent."""
 
     def __init__(self, data: bytes) -> None:

@@ -17,12 +17,14 @@ class PusherParameters:
         root_json: file to copy the trust root to, for devices; the recipe sets it.
         name: the line of releases that the bundle joins.
         version: its semantic version; empty for the next patch version.
+        deltas: from how many of the newest releases devices get deltas to this one.
     """
 
     repository: str = ""
     root_json: str = ""
     name: str = "keyword_spotting"
     version: str = ""
+    deltas: int = 3
 
 
 class Pusher(Component):

@@ -32,7 +32,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PusherParameters) -> M
             "one, and have a web server serve it"
         )
     _demand_gates([inputs["evaluation"], inputs["infra_validation"]])
-    repository = Repository(Path(parameters.repository))
+    repository = Repository(Path(parameters.repository), deltas=parameters.deltas)
     root_json = Path(parameters.root_json)
     _check_trust_root(repository, root_json)
     candidate = inputs["bundle"] / "candidate.bundle"

@@ -19,7 +19,8 @@ from edge_agent.compatibility import CompatibilityError, check_minimum
 from edge_agent.keyword.classifier import ClassifierError
 from edge_agent.runtime import RuntimeModelError
 from edge_agent.update import errors
-from edge_agent.update.repository_client import Offer, RepositoryClient
+from edge_agent.update.offers import Offer
+from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.slots import DeviceFolder, State
 from edge_agent.update.waiting import Limits
 
@@ -68,7 +69,7 @@ def run(
         _check_agent(f"{offer.name} {offer.version}", offer.minimum)
         slot = folder.free()
         try:
-            client.download(target, folder.aside(slot))
+            client.download(target, offer, folder.aside(slot), folder.bundles())
             _prove(folder.aside(slot), target, offer)
             folder.settle(slot)
         except BaseException:

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import io
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, Targets
+from tuf.api.metadata import Metadata, TargetFile, Targets
 
 from edge_agent.bundle.archive import MAX_BUNDLE_BYTES
-from edge_agent.decoding import DecodeError, decode
-from edge_agent.update import errors
+from edge_agent.bundle.delta import DeltaError, apply
+from edge_agent.update import durable, errors
 from edge_agent.update.durable import storage_errors
+from edge_agent.update.offers import DeltaOffer, Offer, read_offer
 from edge_agent.update.tuf_client import TufClient
 from edge_agent.update.waiting import Limits
 
+_GONE = {403, 404, 410}
+_log = logging.getLogger(__name__)
+
+
+class DeltaRefusedError(Exception):
+    """The delta does not lead to the release here: the whole file is to be fetched."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Offer:
-    """The custom field of a release's target, signed by the targets key.
+class Fetched:
+    """What a release took: bytes from the server, and whether it was rebuilt from a delta."""
 
-    Attributes:
-        name: the line of releases.
-        version: its semantic version.
-        workload: which workload of the agent runs it.
-        digest: SHA-256 of the bundle, hex.
-        minimum: least versions, by ``agent``, ``tflite_runtime``, ``litert``.
-    """
-
-    name: str
-    version: str
-    workload: str
-    digest: str
-    minimum: dict[str, str]
+    bytes: int
+    delta: bool
 
 
 class RepositoryClient:
@@ -77,19 +77,26 @@ class RepositoryClient:
             self._client.refresh()
             # What refresh() has just verified; the Updater itself gives no list.
             listed = Metadata[Targets].from_file(str(self._metadata / "targets.json"))
-        found = {}
-        for path, target in listed.signed.targets.items():
-            with contextlib.suppress(DecodeError):  # a target that is not a release
-                found[path] = decode(Offer, target.custom)
-        return found
+        return {
+            path: offer
+            for path, target in listed.signed.targets.items()
+            if (offer := read_offer(target.custom)) is not None
+        }
 
-    def download(self, target: str, destination: Path) -> int:
+    def download(
+        self, target: str, offer: Offer, destination: Path, bases: Mapping[str, Path]
+    ) -> Fetched:
         """Fetches `target` to `destination`, where it appears whole, verified and durable.
 
-        What has come of a download that breaks off is kept beside it, for the next one.
+        The smallest way is taken: a delta from one of the bundles that are here, or the file. A
+        delta that does not lead to it costs its own bytes, no more. What has come of a download that
+        breaks off is kept beside it, for the next one.
 
-        Returns:
-            The bytes that came from the server for it.
+        Args:
+            target: the release's path in the repository.
+            offer: what the repository says of it.
+            destination: where it is to appear.
+            bases: bundles that are here, by their SHA-256 (hex).
 
         Raises:
             UpdateError: if it cannot be fetched, is not what was signed, or cannot be written.
@@ -102,4 +109,61 @@ class RepositoryClient:
                 raise errors.RefusedError(
                     f"{target}: {info.length} bytes; a bundle has at most {MAX_BUNDLE_BYTES}"
                 )
-            return self._client.fetch(info, destination)
+            spent = 0
+            delta = _smallest(offer.deltas, bases, info.length)
+            if delta is not None:
+                part = durable.aside(destination.with_name("release.delta"))
+                try:
+                    spent = self._fetch_delta(delta, info, part)
+                    _rebuild(part, bases.get(delta.base), info, destination)
+                    return Fetched(bytes=spent, delta=True)
+                except DeltaRefusedError as e:
+                    _log.warning("%s: %s: fetching the whole file", delta.target, e)
+                finally:
+                    durable.remove(part)
+            return Fetched(bytes=spent + self._client.fetch(info, destination), delta=False)
+
+    def _fetch_delta(self, delta: DeltaOffer, wanted: TargetFile, part: Path) -> int:
+        info = self._client.get_targetinfo(delta.target)
+        if info is None or info.length >= wanted.length:
+            raise DeltaRefusedError("is not in the repository, or larger than the file")
+        try:
+            return self._client.fetch(info, part)
+        except exceptions.DownloadHTTPError as e:
+            if e.status_code not in _GONE:
+                raise
+            raise DeltaRefusedError(str(e)) from e
+        except (exceptions.RepositoryError, exceptions.DownloadLengthMismatchError) as e:
+            raise DeltaRefusedError(str(e)) from e
+
+
+def _smallest(
+    deltas: tuple[DeltaOffer, ...], bases: Mapping[str, Path], whole: int
+) -> DeltaOffer | None:
+    usable = [d for d in deltas if d.bytes < whole and (not d.base or d.base in bases)]
+    return min(usable, key=lambda delta: delta.bytes, default=None)
+
+
+def _rebuild(part: Path, base: Path | None, info: TargetFile, destination: Path) -> None:
+    """Makes the file that `info` describes from a delta, and verifies it before it is placed."""
+    rebuilt = durable.aside(destination.with_name("rebuilt"))
+    try:
+        with part.open("rb") as delta, rebuilt.open("w+b") as output:
+            with _open_base(base) as opened:
+                apply(opened, delta, output)
+            output.seek(0)
+            info.verify_length_and_hashes(output)
+        durable.place(rebuilt, destination)
+    except (DeltaError, exceptions.LengthOrHashMismatchError) as e:
+        raise DeltaRefusedError(str(e)) from e
+    finally:
+        durable.remove(rebuilt)
+
+
+def _open_base(base: Path | None) -> BinaryIO:
+    if base is None:
+        return io.BytesIO()
+    try:
+        return base.open("rb")
+    except OSError as e:
+        raise DeltaRefusedError(f"its base cannot be read ({e.strerror})") from e

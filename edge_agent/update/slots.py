@@ -87,8 +87,14 @@ class DeviceFolder:
     def current_digest(self) -> str | None:
         """SHA-256 (hex) of the bundle that runs, read from the bundle itself."""
         slot = self.current()
-        if slot is None:
-            return None
+        return self._digest(slot) if slot else None
+
+    def bundles(self) -> dict[str, Path]:
+        """Where the bundles are that lie here, by their SHA-256 (hex)."""
+        digests = {slot: self._digest(slot) for slot in SLOTS}
+        return {digest: self.bundle(slot) for slot, digest in digests.items() if digest}
+
+    def _digest(self, slot: str) -> str | None:
         try:
             with self.bundle(slot).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,7 @@ The rules that keep it whole:
 
 * What is released is what ``timestamp.json`` leads to, by version and hash. Everything else in the
   folder is either history or was never published.
-* A write goes in TUF's order, so each file appears after all that it names: the bundle, then
+* A write goes in TUF's order, so each file appears after all that it names: bundle and deltas, then
   ``N.targets.json``, ``N.snapshot.json`` and, last, ``timestamp.json``. All are signed before the
   first is written; each is written aside, synced and renamed. Killed in between, the repository
   still leads to its former state, and the next publisher writes over what was never published.
@@ -22,9 +22,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from tuf.api.exceptions import RepositoryError as TufError
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import (
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    Targets,
+    Timestamp,
+)
 
 from edge_agent.bundle import archive
+from fleet.repository.deltas import Delta, drop_deltas, list_deltas, make_deltas, newest
 from fleet.repository.errors import KeysError, ReleaseError, RepositoryDamagedError
 from fleet.repository.files import locked, sweep, write_whole
 from fleet.repository.keys import ROLES, DevelopmentKeys, Keys
@@ -82,6 +90,8 @@ class Repository:
         lifetimes: validity of what is signed.
         clock: gives the time in UTC.
         lock_seconds: how long to wait for another publisher.
+        deltas: from how many of the newest releases a new one gets deltas, and of how many they
+            stay listed.
     """
 
     def __init__(
@@ -92,12 +102,14 @@ class Repository:
         lifetimes: Lifetimes | None = None,
         clock: Callable[[], datetime] = _now,
         lock_seconds: float = 30.0,
+        deltas: int = 3,
     ) -> None:
         self._folder = folder.absolute()
         self._keys = keys or DevelopmentKeys(self._folder.parent / "keys")
         self._lifetimes = lifetimes or Lifetimes()
         self._clock = clock
         self._lock_seconds = lock_seconds
+        self._deltas = deltas
 
     @property
     def folder(self) -> Path:
@@ -143,9 +155,14 @@ class Repository:
             if target.hashes["sha256"] != release.digest:
                 raise ReleaseError(f"{bundle_path}: changed while it was read: release it again")
             state.targets.targets[release.target] = target
+            deltas = self._list_deltas(state.targets, release, released, data)
             state.targets.version += 1
             state.targets.expires = self._clock() + self._lifetimes.targets
-            _write([(self._target_path(release), data), *self._seal_targets(_next(state))])
+            files = [
+                (self._target_path(target.path, target.hashes["sha256"]), content)
+                for target, content in [(target, data), *((d.target, d.data) for d in deltas)]
+            ]
+            _write([*files, *self._seal_targets(_next(state))])
         return release
 
     def refresh(self) -> datetime:
@@ -190,7 +207,7 @@ class Repository:
         Raises:
             RepositoryDamagedError: if it is not there.
         """
-        path = self._target_path(release)
+        path = self._target_path(release.target, release.digest)
         if not path.is_file():
             raise RepositoryDamagedError(
                 f"{path}: the bundle of {release.name} {release.version} is missing: restore it "
@@ -205,9 +222,26 @@ class Repository:
     def _metadata(self, file: str) -> Path:
         return self._folder / "metadata" / file
 
-    def _target_path(self, release: Release) -> Path:
-        folder, _, file = release.target.rpartition("/")
-        return self._folder / "targets" / folder / f"{release.digest}.{file}"
+    def _target_path(self, path: str, digest: str) -> Path:
+        folder, _, file = path.rpartition("/")
+        return self._folder / "targets" / folder / f"{digest}.{file}"
+
+    def _list_deltas(
+        self, targets: Targets, release: Release, released: list[Release], data: bytes
+    ) -> list[Delta]:
+        """Lists the deltas to `release` in `targets`, and none any more to releases long past."""
+        near = newest(released, self._deltas)
+        for past in released:
+            if past not in near:
+                drop_deltas(targets, past)
+        bases = {
+            r: path.read_bytes()
+            for r in near
+            if (path := self._target_path(r.target, r.digest)).is_file()
+        }
+        deltas = list(make_deltas(release, data, bases)) if self._deltas else []
+        list_deltas(targets, release, deltas)
+        return deltas
 
     def _published(self) -> bool:
         return self._metadata("timestamp.json").is_file()

@@ -1,0 +1,95 @@
+"""Packed streams with a bounded cost of unpacking: stored, or LZMA tuned for small numbers or text.
+
+LZMA's literal coder, with no context, is an adaptive entropy coder: near the best that there is for
+differences that are all close to zero. The window is what unpacking costs in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+try:
+    import lzma
+except ImportError:  # a Python built without it: only stored streams are read
+    lzma = None  # type: ignore[assignment]
+
+_STORED = 0
+_NUMBERS, _TEXT = 1, 2
+_WINDOW_BYTES = {_NUMBERS: 64 * 1024, _TEXT: 1024 * 1024}
+_PIECE_BYTES = 64 * 1024
+
+
+class PackingError(Exception):
+    """A packed stream cannot be unpacked here; the message says why."""
+
+
+def pack(data: bytes) -> tuple[int, bytes]:
+    """The method that packs `data` smallest, and what it gives."""
+    packed = [(_STORED, data)]
+    for method in (_NUMBERS, _TEXT):
+        compress = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=_filters(method))
+        packed.append((method, compress.compress(data) + compress.flush()))
+    return min(packed, key=lambda one: len(one[1]))
+
+
+class PackedStream:
+    """`packed` bytes of `file` from `start`, which give `size` bytes; read piece by piece.
+
+    Raises:
+        PackingError: if the method is not known here.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, method: int, packed: int, size: int) -> None:
+        if method not in (_STORED, _NUMBERS, _TEXT) or (method != _STORED and lzma is None):
+            raise PackingError("it is packed in a way that this Python cannot unpack")
+        self.bytes = size
+        self._file, self._place, self._left = file, start, packed
+        self._given = 0
+        self._unpacker: Any = None
+        if method != _STORED:
+            self._unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters(method))
+
+    def pieces(self, count: int) -> Iterator[bytes]:
+        """The next `count` bytes, in pieces.
+
+        Raises:
+            PackingError: if there are fewer, or what is packed is damaged.
+        """
+        if count > self.bytes - self._given:
+            raise PackingError("a stream ends before its contents do")
+        while count:
+            piece = self._next(min(count, _PIECE_BYTES))
+            self._given += len(piece)
+            count -= len(piece)
+            yield piece
+
+    def _next(self, most: int) -> bytes:
+        if self._unpacker is None:
+            return self._feed(most)
+        while True:
+            try:
+                fed = self._feed(_PIECE_BYTES) if self._unpacker.needs_input else b""
+                piece: bytes = self._unpacker.decompress(fed, most)
+            except (lzma.LZMAError, EOFError, MemoryError) as e:
+                raise PackingError(f"a stream is damaged ({e})") from e
+            if piece:
+                return piece
+
+    def _feed(self, most: int) -> bytes:
+        self._file.seek(self._place)
+        fed = self._file.read(min(most, self._left))
+        if not fed:
+            raise PackingError("a stream ends before its contents do")
+        self._place += len(fed)
+        self._left -= len(fed)
+        return fed
+
+
+def _filters(method: int) -> list[dict[str, int]]:
+    context = 0 if method == _NUMBERS else 3
+    window = _WINDOW_BYTES[method]
+    return [
+        {"id": lzma.FILTER_LZMA1, "dict_size": window, "lc": context, "lp": 0, "pb": 0,
+         "nice_len": 273},
+    ]  # fmt: skip
