@@ -8,19 +8,23 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 
 from components.example_gen.problems import BadRecording, Problem
 from components.records import BACKGROUND_NOISE, Example
 from edge_agent.bundle.manifest import SILENCE
-from edge_agent.features.audio import Float32, Pcm
+from edge_agent.features.audio import Pcm
 from edge_agent.features.waveform import StreamConformer, conform, fit
 
 NOISE_PIECE_SECONDS = 60
+_FULL_SCALE = 32_768.0
 # A 16-bit converter at its stops gives 0.99997, an 8-bit one -1.
-_FULL_SCALE = 0.999
+_STOPS = 0.999
+_READ_BYTES = 1 << 16
 _AGAIN = "record or export it again, or remove it"
 
 
@@ -59,17 +63,21 @@ def decode_clip(root: Path, path: str, label: str, speaker: str, form: ClipForma
                 f"{form.longest_seconds:g} s",
                 "cut it to the word, or raise ExampleGen.longest_seconds",
             )
-        samples = file.read(dtype="float32", always_2d=True)
+        # A clip as the front end takes it needs no conversion, and no floats to be measured.
+        as_is = file.subtype == "PCM_16" and (rate, channels) == (form.sample_rate, 1)
+        samples = file.read(dtype="int16" if as_is else "float32", always_2d=True)
     if not len(samples):
         raise _bad(path, "holds no samples", _AGAIN)
-    found = measure(samples)
+    found = measure(samples, full_scale=_FULL_SCALE if as_is else 1.0)
     if not (math.isfinite(found.peak) and math.isfinite(found.rms)):
         raise _bad(path, "holds samples that are not finite numbers (NaN or infinity)", _AGAIN)
-    pcm = fit(_conform(samples, rate, form.sample_rate), form.clip_samples)
+    signal = samples[:, 0] if channels == 1 else samples
+    whole = signal if as_is else conform(signal, rate, form.sample_rate)
+    pcm = fit(whole, form.clip_samples)
     if label != SILENCE and pcm.min() == pcm.max():
-        whole = "is silent: every sample is the same"
+        everywhere = "is silent: every sample is the same"
         middle = "is silent in its middle, which is what is kept of it"
-        raise _bad(path, whole if samples.min() == samples.max() else middle, _AGAIN)
+        raise _bad(path, everywhere if samples.min() == samples.max() else middle, _AGAIN)
     return example(
         pcm,
         label=label,
@@ -104,7 +112,7 @@ def noise_pieces(root: Path, path: str, form: ClipFormat) -> Iterator[Example]:
                 rate=rate,
                 channels=channels,
                 seconds=frames / rate,
-                levels=measure((pcm / np.float32(32768)).astype(np.float32)),
+                levels=measure(pcm, full_scale=_FULL_SCALE),
             )
 
         sounds = False
@@ -153,20 +161,20 @@ def example(
     )
 
 
-def measure(samples: Float32) -> Levels:
-    """Levels of `samples` (any shape, nominally -1 to 1); not finite where they are not."""
+def measure(samples: npt.NDArray[Any], *, full_scale: float) -> Levels:
+    """Levels of `samples` (any shape, nominally within `full_scale`); not finite where they are not."""
     flat = samples.reshape(-1)
-    low, high = float(flat.min()), float(flat.max())
+    low, high = float(flat.min()) / full_scale, float(flat.max()) / full_scale
     peak = max(-low, high)
     if not math.isfinite(low) or not math.isfinite(high):
         return Levels(peak=math.nan, rms=math.nan, dc_offset=math.nan, clipped_share=math.nan)
-    clipped = float(np.mean(np.abs(flat) >= _FULL_SCALE)) if peak >= _FULL_SCALE else 0.0
     wide = flat.astype(np.float64)
+    clipped = float(np.mean(np.abs(wide) >= _STOPS * full_scale)) if peak >= _STOPS else 0.0
     # Rounded to far below a 16-bit step, so that no order of summation shows in the bytes.
     return Levels(
         peak=min(1.0, peak),
-        rms=min(1.0, round(math.sqrt(float(np.dot(wide, wide)) / len(wide)), 7)),
-        dc_offset=max(-1.0, min(1.0, round(float(wide.mean()), 7))),
+        rms=min(1.0, round(math.sqrt(float(np.dot(wide, wide)) / len(wide)) / full_scale, 7)),
+        dc_offset=max(-1.0, min(1.0, round(float(wide.mean()) / full_scale, 7))),
         clipped_share=round(clipped, 7),
     )
 
@@ -178,11 +186,15 @@ def file_digest(root: Path, path: str) -> str:
         BadRecording: if it is empty or cannot be read.
     """
     try:
-        with (root / path).open("rb") as file:
-            if not file.seek(0, 2):
+        with (root / path).open("rb", buffering=0) as file:
+            chunk = file.read(_READ_BYTES)
+            if not chunk:
                 raise _bad(path, "is empty (0 bytes)", "record it again or remove it")
-            file.seek(0)
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            # hashlib.file_digest clears a buffer of 256 KB first: longer than a clip takes to hash.
+            digest = hashlib.sha256(chunk)
+            while chunk := file.read(_READ_BYTES):
+                digest.update(chunk)
+            return digest.hexdigest()
     except OSError as e:
         raise _bad(path, f"cannot be read ({e.strerror})", "change its permissions") from e
 
@@ -209,11 +221,6 @@ def _stream(file: soundfile.SoundFile, path: str, rate: int) -> Iterator[Pcm]:
             raise _bad(path, "holds samples that are not finite numbers (NaN or infinity)", _AGAIN)
         yield conformer.process(block)
     yield conformer.finish()
-
-
-def _conform(samples: Float32, rate: int, target_rate: int) -> Pcm:
-    # The mean of one channel is the channel itself, at a tenth of the time.
-    return conform(samples[:, 0] if samples.shape[1] == 1 else samples, rate, target_rate)
 
 
 def _bad(path: str, what: str, advice: str) -> BadRecording:

@@ -102,7 +102,7 @@ def _generate(form: ClipFormat, random: np.random.Generator) -> Pcm:
 
 
 def _made(pcm: Pcm, label: str, speaker: str, name: str, digest: str, form: ClipFormat) -> Example:
-    levels: Levels = measure((pcm / np.float32(32768)).astype(np.float32))
+    levels: Levels = measure(pcm, full_scale=32_768.0)
     return example(
         pcm,
         label=label,

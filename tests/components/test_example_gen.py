@@ -108,16 +108,22 @@ def test_each_label_is_in_each_split_and_no_speaker_in_two(data: Path) -> None:
     assert sum(about["splits"][split]["speakers"] for split in SPLITS) == 5
 
 
-def test_a_record_says_what_the_recording_was(data: Path) -> None:
+@pytest.mark.parametrize(
+    ("rate", "channels", "subtype"),
+    [(44_100, 2, "FLOAT"), (RATE, 1, "PCM_16"), (RATE, 1, "PCM_24")],
+)
+def test_a_record_says_what_the_recording_was(
+    data: Path, rate: int, channels: int, subtype: str
+) -> None:
     path = "yes/00000009_nohash_0.wav"
-    samples = tone(5, seconds=0.5, rate=44_100, channels=2)
-    samples[:100] = 1.0
-    save(data / path, samples, 44_100, "FLOAT")
+    samples = tone(5, seconds=0.5, rate=rate, channels=channels)
+    samples[:100] = -1.0
+    save(data / path, samples, rate, subtype)
     example = every(make(data))[path]
     assert (example.label, example.speaker) == ("yes", "00000009")
     assert example.digest == hashlib.sha256((data / path).read_bytes()).hexdigest()
     assert example.decoded_digest == hashlib.sha256(example.audio).hexdigest()
-    assert (example.source_rate, example.source_channels) == (44_100, 2)
+    assert (example.source_rate, example.source_channels) == (rate, channels)
     assert example.source_seconds == pytest.approx(0.5)
     assert example.peak == 1.0
     assert example.rms == pytest.approx(math.sqrt(np.mean(samples**2)), rel=1e-4)
