@@ -19,9 +19,18 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from pipeline.commands import lint, parameters, run, schedule
+from pipeline.commands import diff, lineage, lint, parameters, run, runs, schedule, show
 
-COMMANDS: tuple[ModuleType, ...] = (run, schedule, parameters, lint)
+COMMANDS: tuple[ModuleType, ...] = (
+    run,
+    schedule,
+    parameters,
+    runs,
+    show,
+    diff,
+    lineage,
+    lint,
+)
 
 _DESCRIPTION = """\
 Turns recordings or sensor logs into a proven, signed model: runs recipes and looks after what they made."""
@@ -30,6 +39,7 @@ _EPILOG = """\
 examples:
   python -m pipeline run keyword_spotting --data DIR --root var
   python -m pipeline parameters keyword_spotting
+  python -m pipeline lineage var/latest.bundle
   python -m pipeline lint MODEL.tflite --target tflm
 
 `python -m pipeline COMMAND --help` says more about each.

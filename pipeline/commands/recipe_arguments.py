@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.lineage.store import LineageStore
     from pipeline.recipe import Recipe
 
+_LINEAGE_VARIABLE = "EDGE_LINEAGE_URL"
 _DEFAULT_KEYWORDS = "yes no stop go"
 
 
@@ -45,12 +47,19 @@ def add_recipe(parser: Any) -> None:
 
 
 def add_root(parser: Any) -> None:
-    """Declares --root."""
+    """Declares --root and --lineage."""
     parser.add_argument(
         "--root",
         default="var",
         metavar="DIR",
         help="folder that everything is written below (default: var)",
+    )
+    parser.add_argument(
+        "--lineage",
+        default=os.environ.get(_LINEAGE_VARIABLE) or None,
+        metavar="URL",
+        help="database of the lineage, e.g. postgresql://user@host/name "
+        f"(default: ${_LINEAGE_VARIABLE}, or else ROOT/lineage.db)",
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.recipe_arguments import add_recipe, data_folder, make_recipe
+from pipeline.commands.store_arguments import open_store
 
 NAME = "run"
 SUMMARY = "run a recipe, from data to a signed release"
@@ -36,7 +37,6 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the recipe; 3 if it is refused."""
-    from pipeline.lineage.store import LineageStore
     from pipeline.outcome import leave, report_of
     from pipeline.runner import run_recipe
     from pipeline.ui.run_view import RunView
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     root = Path(arguments.root).absolute()
     data = data_folder(arguments)
     root.mkdir(parents=True, exist_ok=True)
-    store = LineageStore.at(root)
+    store = open_store(arguments)
     try:
         recipe = make_recipe(arguments, root, store, data)
         with RunView() as view:

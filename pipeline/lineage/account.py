@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 from components.artifacts import BUNDLE
 from pipeline.lineage.find import Found
 from pipeline.lineage.schema import Artifact, Context, Event, Execution, Payload, Recording, Release
-from pipeline.lineage.walk import ancestry, descendants, holders, recordings_in, taken_by
+from pipeline.lineage.walk import (
+    ancestry,
+    descendants,
+    holders,
+    list_recordings,
+    recordings_in,
+    taken_by,
+)
 
 Json = dict[str, Any]
 
@@ -45,10 +52,9 @@ def forward(session: Session, found: Found) -> Json:
         run that made it; ``bundles`` among these with their digests; ``releases`` of them; ``retrain``:
         the recipes whose newest complete run has such a bundle, with that run.
     """
-    recordings: list[Recording] = []
+    recordings: list[Json] = []
     if found.artifact is None:
-        chosen = select(Recording).where(found.recordings).order_by(Recording.path, Recording.id)
-        recordings = list(session.scalars(chosen))
+        recordings = recordings_of(session, found)
         start = holders(found.recordings)
     else:
         start = select(Artifact.id).where(Artifact.id == found.artifact.id)
@@ -56,7 +62,7 @@ def forward(session: Session, found: Found) -> Json:
     ids = [artifact.id for artifact, _ in artifacts]
     bundles = {a.id: run for a, run in artifacts if a.type == BUNDLE.name}
     return {
-        "recordings": [describe_recording(recording) for recording in recordings],
+        "recordings": recordings,
         "artifacts": [{**describe(artifact), "run": run} for artifact, run in artifacts],
         "bundles": [
             {"artifact": p.artifact_id, "run": bundles[p.artifact_id], "digest": p.digest}
@@ -65,6 +71,18 @@ def forward(session: Session, found: Found) -> Json:
         "releases": _releases(session, ids),
         "retrain": _newest_that_have(session, bundles.keys()),
     }
+
+
+def recordings_of(session: Session, found: Found) -> list[Json]:
+    """The recordings that were meant, or that the artifact follows from, by path."""
+    if found.artifact is None:
+        query = select(Recording).where(found.recordings)
+        recordings = list(session.scalars(query.order_by(Recording.path, Recording.id)))
+    else:
+        executions = ancestry(session, [found.artifact.id])
+        artifacts = taken_by(session, executions) | {found.artifact.id}
+        recordings = list_recordings(session, artifacts)
+    return [describe_recording(recording) for recording in recordings]
 
 
 def describe(artifact: Artifact) -> Json:

@@ -21,12 +21,33 @@ import sqlalchemy as sa
 from components.base import UserError
 from pipeline.lineage.schema import SCHEMA, VERSION_TABLE, Base
 
+_FORMS = "write postgresql://user@host:port/name or sqlite:///file"
 _WAIT_MS = 30_000
 _SCRIPTS = "pipeline.lineage:migrations"
 # What Alembic finds there as files; the build knows from here that they are needed.
 _MIGRATIONS = ("pipeline.lineage.migrations.env", "pipeline.lineage.migrations.versions.v2")
 _ADVISORY_LOCK = 0x65646765  # any number that nobody else takes in this database
 _versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
+
+
+def parse_url(text: str) -> sa.URL:
+    """The URL that a person gave; PostgreSQL's goes to psycopg.
+
+    Raises:
+        UserError: if it is none of a database that is supported. The message repeats nothing of it, for
+            it may hold a password.
+    """
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        raise UserError(f"--lineage: no URL of a database: {_FORMS}") from None
+    if text.partition("?")[0].count("@") > 1:
+        raise UserError("--lineage: write an @ in the user's name or password as %40")
+    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and url.database:
+        return url
+    raise UserError(f"--lineage: this database is not supported: {_FORMS}")
 
 
 def open_database(url: sa.URL) -> sa.Engine:
@@ -54,8 +75,11 @@ def for_writing(engine: sa.Engine) -> sa.Engine:
 
 
 def described(url: sa.URL) -> str:
-    """What messages call the database: a file, or a URL without its password."""
-    return url.database or "lineage" if _is_sqlite(url) else url.render_as_string()
+    """What messages call the database: its file, or what it is on which host; never who logs in how."""
+    if _is_sqlite(url):
+        return url.database or "lineage"
+    host = url.host or "the local socket"
+    return f"PostgreSQL database {url.database} at {host}:{url.port or 5432}"
 
 
 @contextlib.contextmanager
@@ -75,8 +99,15 @@ def plain_errors(engine: sa.Engine) -> Iterator[None]:
             if _is_sqlite(engine.url)
             else "check that the server runs and lets this user in, then run again"
         )
-        reason = str(e.orig).strip()
+        reason = _without_secrets(str(e.orig).strip(), engine.url)
         raise UserError(f"{described(engine.url)}: {reason}: {advice}") from e
+
+
+def _without_secrets(text: str, url: sa.URL) -> str:
+    secrets = [str(url.password or ""), *map(str, url.query.values())]
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text
 
 
 def _is_sqlite(url: sa.URL) -> bool:
