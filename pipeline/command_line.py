@@ -19,11 +19,12 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from pipeline.commands import diff, lineage, lint, parameters, run, runs, schedule, show
+from pipeline.commands import compile, diff, lineage, lint, parameters, run, runs, schedule, show
 
 COMMANDS: tuple[ModuleType, ...] = (
     run,
     schedule,
+    compile,
     parameters,
     runs,
     show,
