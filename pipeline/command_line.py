@@ -19,7 +19,18 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from pipeline.commands import compile, diff, lineage, lint, parameters, run, runs, schedule, show
+from pipeline.commands import (
+    compile,
+    diff,
+    export,
+    lineage,
+    lint,
+    parameters,
+    run,
+    runs,
+    schedule,
+    show,
+)
 
 COMMANDS: tuple[ModuleType, ...] = (
     run,
@@ -31,6 +42,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     diff,
     lineage,
     lint,
+    export,
 )
 
 _DESCRIPTION = """\

@@ -1,0 +1,189 @@
+"""A bundle as C and C++ sources for TensorFlow Lite for Microcontrollers."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from components.base import UserError
+from components.infra_validator.child_process import Failed
+from components.infra_validator.loading import load
+from components.targets.flatbuffer import parse_graph
+from components.targets.graph import Graph, GraphError, Quantisation
+from components.targets.lint import lint
+from components.targets.profile import load_profile
+from edge_agent.bundle.archive import Bundle, BundleError
+from edge_agent.bundle.manifest import SILENCE, UNKNOWN, Manifest, Stage
+from pipeline.export import c_text
+from pipeline.export.tflm_resolver import add_call
+
+# Reference kernels need no scratch memory and optimised ones do; alignment costs a few bytes too.
+ARENA_MARGIN = 0.25
+_ARENA_STEP = 16
+# A probability that is never reached: the label does not fire.
+_NEVER = 2.0
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """What the templates say of one model.
+
+    Attributes:
+        id: what its names in C begin with.
+        stage: the stage that runs it.
+        data: the .tflite file.
+        calls: the resolver's member functions, one an operator.
+        arena_measured: TFLM's arena with reference kernels, bytes.
+        arena_bytes: the same with the margin.
+        macs: multiply-accumulates of one inference.
+        output: the quantisation of its output.
+    """
+
+    id: str
+    stage: Stage
+    data: bytes
+    calls: tuple[str, ...]
+    arena_measured: int
+    arena_bytes: int
+    macs: int
+    output: Quantisation
+
+
+def c_sources(bundle: Bundle) -> Mapping[str, bytes]:
+    """The files by name; see docs/export.md. Runs TFLM, in a process of its own, for the arena.
+
+    Raises:
+        UserError: if the bundle is of a workload without a C form, or TFLM does not run its models.
+    """
+    manifest = bundle.manifest
+    if manifest.workload != "keyword_spotting":
+        raise UserError(
+            f"{manifest.name} is of the workload {manifest.workload}, and --to c has a form for "
+            "keyword_spotting only"
+        )
+    prefix = c_text.identifier(manifest.name)
+    models = [_model_source(stage, bundle, prefix) for stage in manifest.stages]
+    if len({model.id for model in models}) < len(models):
+        raise UserError("two stages have the same name in C: rename one in the recipe")
+    context = {
+        "prefix": prefix,
+        "PREFIX": prefix.upper(),
+        "manifest": manifest,
+        "digest": bundle.digest,
+        "models": models,
+        "margin_percent": round(100 * ARENA_MARGIN),
+        "thresholds": _thresholds(manifest),
+    }
+    pages = {f"{prefix}_parameters.h": ("parameters.h.j2", context)}
+    for model in models:
+        own = context | {"model": model}
+        pages[f"{model.id}_model.h"] = ("model.h.j2", own)
+        pages[f"{model.id}_model.c"] = ("model.c.j2", own)
+        pages[f"{model.id}_resolver.h"] = ("resolver.h.j2", own)
+    runnable = len(models) == 1 and models[0].stage.mode == "sliding_window"
+    if runnable:
+        golden = context | {"model": models[0], "golden": _golden(bundle)}
+        pages[f"{prefix}_golden.h"] = ("golden.h.j2", golden)
+        pages[f"{prefix}_golden.c"] = ("golden.c.j2", golden)
+        pages["main.cc"] = ("main.cc.j2", golden)
+    pages["README.md"] = ("README.md.j2", context | {"runnable": runnable, "files": sorted(pages)})
+    templates = _environment()
+    return {
+        file: templates.get_template(template).render(content).encode()
+        for file, (template, content) in pages.items()
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # The output is C, where HTML's escapes would be wrong; strings go through c_text.string.
+        autoescape=False,
+    )
+    environment.filters |= {
+        "identifier": c_text.identifier,
+        "real": c_text.real,
+        "string": c_text.string,
+        "unsigned_bytes": c_text.unsigned_bytes,
+        "codes": c_text.codes,
+    }
+    return environment
+
+
+def _model_source(stage: Stage, bundle: Bundle, prefix: str) -> ModelSource:
+    data = bundle.files[stage.model]
+    try:
+        graph = parse_graph(data)
+    except GraphError as e:
+        raise UserError(f"{stage.model} in the bundle: {e}") from e
+    _demand_tflm(stage, graph)
+    output = graph.tensors[graph.outputs[0]].quantisation if graph.outputs else None
+    if output is None:
+        raise UserError(f"{stage.model} in the bundle: has no int8 output: build the bundle again")
+    measured = _arena(stage, data)
+    with_margin = int(measured * (1.0 + ARENA_MARGIN))
+    return ModelSource(
+        id=f"{prefix}_{c_text.identifier(stage.name)}",
+        stage=stage,
+        data=data,
+        calls=tuple(sorted({add_call(operator.name) for operator in graph.operators})),
+        arena_measured=measured,
+        arena_bytes=-(-with_margin // _ARENA_STEP) * _ARENA_STEP,
+        macs=graph.macs,
+        output=output,
+    )
+
+
+def _demand_tflm(stage: Stage, graph: Graph) -> None:
+    refusals = [
+        f"{finding['what']}: {finding['advice']}"
+        for finding in lint(graph, load_profile("tflm"))["findings"]
+        if finding["severity"] == "error"
+    ]
+    if refusals:
+        raise UserError(f"{stage.model} does not run on TFLM:\n  " + "\n  ".join(refusals))
+
+
+def _arena(stage: Stage, data: bytes) -> int:
+    with tempfile.TemporaryDirectory(prefix="export-") as folder:
+        file = Path(folder) / "model.tflite"
+        file.write_bytes(data)
+        loaded = load("tflm", file)
+    if isinstance(loaded, Failed):
+        raise UserError(f"{stage.model}: TFLM does not load it: {loaded.reason}")
+    if loaded.arena_bytes is None:
+        raise UserError(f"{stage.model}: TFLM does not tell its arena: install tflite-micro anew")
+    return loaded.arena_bytes
+
+
+def _thresholds(manifest: Manifest) -> list[float]:
+    silent = (UNKNOWN, SILENCE)
+    thresholds = manifest.policy.thresholds
+    return [
+        _NEVER if label in silent else thresholds.get(label, _NEVER) for label in manifest.labels
+    ]
+
+
+def _golden(bundle: Bundle) -> dict[str, npt.NDArray[np.int8]]:
+    golden = bundle.manifest.golden
+    try:
+        inputs, outputs = bundle.array(golden.inputs), bundle.array(golden.outputs)
+    except BundleError as e:
+        raise UserError(str(e)) from e
+    shaped = inputs.ndim == 3 and outputs.ndim == 2 and 0 < len(inputs) == len(outputs)
+    if not shaped or inputs.dtype != np.int8 or outputs.dtype != np.int8:
+        raise UserError(
+            "the bundle's golden vectors are not int8 windows and scores: build it again"
+        )
+    return {"inputs": inputs.astype(np.int8), "outputs": outputs.astype(np.int8)}
