@@ -43,21 +43,42 @@ class UserError(Exception):
     """Something the user can put right; the message names the file or flag and the next step."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class History:
+    """Which earlier run a component looks back at.
+
+    It is the newest complete run of the recipe in which the same component took something else. So a
+    run that changes nothing looks back at what the run before it looked back at, and finds its
+    result in the cache.
+
+    Attributes:
+        differs: the input of the component whose content must have been another.
+        source: if given, only runs that read this folder count.
+    """
+
+    differs: str
+    source: Path | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Channel:
-    """A promise of one artifact: the output of a component, or a folder that is already there.
+    """A promise of one artifact.
+
+    It is the output of a component, a folder that is already there, or what an earlier run made.
 
     Attributes:
         type: what kind of artifact it carries.
-        producer: id of the component that makes it; empty for a folder from outside.
+        producer: id of the component that makes it; empty if none in this run does.
         output: the producer's output name.
-        path: the folder, for an artifact from outside the run.
+        path: the folder, for an artifact from outside.
+        history: for one of an earlier run; an optional input, left out if there is none.
     """
 
     type: ArtifactType
     producer: str = ""
     output: str = ""
     path: Path | None = None
+    history: History | None = None
 
 
 class Component:
@@ -99,6 +120,8 @@ class Component:
                 raise TypeError(
                     f"{self.id}.{name} takes {allowed[name].name}, not {channel.type.name}"
                 )
+            if channel.history is not None and name in self.INPUTS:
+                raise TypeError(f"{self.id}.{name} is needed, and there may be no earlier run")
         missing = sorted(set(self.INPUTS) - set(inputs))
         if missing:
             raise TypeError(f"{self.id}: not wired: {missing}")
@@ -107,6 +130,13 @@ class Component:
             name: Channel(type_, producer=self.id, output=name)
             for name, type_ in self.OUTPUTS.items()
         }
+
+    def stands(self, outputs: Outputs) -> bool:
+        """Whether what an earlier execution did outside its outputs is still there.
+
+        Asked before its outputs are taken from the cache; `outputs` are their folders.
+        """
+        return True
 
 
 def deciding(parameters: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pipeline.modules import mentions, nearest
 _TOP = Path(__file__).resolve().parent.parent
 _HOUSES = ("components", "edge_agent", "fleet")
 _EVERY_STEP = "components.child"  # what an executor runs in
+_SOURCES = "sources.json"
 _NOT_DATA = ("BUILD", "__pycache__", "build")
 
 
@@ -51,12 +52,13 @@ class CodeDigests:
     """Reads code, each module once, and remembers across runs what its sources say.
 
     Args:
-        memory: file that may be removed at any time.
+        memory: folder that may be removed at any time.
     """
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
-        self._remembered = _load(memory)
+        self._remembered = _sources(_load(memory / _SOURCES))
+        self._found: dict[str, Code] = {}
         self._read: dict[str, _Source] = {}
         self._sources: dict[Path, _Source] = {}
         self._paths: dict[tuple[Path, str], Path | None] = {}
@@ -81,17 +83,24 @@ class CodeDigests:
             if source.looks_beside:
                 files |= _data_files(path.parent, "/".join(parts))
         total = hashlib.sha256(json.dumps(files, sort_keys=True).encode())
-        return Code(digest=total.hexdigest(), files=files)
+        code = Code(digest=total.hexdigest(), files=files)
+        self._found[code.digest] = code
+        return code
+
+    def files_of(self, digest: str) -> Mapping[str, str] | None:
+        """The digests of the files of an earlier `Code`, if it is remembered."""
+        files = _load(self._memory / f"{digest}.json")
+        return files if isinstance(files, dict) else None
 
     def save(self) -> None:
-        """Remembers what was read, if any of it is new."""
-        if self._read.keys() <= self._remembered.keys():
-            return
-        content = {key: dataclasses.astuple(source) for key, source in self._read.items()}
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._memory.with_name(f".{self._memory.name}.{os.getpid()}")
-        aside.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(aside, self._memory)
+        """Remembers what was read and found, so far as it is new."""
+        self._memory.mkdir(parents=True, exist_ok=True)
+        if not self._read.keys() <= self._remembered.keys():
+            content = {key: dataclasses.astuple(source) for key, source in self._read.items()}
+            _save(self._memory / _SOURCES, content)
+        for digest, code in self._found.items():
+            if not (self._memory / f"{digest}.json").exists():
+                _save(self._memory / f"{digest}.json", code.files)
 
     def _source(self, path: Path) -> _Source:
         if path not in self._sources:
@@ -165,12 +174,25 @@ def _data_paths(folder: Path) -> Iterator[Path]:
             yield from _data_paths(path)
 
 
-def _load(memory: Path) -> dict[str, _Source]:
+def _load(path: Path) -> Any:
     try:
-        content: dict[str, Any] = json.loads(memory.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _save(path: Path, content: Mapping[str, Any]) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(aside, path)
+
+
+def _sources(content: Any) -> dict[str, _Source]:
+    """What is remembered; nothing, if it is damaged."""
+    try:
         return {
             key: _Source(digest=str(digest), mentions=tuple(names), looks_beside=bool(beside))
             for key, (digest, names, beside) in content.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         return {}

@@ -22,6 +22,7 @@ from absl.flags import argparse_flags
 from pipeline.commands import (
     compile,
     diff,
+    explain,
     export,
     lineage,
     lint,
@@ -34,6 +35,7 @@ from pipeline.commands import (
 
 COMMANDS: tuple[ModuleType, ...] = (
     run,
+    explain,
     schedule,
     compile,
     parameters,
@@ -51,6 +53,7 @@ Turns recordings or sensor logs into a proven, signed model: runs recipes and lo
 _EPILOG = """\
 examples:
   python -m pipeline run keyword_spotting --data DIR --root var
+  python -m pipeline explain keyword_spotting --data DIR --root var
   python -m pipeline parameters keyword_spotting
   python -m pipeline lineage var/latest.bundle
   python -m pipeline lint MODEL.tflite --target tflm

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +47,7 @@ class Execution:
         inputs: the artifact folders that it takes, by name.
         outputs: empty folders for what it makes, by name.
         log: file for everything that it prints.
+        inherits: descriptors that the child gets too, and so holds while it lives.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Execution:
         inputs: Mapping[str, Path],
         outputs: Mapping[str, Path],
         log: Path,
+        inherits: Sequence[int] = (),
     ) -> None:
         specification = {
             "executor": component.EXECUTOR,
@@ -75,6 +77,7 @@ class Execution:
                 encoding="utf-8",
                 env=_environment(),
                 start_new_session=True,
+                pass_fds=inherits,
             )
 
     def result(self, watcher: Watcher) -> Metrics:

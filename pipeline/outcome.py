@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts import read_json, write_json
-from pipeline.report.html import write_report
 from pipeline.runner import RunResult
 
 _AT_TOP = "keyword_spotting"
 REFUSED = "refused.bundle"
+_REPORT = "report.html"
 
 
 def report_of(recipe: str, root: Path, result: RunResult, seconds: float) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def report_of(recipe: str, root: Path, result: RunResult, seconds: float) -> dic
     return {
         "recipe": recipe,
         "run": result.run,
+        "made_from": _made_from(result),
         "seconds": round(seconds, 1),
         "bundle": None if release is None else str(root / recipe / "latest.bundle"),
         "model": {
@@ -41,7 +43,10 @@ def report_of(recipe: str, root: Path, result: RunResult, seconds: float) -> dic
         },
         "metrics": _metrics(evaluation, infra),
         "gates": [dataclasses.asdict(gate) for gate in result.gates],
-        "steps": [{"id": step.id, "seconds": round(step.seconds, 2)} for step in result.steps],
+        "steps": [
+            {"id": step.id, "seconds": round(step.seconds, 2), "hit": step.hit}
+            for step in result.steps
+        ],
     }
 
 
@@ -51,16 +56,23 @@ def leave(
     """Writes the outcome below `root`, each file whole or not at all.
 
     A released bundle becomes ``latest.bundle``; a refused one is kept beside it as
-    ``refused.bundle``, and ``latest.bundle`` stays what it was.
+    ``refused.bundle``, and ``latest.bundle`` stays what it was. A report.html that was drawn from
+    the same artifacts stays too.
     """
     folder = root / recipe
+    drawn = [folder / _REPORT, *([root / _REPORT] if recipe == _AT_TOP else [])]
+    stays = _made_before(folder) == report["made_from"] and all(path.is_file() for path in drawn)
     candidate = result.artifacts["Packager.bundle"] / "candidate.bundle"
     aside = folder / ".outcome"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
         write_json(aside / "report.json", report)
-        write_report(aside / "report.html", dict(report), result.artifacts, recordings)
+        if not stays:
+            # Drawing takes a second to import, and an unchanged run needs none of it.
+            from pipeline.report.html import write_report
+
+            write_report(aside / _REPORT, dict(report), result.artifacts, recordings)
         shutil.copyfile(candidate, aside / ("latest.bundle" if report["bundle"] else REFUSED))
         for path in sorted(aside.iterdir()):
             if recipe == _AT_TOP and path.name != REFUSED:
@@ -72,6 +84,26 @@ def leave(
         shutil.rmtree(aside)
     if report["bundle"]:
         (folder / REFUSED).unlink(missing_ok=True)
+
+
+def _made_from(result: RunResult) -> str:
+    """Digest of the artifacts, and of what draws the report of them, hex."""
+    total = hashlib.sha256()
+    for name, digest in sorted(result.digests.items()):
+        total.update(f"{name}={digest}\n".encode())
+    for path in sorted((Path(__file__).parent / "report").rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def _made_before(folder: Path) -> str | None:
+    """What the report that is there was made from."""
+    try:
+        found = read_json(folder / "report.json").get("made_from")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return str(found)
 
 
 def _release(artifacts: Mapping[str, Path]) -> dict[str, Any] | None:

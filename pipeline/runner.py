@@ -1,4 +1,4 @@
-"""The runner: walks a recipe, gives each component its folders, records what happened.
+"""The runner: walks a recipe, takes from the cache what was made before, and records what happened.
 
 Outputs appear whole or not at all: an executor writes into a folder aside, which is synced and renamed
 into place after it succeeded and only then recorded. A component marked ``GATED`` runs only if every
@@ -7,22 +7,23 @@ gate decided before it holds.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from components.artifacts import Gate, read_gates, write_json
-from components.base import Component, Metrics
+from components.base import PREVIOUS, Component, Metrics
 from pipeline import execution, keys
-from pipeline.code_digest import CodeDigests
 from pipeline.digests import folder_digest
-from pipeline.lineage.store import LineageStore
+from pipeline.folders import RecipeFolders
+from pipeline.lineage.store import CachedArtifact, CachedExecution, LineageStore
 from pipeline.recipe import Recipe
+from pipeline.resolution import Resolution, recorded_inputs
 
 
 class View(execution.Watcher, Protocol):
@@ -30,6 +31,10 @@ class View(execution.Watcher, Protocol):
 
     def step_started(self, id: str, number: int, of: int) -> None:
         """Step `id`, the `number`-th of `of`, starts."""
+        ...
+
+    def step_cached(self, id: str, number: int, of: int) -> None:
+        """Step `id`, the `number`-th of `of`, need not run: what it would make is there."""
         ...
 
     def step_finished(self, id: str, seconds: float, metrics: Metrics) -> None:
@@ -43,11 +48,19 @@ class View(execution.Watcher, Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What one finished step gave."""
+    """What one finished step gave.
+
+    Attributes:
+        id: of its component.
+        seconds: how long it took; 0 if its outputs came from the cache.
+        metrics: what its executor measured.
+        hit: whether its outputs came from the cache.
+    """
 
     id: str
     seconds: float
     metrics: Metrics
+    hit: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,12 +70,14 @@ class RunResult:
     Attributes:
         run: its number in the lineage store.
         artifacts: folder of each output, by ``ComponentId.output``.
+        digests: digest of the content of each output, likewise.
         steps: the finished steps in order.
         gates: all gates, in the order in which they were decided.
     """
 
     run: int
     artifacts: Mapping[str, Path]
+    digests: Mapping[str, str]
     steps: tuple[StepResult, ...]
     gates: tuple[Gate, ...]
 
@@ -72,32 +87,39 @@ class RunResult:
         return not all(gate.passed for gate in self.gates)
 
 
-def run_recipe(recipe: Recipe, root: Path, store: LineageStore, view: View) -> RunResult:
+def run_recipe(recipe: Recipe, root: Path, store: LineageStore, view: View, lock: int) -> RunResult:
     """Runs every component of `recipe`, with its artifacts below `root`.
+
+    Args:
+        recipe: what to run.
+        root: see `pipeline.folders`.
+        store: what is recorded, and what earlier runs recorded.
+        view: who is shown.
+        lock: the descriptor of the root's lock (see `pipeline.root_lock`), which each step inherits.
 
     Raises:
         components.base.UserError: if the user can put it right.
         pipeline.execution.StepCrashed: if a step died.
         OSError: if the root cannot be written, e.g. because the disk is full.
     """
+    folders = RecipeFolders(root, recipe.name)
+    folders.sweep(store.abandon_running(recipe.name))
     run = store.begin_run(recipe.name, keys.environment())
-    folder = root / recipe.name / "runs" / f"{run:06d}"
-    walk = _Walk(run, recipe, folder, store, view)
+    walk = _Walk(run, recipe, folders, store, Resolution(recipe, root, store), view, lock)
     state: Literal["complete", "refused", "failed", "interrupted"] = "failed"
     try:
-        folder.mkdir(parents=True)
+        folders.run(run).mkdir(parents=True)
         walk.all_steps()
-        result = RunResult(
-            run=run, artifacts=walk.artifacts, steps=tuple(walk.steps), gates=tuple(walk.gates)
-        )
+        folders.drop_partials()
+        result = walk.result()
         state = "refused" if result.refused else "complete"
         return result
     except KeyboardInterrupt:
         state = "interrupted"
         raise
     finally:
-        if not walk.artifacts:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folders.run(run).rmdir()  # if nothing was made
         store.end_run(run, state)
 
 
@@ -107,7 +129,7 @@ class _Running:
 
     component: Component
     recorded: int
-    aside: Path
+    partial: Path
     execution: execution.Execution
     started: float
 
@@ -120,36 +142,56 @@ class _Walk:
     """
 
     def __init__(
-        self, run: int, recipe: Recipe, folder: Path, store: LineageStore, view: View
+        self,
+        run: int,
+        recipe: Recipe,
+        folders: RecipeFolders,
+        store: LineageStore,
+        resolution: Resolution,
+        view: View,
+        lock: int,
     ) -> None:
-        self.artifacts: dict[str, Path] = {}
         self.steps: list[StepResult] = []
-        self.gates: list[Gate] = []
+        self._made: dict[str, CachedArtifact] = {}
+        self._gates: dict[str, list[Gate]] = {}
         self._run = run
         self._components = recipe.components
         self._waiting = list(recipe.components)
-        self._folder = folder
+        self._anew: set[str] = set()
+        self._folders = folders
         self._store = store
+        self._resolution = resolution
         self._view = view
-        self._ids: dict[Path, int] = {}
-        self._digests: dict[Path, str] = {}
-        self._code = CodeDigests(folder.parents[2] / ".memory" / "code.json")
+        self._lock = lock
         self._running: dict[Future[Metrics], _Running] = {}
 
     def all_steps(self) -> None:
-        """Runs the steps; whatever ends this early ends the steps under way and removes them."""
+        """Runs the steps; whatever ends this early ends the steps under way."""
         with ThreadPoolExecutor(max_workers=len(self._components)) as threads:
             try:
                 while self._waiting or self._running:
                     while (component := self._next()) is not None:
                         self._waiting.remove(component)
                         if self._gates_hold(component):
-                            self._start(component, threads)
-                    for future in wait(self._running, return_when=FIRST_COMPLETED).done:
-                        self._finish(future)
+                            self._take_or_start(component, threads)
+                    if self._running:
+                        for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                            self._finish(future)
             except BaseException as e:
-                self._abandon(isinstance(e, KeyboardInterrupt))
+                self._abandon(e)
                 raise
+            finally:
+                self._resolution.save()
+
+    def result(self) -> RunResult:
+        """What the run gave, once all steps are done."""
+        return RunResult(
+            run=self._run,
+            artifacts={name: artifact.folder for name, artifact in self._made.items()},
+            digests={name: artifact.digest for name, artifact in self._made.items()},
+            steps=tuple(self.steps),
+            gates=tuple(gate for gates in self._gates.values() for gate in gates),
+        )
 
     def _next(self) -> Component | None:
         """The first waiting component that may start now."""
@@ -161,18 +203,82 @@ class _Walk:
             if len(running) >= max(1, os.cpu_count() or 1):
                 continue
             made = {f"{c.producer}.{c.output}" for c in component.inputs.values() if c.producer}
-            if made <= set(self.artifacts):
+            if made <= set(self._made):
                 return component
         return None
 
     def _gates_hold(self, component: Component) -> bool:
-        return not component.GATED or all(gate.passed for gate in self.gates)
+        decided = [gate for gates in self._gates.values() for gate in gates]
+        return not component.GATED or all(gate.passed for gate in decided)
 
-    def _start(self, component: Component, threads: ThreadPoolExecutor) -> None:
-        inputs = {name: self._resolve(component, name) for name in component.inputs}
-        digests = {name: self._digests[path] for name, path in inputs.items()}
-        parts = keys.key_parts(component, digests, self._code.of(component).digest)
+    def _take_or_start(self, component: Component, threads: ThreadPoolExecutor) -> None:
+        inputs = self._resolution.inputs(component, self._made)
+        parts = self._resolution.key_parts(component, inputs)
         key = keys.cache_key(parts)
+        if component.id not in self._anew:
+            found = self._resolution.cached(component, key)
+            if found.execution is not None:
+                self._take(component, key, parts, inputs, found.execution)
+                return
+            if found.damaged:
+                self._view.warning(f"{component.id} runs again: {found.damaged}")
+        if self._all_sound(component, inputs):
+            self._start(component, key, parts, inputs, threads)
+
+    def _take(
+        self,
+        component: Component,
+        key: str,
+        parts: Mapping[str, Any],
+        inputs: Mapping[str, CachedArtifact],
+        cached: CachedExecution,
+    ) -> None:
+        self._store.record_hit(
+            self._run,
+            component.id,
+            type(component).__name__,
+            cached,
+            key,
+            parts,
+            dataclasses.asdict(component.parameters),
+            recorded_inputs(inputs, None),
+        )
+        self._view.step_cached(
+            component.id, self._components.index(component) + 1, len(self._components)
+        )
+        self._have(component, cached.outputs)
+        self.steps.append(
+            StepResult(id=component.id, seconds=0.0, metrics=dict(cached.metrics), hit=True)
+        )
+
+    def _all_sound(self, component: Component, inputs: Mapping[str, CachedArtifact]) -> bool:
+        """Whether `component` may read its inputs; if not, those who made them run again first."""
+        damaged = {
+            channel.producer
+            for name, channel in component.inputs.items()
+            if channel.producer and not self._resolution.is_sound(inputs[name])
+        }
+        if not damaged:
+            return True
+        again = [c for c in self._components if c.id in damaged]
+        for producer in again:
+            self._view.warning(f"{producer.id} runs again: what it made has been damaged since")
+            for name in producer.OUTPUTS:
+                del self._made[f"{producer.id}.{name}"]
+        self.steps = [step for step in self.steps if step.id not in damaged]
+        self._anew |= damaged
+        self._waiting = [*again, component, *self._waiting]
+        return False
+
+    def _start(
+        self,
+        component: Component,
+        key: str,
+        parts: Mapping[str, Any],
+        inputs: Mapping[str, CachedArtifact],
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        previous = self._resolution.previous(component, parts)
         recorded = self._store.begin_execution(
             self._run,
             component.id,
@@ -180,98 +286,79 @@ class _Walk:
             key,
             parts,
             dataclasses.asdict(component.parameters),
-            {name: self._ids[path] for name, path in inputs.items()},
+            recorded_inputs(inputs, previous),
         )
+        folders = {name: artifact.folder for name, artifact in inputs.items()}
+        if previous is not None:
+            folders[PREVIOUS] = previous.folder
         number = self._components.index(component) + 1
         self._view.step_started(component.id, number, len(self._components))
-        aside = self._folder / f".{component.id}.partial"
         try:
-            child = self._launch(component, inputs, aside, key)
+            partial = self._folders.open_partial(component, key)
+            child = self._launch(component, folders, partial, key)
         except BaseException as e:
-            shutil.rmtree(aside, ignore_errors=True)
             self._store.fail_execution(recorded, "failed")
             self._view.step_failed(component.id, str(e))
             raise
         running = _Running(
             component=component,
             recorded=recorded,
-            aside=aside,
+            partial=partial,
             execution=child,
             started=time.monotonic(),
         )
         self._running[threads.submit(child.result, self._view)] = running
 
     def _launch(
-        self, component: Component, inputs: Mapping[str, Path], aside: Path, key: str
+        self, component: Component, inputs: Mapping[str, Path], partial: Path, key: str
     ) -> execution.Execution:
-        outputs = {name: aside / name for name in component.OUTPUTS}
+        outputs = {name: partial / name for name in component.OUTPUTS}
         for path in outputs.values():
-            path.mkdir(parents=True)
             write_json(path / "lineage.json", {"component": component.id, "cache_key": key})
-        log = self._folder / "logs" / f"{component.id}.log"
-        log.parent.mkdir(exist_ok=True)
-        return execution.Execution(component, inputs, outputs, log)
+        log = self._folders.log(self._run, component)
+        return execution.Execution(component, inputs, outputs, log, [self._lock])
 
     def _finish(self, future: Future[Metrics]) -> None:
         running = self._running[future]
+        component = running.component
         metrics = future.result()
-        final = self._folder / running.component.id
-        _publish(running.aside, final)
+        self._resolution.check_outside(component)
+        final = self._folders.run(self._run) / component.id
+        self._folders.publish(running.partial, final)
         del self._running[future]
         seconds = time.monotonic() - running.started
-        self._record(running.component, running.recorded, final, metrics, seconds)
-
-    def _abandon(self, interrupted: bool) -> None:
-        for future, running in self._running.items():
-            failed = future.done() and not future.cancelled() and future.exception()
-            running.execution.cancel()
-            shutil.rmtree(running.aside, ignore_errors=True)
-            self._store.fail_execution(running.recorded, "interrupted" if interrupted else "failed")
-            message = "interrupted" if interrupted else str(failed or "ended with the run")
-            self._view.step_failed(running.component.id, message)
-        self._running.clear()
-
-    def _record(
-        self, component: Component, recorded: int, final: Path, metrics: Metrics, seconds: float
-    ) -> None:
-        described = {}
-        for name, type_ in component.OUTPUTS.items():
-            folder = final / name
-            self._digests[folder] = folder_digest(folder)
-            described[name] = (type_.name, folder, self._digests[folder])
-        for name, id_ in self._store.end_execution(recorded, metrics, described).items():
-            folder = final / name
-            self._ids[folder] = id_
-            self.artifacts[f"{component.id}.{name}"] = folder
-            if (folder / "gates.json").exists():
-                self.gates.extend(read_gates(folder))
+        described = {
+            name: (type_.name, final / name, folder_digest(final / name))
+            for name, type_ in component.OUTPUTS.items()
+        }
+        ids = self._store.end_execution(running.recorded, metrics, described)
+        outputs = {
+            name: CachedArtifact(id=ids[name], type=type_, folder=folder, digest=digest)
+            for name, (type_, folder, digest) in described.items()
+        }
+        for artifact in outputs.values():
+            self._resolution.made(artifact)
+        self._have(component, outputs)
         self.steps.append(StepResult(id=component.id, seconds=seconds, metrics=metrics))
         self._view.step_finished(component.id, seconds, metrics)
 
-    def _resolve(self, component: Component, name: str) -> Path:
-        channel = component.inputs[name]
-        if channel.path is None:
-            return self.artifacts[f"{channel.producer}.{channel.output}"]
-        if channel.path not in self._ids:
-            digest = folder_digest(channel.path)
-            self._digests[channel.path] = digest
-            self._ids[channel.path] = self._store.add_external(
-                channel.type.name, channel.path, digest
-            )
-        return channel.path
+    def _have(self, component: Component, outputs: Mapping[str, CachedArtifact]) -> None:
+        self._gates.pop(component.id, None)
+        for name, artifact in outputs.items():
+            self._made[f"{component.id}.{name}"] = artifact
+            if (artifact.folder / "gates.json").exists():
+                self._gates.setdefault(component.id, []).extend(read_gates(artifact.folder))
 
-
-def _publish(aside: Path, final: Path) -> None:
-    for path in aside.rglob("*"):
-        if path.is_file():
-            _sync(path)
-    os.rename(aside, final)
-    _sync(final.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _abandon(self, error: BaseException) -> None:
+        state: Literal["failed", "interrupted"] = (
+            "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        )
+        for future, running in self._running.items():
+            message = "interrupted" if state == "interrupted" else "ended with the run"
+            if future.done() and state == "failed":
+                message = str(future.exception() or error)
+            running.execution.cancel()
+            self._folders.leave_partial(running.partial)
+            self._store.fail_execution(running.recorded, state)
+            self._view.step_failed(running.component.id, message)
+        self._running.clear()

@@ -20,7 +20,6 @@ from components.artifacts import read_json
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-RERUN = Path(__file__).parent / "fixtures" / "rerun.py"
 TRAINERS = ("TeacherTrainer", "Trainer", "Pruner", "Distiller", "Quantizer")
 SHORT = {
     "epochs": 1,
@@ -102,16 +101,6 @@ def arguments(root: Path, settings: dict[str, object]) -> list[object]:
     return ["run", "keyword_spotting", "--keywords", "yes stop", "--root", root, *sets]
 
 
-def run_again(
-    root: Path, steps: Path, anew: tuple[str, ...], expected: int = 0, **settings: object
-) -> subprocess.CompletedProcess[str]:
-    """Another run at `root` in which only the steps `anew` run, the others give what is in `steps`."""
-    small = {name: value for name, value in SMALL.items() if name.split(".")[0] in anew}
-    changed = {name.replace("__", "."): value for name, value in settings.items()}
-    command = arguments(root, small | changed)
-    return run(RERUN, steps, ",".join(anew), *command, expected=expected)
-
-
 @pytest.fixture(scope="module")
 def first(tmp_path_factory) -> Run:
     root = tmp_path_factory.mktemp("end_to_end") / "var"
@@ -136,12 +125,12 @@ def test_a_run_leaves_a_report_a_bundle_and_a_repository(first):
     left = {path.name for path in first.root.iterdir()}
     assert left == {
         "keyword_spotting", "lineage.db", "report.json", "report.html", "latest.bundle",
-        "repository", "root.json",
+        "repository", "root.json", ".lock", ".memory",
     } | (left & {"keys"})  # fmt: skip
-    assert not [path for path in first.root.rglob("*") if path.name.endswith(".partial")]
+    assert not (first.root / "keyword_spotting" / "partial").exists()
     report = first.report
     assert set(report) == {
-        "recipe", "run", "seconds", "bundle", "model", "metrics", "gates", "steps",
+        "recipe", "run", "made_from", "seconds", "bundle", "model", "metrics", "gates", "steps",
     }  # fmt: skip
     assert Path(report["bundle"]).read_bytes() == (first.root / "latest.bundle").read_bytes()
     assert all(gate["passed"] for gate in report["gates"])
@@ -194,20 +183,40 @@ def test_the_device_listens_to_a_long_recording(first, tmp_path):
         assert 0.0 <= found["time_s"] <= sum(map(len, clips)) / rate
 
 
-def test_the_same_model_is_the_same_bundle_and_no_new_release(first, copy):
-    run_again(copy, first.steps, ("Converter", "Packager", "Pusher"))
+def hits(root: Path) -> dict[str, bool]:
+    return {step["id"]: step["hit"] for step in read_json(root / "report.json")["steps"]}
+
+
+def test_an_unchanged_run_makes_nothing_and_needs_no_tensorflow(first):
+    before = {path: path.read_bytes() for path in (first.root / "repository").rglob("*.json")}
+    bundle = (first.root / "latest.bundle").read_bytes()
+    done = run("-X", "importtime", "-m", "pipeline", *arguments(first.root, SMALL))
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "sqlalchemy" in imported
+    assert not imported & {"tensorflow", "tf_keras", "apache_beam", "matplotlib"}
+    assert all(hits(first.root).values())
+    assert len(hits(first.root)) == len(first.report["steps"])
+    assert (first.root / "latest.bundle").read_bytes() == bundle
+    assert {p: p.read_bytes() for p in (first.root / "repository").rglob("*.json")} == before
+    assert first.report["run"] > 1
+    assert first.report["bundle"] is not None
+
+
+def test_the_same_bundle_is_no_new_release(first, copy):
+    run("-m", "pipeline", *arguments(copy, SMALL))
+    assert {id for id, hit in hits(copy).items() if not hit} == {"Pusher"}  # at another folder
     assert (copy / "latest.bundle").read_bytes() == (first.root / "latest.bundle").read_bytes()
     report = read_json(copy / "report.json")
-    assert report["run"] == 2
     assert report["model"]["version"] == first.report["model"]["version"]
-    release = copy / "keyword_spotting" / "runs" / "000002" / "Pusher" / "release"
+    (release,) = (copy / "keyword_spotting" / "runs").glob(f"{report['run']:06d}/Pusher/release")
     assert read_json(release / "release.json")["new"] is False
 
 
 def test_a_refused_bundle_is_no_release(first, copy):
     before = sorted(copy.joinpath("repository").rglob("*"))
-    anew = ("Evaluator", "Packager", "Pusher")
-    done = run_again(copy, first.steps, anew, expected=3, Evaluator__accuracy_floor=1.0)
+    changed = {**SMALL, "Evaluator.accuracy_floor": 1.0}
+    done = run("-m", "pipeline", *arguments(copy, changed), expected=3)
+    assert {id for id, hit in hits(copy).items() if not hit} == {"Evaluator", "Packager"}
     assert "Refused keyword_spotting" in done.stderr
     assert "train longer, or add recordings" in done.stderr
     report = read_json(copy / "report.json")
@@ -216,3 +225,18 @@ def test_a_refused_bundle_is_no_release(first, copy):
     assert (copy / "latest.bundle").read_bytes() == (first.root / "latest.bundle").read_bytes()
     assert (copy / "keyword_spotting" / "refused.bundle").is_file()
     assert sorted(copy.joinpath("repository").rglob("*")) == before
+
+
+def test_what_a_run_would_do_is_explained(first):
+    changed = {**SMALL, "Distiller.temperature": 2.5}
+    _, *rest = arguments(first.root, changed)
+    steps = json.loads(run("-m", "pipeline", "explain", *rest, "--json").stdout)["steps"]
+    found = {step["name"]: step for step in steps}
+    assert [step["name"] for step in steps if not step["hit"]] == [
+        "Distiller", "Quantizer", "Converter", "Evaluator", "InfraValidator", "Packager", "Pusher",
+    ]  # fmt: skip
+    assert found["Distiller"]["changed"] == ["parameters.temperature: 2.0 -> 2.5"]
+    assert found["Quantizer"]["changed"] == [
+        "inputs.model: Distiller runs first",
+        "inputs.teacher: Distiller runs first",
+    ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from components.artifacts import BUNDLE, EVALUATION, INFRA_VALIDATION, RELEASE
-from components.base import Component
+from components.base import Component, Outputs
+from components.pusher import standing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,3 +37,11 @@ class Pusher(Component):
     PARAMETERS = PusherParameters
     GATED = True
     EXECUTOR = "components.pusher.executor:execute"
+
+    def stands(self, outputs: Outputs) -> bool:
+        """Whether the release is still in the repository, and its timestamp is not about to expire."""
+        return standing.stands(
+            outputs["release"] / "release.json",
+            Path(self.parameters.repository),
+            Path(self.parameters.root_json),
+        )

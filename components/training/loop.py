@@ -13,6 +13,7 @@ import tf_keras as keras
 
 from components.artifacts import write_json
 from components.base import Metrics, Progress, UserError
+from components.training.checkpoint import Checkpoint, State
 from components.training.data import FeatureSet
 from components.training.losses import Loss
 from components.training.parameters import FeatureAugmentation, Schedule
@@ -56,7 +57,8 @@ def fit(
         schedule: how long and how.
         augmentation: how examples are changed.
         loss: of (inputs, one-hot labels, probabilities).
-        output: artifact folder; TensorBoard events and the last checkpoint go to its ``logs``.
+        output: artifact folder; TensorBoard events go to its ``logs``. Where an interrupted
+            execution left a checkpoint in it, training goes on from there, to the same bits.
         keep: by variable name, a mask of 0 and 1 that the variable is multiplied with each step.
         before_step: called with the step's number before each step.
         settled_from: first epoch whose weights may be kept (pruning is not done before).
@@ -70,16 +72,23 @@ def fit(
     sampler = Sampler(features, augmentation, schedule.batch, schedule.seed, schedule.unknown_share)
     training = _Training(model, schedule, sampler, loss, keep or {})
     validation = _Validation(features)
+    checkpoint = Checkpoint(output)
     history: History = {"loss": [], "validation_loss": [], "validation_accuracy": []}
-    progress = Progress(schedule.epochs * schedule.steps_per_epoch, "steps")
-    writer = tf.summary.create_file_writer(str(output / "logs" / "tensorboard"))
-    checkpoint = tf.train.CheckpointManager(
-        tf.train.Checkpoint(model=model, optimizer=training.optimizer),
-        str(output / "logs" / "checkpoints"),
-        max_to_keep=1,
-    )
     best, best_epoch, best_weights = math.inf, 0, training.averaged()
-    for epoch in range(schedule.epochs):
+    left = checkpoint.read([tuple(variable.shape) for variable in training.variables])
+    if left is not None:
+        history, best, best_epoch, best_weights = (
+            left.history,
+            left.best_loss,
+            left.best_epoch,
+            left.best,
+        )
+        training.restore(left.variables)
+    progress = Progress(schedule.epochs * schedule.steps_per_epoch, "steps")
+    curves = _Curves(output / "logs" / "tensorboard", history)
+    for epoch in range(len(history["loss"]), schedule.epochs):
+        if epoch > settled_from and epoch - 1 - best_epoch >= schedule.patience:
+            break
         mean = _epoch(training, schedule, epoch, progress, before_step, history)
         if not math.isfinite(mean):
             raise UserError("training diverged: the loss is not a number; lower learning_rate")
@@ -87,16 +96,19 @@ def fit(
         validation_loss, accuracy = validation.measure(model, averaged)
         for name, value in zip(history, (mean, validation_loss, accuracy), strict=True):
             history[name].append(round(value, 6))
-            with writer.as_default(step=epoch):
-                tf.summary.scalar(name, value)
-        checkpoint.save(epoch)
-        if epoch < settled_from:
-            continue
-        if validation_loss < best:
+        curves.draw(epoch)
+        if epoch >= settled_from and validation_loss < best:
             best, best_epoch, best_weights = validation_loss, epoch, averaged
-        elif epoch - best_epoch >= schedule.patience:
-            break
-    writer.close()
+        checkpoint.write(
+            State(
+                variables=[variable.numpy() for variable in training.variables],
+                best=best_weights,
+                best_epoch=best_epoch,
+                best_loss=best,
+                history=history,
+            )
+        )
+    curves.close()
     model.set_weights(best_weights)
     return history
 
@@ -135,6 +147,24 @@ def _epoch(
     return float(total) / schedule.steps_per_epoch
 
 
+class _Curves:
+    """The history as TensorBoard's events, from the first epoch on, also after an interruption."""
+
+    def __init__(self, folder: Path, history: History) -> None:
+        self._history = history
+        self._writer = tf.summary.create_file_writer(str(folder))
+        for epoch in range(len(history["loss"])):
+            self.draw(epoch)
+
+    def draw(self, epoch: int) -> None:
+        with self._writer.as_default(step=epoch):
+            for name, curve in self._history.items():
+                tf.summary.scalar(name, curve[epoch])
+
+    def close(self) -> None:
+        self._writer.close()
+
+
 class _Training:
     """One step of training, compiled once."""
 
@@ -162,6 +192,16 @@ class _Training:
         self._averages = [tf.Variable(w, trainable=False) for w in model.weights]
         self._count = tf.Variable(0, dtype=tf.int32, trainable=False)
         self.step = tf.function(self._step)
+
+    @property
+    def variables(self) -> list[Any]:
+        """All that a step reads and changes, in a fixed order."""
+        return [*self._model.weights, *self._averages, *self.optimizer.variables(), self._count]
+
+    def restore(self, values: list[np.ndarray[Any, Any]]) -> None:
+        """Sets `variables` to `values`."""
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
 
     def averaged(self) -> list[np.ndarray[Any, Any]]:
         """The moving averages, in the order of ``model.get_weights()``."""

@@ -45,18 +45,13 @@ def add_arguments(parser: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Writes it."""
     from pipeline.kubeflow.compiler import Target, graph, write
-    from pipeline.lineage.store import LineageStore
 
     output = Path(arguments.output)
     if output.suffix != ".yaml":
         raise UserError(f"--output {output}: name a file that ends in .yaml")
     data, imported = _recordings(arguments)
     target = Target(image=arguments.image, command=_command(arguments.command), imported=imported)
-    store = LineageStore("sqlite://")  # of history there is none when a pipeline is compiled
-    try:
-        recipe = make_recipe(arguments, Path(arguments.root).absolute(), store, data)
-    finally:
-        store.close()
+    recipe = make_recipe(arguments, Path(arguments.root).absolute(), data)
     write(graph(recipe, target), output)
     print(f"wrote {output}: {len(recipe.components)} steps")
     return 0

@@ -25,13 +25,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints them."""
-    from pipeline.lineage.store import LineageStore
-
-    store = LineageStore("sqlite://")
-    try:
-        recipe = make_recipe(arguments, Path(arguments.root), store, data_folder(arguments))
-    finally:
-        store.close()
+    recipe = make_recipe(arguments, Path(arguments.root), data_folder(arguments))
     for component in recipe.components:
         print(f"{component.id}: {(type(component).__doc__ or '').splitlines()[0]}")
         for field in dataclasses.fields(component.parameters):

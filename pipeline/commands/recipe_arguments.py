@@ -11,7 +11,6 @@ from components.base import UserError
 from pipeline.recipes.catalogue import RECIPES, find
 
 if TYPE_CHECKING:
-    from pipeline.lineage.store import LineageStore
     from pipeline.recipe import Recipe
 
 _LINEAGE_VARIABLE = "EDGE_LINEAGE_URL"
@@ -78,9 +77,7 @@ def data_folder(arguments: argparse.Namespace) -> Path | None:
     return data
 
 
-def make_recipe(
-    arguments: argparse.Namespace, root: Path, store: LineageStore, data: Path | None
-) -> Recipe:
+def make_recipe(arguments: argparse.Namespace, root: Path, data: Path | None) -> Recipe:
     """The recipe that is meant, with its parameters set.
 
     Raises:
@@ -89,7 +86,7 @@ def make_recipe(
     from pipeline.recipe import apply_settings, give_beam_options, seed_settings
 
     keywords = tuple((arguments.keywords or _DEFAULT_KEYWORDS).lower().split())
-    recipe: Recipe = find(arguments.recipe).recipe(root, store, data, keywords)
+    recipe: Recipe = find(arguments.recipe).recipe(root, data, keywords)
     if arguments.seed is not None:
         apply_settings(recipe, seed_settings(recipe, arguments.seed))
     apply_settings(recipe, arguments.set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the recipe; 3 if it is refused."""
+    from pipeline import root_lock
     from pipeline.outcome import leave, report_of
     from pipeline.runner import run_recipe
     from pipeline.ui.run_view import RunView
@@ -44,16 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     root = Path(arguments.root).absolute()
     data = data_folder(arguments)
+    recipe = make_recipe(arguments, root, data)
     root.mkdir(parents=True, exist_ok=True)
-    store = open_store(arguments)
-    try:
-        recipe = make_recipe(arguments, root, store, data)
-        with RunView() as view:
-            result = run_recipe(recipe, root, store, view)
-            report = report_of(recipe.name, root, result, time.monotonic() - started)
-            recordings = data or result.artifacts["SpeechSynthesizer.recordings"]
-            leave(recipe.name, root, result, report, recordings)
-            view.summary(report, {"root": str(root)})
-    finally:
-        store.close()
+    with (
+        root_lock.hold(root) as lock,
+        contextlib.closing(open_store(arguments)) as store,
+        RunView() as view,
+    ):
+        result = run_recipe(recipe, root, store, view, lock)
+        report = report_of(recipe.name, root, result, time.monotonic() - started)
+        recordings = data or result.artifacts["SpeechSynthesizer.recordings"]
+        leave(recipe.name, root, result, report, recordings)
+        view.summary(report, {"root": str(root)})
     return _REFUSED if result.refused else 0

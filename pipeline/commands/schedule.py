@@ -165,17 +165,12 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raises now what would otherwise be found out in the night."""
-    from pipeline.lineage.store import LineageStore
     from pipeline.schedule.cron import trigger, zone
 
     timezone = zone(arguments.timezone)
     if arguments.cron is not None:
         trigger(arguments.cron, timezone)
-    store = LineageStore("sqlite://")
-    try:
-        make_recipe(arguments, Path(arguments.root), store, data_folder(arguments))
-    finally:
-        store.close()
+    make_recipe(arguments, Path(arguments.root), data_folder(arguments))
 
 
 def _seconds(text: str) -> float:

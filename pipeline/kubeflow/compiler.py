@@ -55,6 +55,8 @@ def graph(recipe: Recipe, target: Target) -> Any:
             given = {_GATES_OF + snake(id): gates for id, gates in guards.items()}
             fixed: dict[str, str] = {}
             for name, channel in component.inputs.items():
+                if channel.history is not None:
+                    continue  # there is none when a pipeline is compiled
                 if channel.path is None:
                     given[name] = made[channel]
                 elif channel.path in fetched:

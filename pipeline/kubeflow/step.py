@@ -93,7 +93,7 @@ def _execute(component: Component, specification: Mapping[str, Any]) -> None:
     outputs = {name: Path(folder) for name, folder in specification["outputs"].items()}
     with tempfile.TemporaryDirectory() as aside:
         digests = {name: folder_digest(folder) for name, folder in inputs.items()}
-        code = CodeDigests(Path(aside) / "code.json").of(component).digest
+        code = CodeDigests(Path(aside) / "code").of(component).digest
         key = cache_key(key_parts(component, digests, code))
         for folder in outputs.values():
             folder.mkdir(parents=True, exist_ok=True)

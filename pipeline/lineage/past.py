@@ -6,6 +6,7 @@ number that says what is newest, never the artifact's.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from sqlalchemy import Select, select
@@ -13,6 +14,15 @@ from sqlalchemy import Select, select
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
 
 _DONE = ("complete", "cached")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Taken:
+    """That a component took an artifact of this content as this input."""
+
+    component: str
+    input: str
+    digest: str
 
 
 def newest_executions(recipe: str, root: str, component: str) -> Select[Execution]:
@@ -30,13 +40,20 @@ def newest_executions(recipe: str, root: str, component: str) -> Select[Executio
     )
 
 
-def newest_outputs(recipe: str, root: str, type_: str, source: Path | None) -> Select[str]:
-    """Folders of the artifacts of a type that the complete runs made or took from the cache.
+def newest_outputs(
+    recipe: str, root: str, type_: str, source: Path | None, other_than: Taken | None
+) -> Select[Artifact]:
+    """The artifacts of a type that the complete runs made or took from the cache.
 
-    With `source`, of those runs alone that took this folder as an input.
+    Args:
+        recipe: the recipe's name.
+        root: which root's runs.
+        type_: the artifact type's name.
+        source: if given, only runs count that took this folder as an input.
+        other_than: if given, only runs count in which that component took something else.
     """
     query = (
-        select(Artifact.uri)
+        select(Artifact)
         .join(Event, Event.artifact_id == Artifact.id)
         .join(Execution, Event.execution_id == Execution.id)
         .join(Context, Execution.context_id == Context.id)
@@ -49,13 +66,26 @@ def newest_outputs(recipe: str, root: str, type_: str, source: Path | None) -> S
         )
         .order_by(Context.id.desc(), Execution.id.desc())
     )
-    return query if source is None else query.where(Context.id.in_(_runs_that_took(source)))
+    if source is not None:
+        query = query.where(Context.id.in_(_runs_that_took().where(Artifact.uri == str(source))))
+    if other_than is not None:
+        query = query.where(
+            Context.id.in_(
+                _runs_that_took().where(
+                    Execution.component == other_than.component,
+                    Execution.state.in_(_DONE),
+                    Event.name == other_than.input,
+                    Artifact.digest != other_than.digest,
+                )
+            )
+        )
+    return query
 
 
-def _runs_that_took(source: Path) -> Select[int]:
+def _runs_that_took() -> Select[int]:
     return (
         select(Execution.context_id)
         .join(Event, Event.execution_id == Execution.id)
         .join(Artifact, Event.artifact_id == Artifact.id)
-        .where(Event.direction == "input", Artifact.uri == str(source))
+        .where(Event.direction == "input")
     )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import URL, make_url, select, update
+from sqlalchemy import URL, Select, make_url, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.lineage.contents import add_contents, read_contents
 from pipeline.lineage.database import for_writing, open_database, plain_errors
-from pipeline.lineage.past import newest_executions, newest_outputs
+from pipeline.lineage.past import Taken, newest_executions, newest_outputs
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
 
 RunState = Literal["complete", "refused", "failed", "interrupted"]
@@ -96,18 +96,23 @@ class LineageStore:
             context.state = state
             context.finished = _now()
 
-    def abandon_running(self, recipe: str) -> None:
+    def abandon_running(self, recipe: str) -> dict[int, list[Path]]:
         """Marks the runs of `recipe` that are said to run, and their executions, as interrupted.
 
-        For the holder of the root's lock, who knows that their process has died.
+        For the holder of the root's lock, who knows that their process has died. Gives the folders
+        of the artifacts that they had recorded, by the run's number.
         """
         ours = (Context.recipe == recipe, Context.root == self._root, Context.state == "running")
-        runs = select(Context.id).where(*ours).scalar_subquery()
         ended = {"state": "interrupted", "finished": _now()}
         with self.write() as session:
+            runs = session.scalars(select(Context.id).where(*ours)).all()
+            recorded: dict[int, list[Path]] = {run: [] for run in runs}
+            for run, uri in session.execute(_made_in(runs)):
+                recorded[run].append(Path(uri))
             left = (Execution.context_id.in_(runs), Execution.state == "running")
             session.execute(update(Execution).where(*left).values(ended))
-            session.execute(update(Context).where(*ours).values(ended))
+            session.execute(update(Context).where(Context.id.in_(runs)).values(ended))
+        return recorded
 
     def begin_execution(
         self,
@@ -262,22 +267,23 @@ class LineageStore:
             ).first()
             return found.id if found else _add_artifact(session, type_, folder, digest)
 
-    def latest_output(self, recipe: str, type_: str, source: Path | None = None) -> Path | None:
+    def latest_output(
+        self,
+        recipe: str,
+        type_: str,
+        source: Path | None = None,
+        other_than: Taken | None = None,
+    ) -> CachedArtifact | None:
         """The artifact of a type that the newest complete run of `recipe` has.
 
         The run made it, or took it from the cache. An artifact whose folder has been removed is
-        passed over.
-
-        Args:
-            recipe: the recipe's name.
-            type_: the artifact type's name.
-            source: if given, only runs count that took this folder as an input.
+        passed over. For the arguments see `pipeline.lineage.past.newest_outputs`.
         """
-        query = newest_outputs(recipe, self._root, type_, source)
+        query = newest_outputs(recipe, self._root, type_, source, other_than)
         with self.read() as session:
-            for uri in session.scalars(query.execution_options(yield_per=16)):
-                if Path(uri).is_dir():
-                    return Path(uri)
+            for artifact in session.scalars(query.execution_options(yield_per=16)):
+                if Path(artifact.uri).is_dir():
+                    return _cached(artifact)
         return None
 
     @contextlib.contextmanager
@@ -309,16 +315,31 @@ def _add_artifact(session: Session, type_: str, folder: Path, digest: str) -> in
     return artifact.id
 
 
+def _made_in(runs: Sequence[int]) -> Select[int, str]:
+    """(run, folder) of each artifact that the executions of `runs` made."""
+    return (
+        select(Execution.context_id, Artifact.uri)
+        .join(Event, Event.execution_id == Execution.id)
+        .join(Artifact, Event.artifact_id == Artifact.id)
+        .where(
+            Execution.context_id.in_(runs),
+            Execution.state == "complete",
+            Event.direction == "output",
+        )
+    )
+
+
 def _outputs(session: Session, execution: int) -> dict[str, CachedArtifact]:
     query = (
         select(Event.name, Artifact)
         .join(Artifact, Event.artifact_id == Artifact.id)
         .where(Event.execution_id == execution, Event.direction == "output")
     )
-    return {
-        name: CachedArtifact(id=a.id, type=a.type, folder=Path(a.uri), digest=a.digest)
-        for name, a in session.execute(query)
-    }
+    return {name: _cached(artifact) for name, artifact in session.execute(query)}
+
+
+def _cached(row: Artifact) -> CachedArtifact:
+    return CachedArtifact(id=row.id, type=row.type, folder=Path(row.uri), digest=row.digest)
 
 
 def _event(execution: int, artifact: int, direction: str, name: str) -> Event:

@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import TypeVar
 
-from components.artifacts import BUNDLE, RECORDINGS, SCHEMA, STATISTICS, ArtifactType
-from components.base import Channel, Component
+from components.artifacts import BUNDLE, RECORDINGS, SCHEMA, STATISTICS
+from components.base import Channel, Component, History
 from components.converter.component import Converter
 from components.distiller.component import Distiller, DistillerParameters
 from components.evaluator.component import Evaluator
@@ -23,7 +23,6 @@ from components.statistics_gen.component import StatisticsGen
 from components.trainer.component import Trainer, TrainerParameters
 from components.training.parameters import TrainingParameters
 from components.transform.component import Transform
-from pipeline.lineage.store import LineageStore
 from pipeline.recipe import Recipe
 
 NAME = "keyword_spotting"
@@ -31,12 +30,11 @@ NAME = "keyword_spotting"
 _TEACHER = (32, 48)
 
 
-def recipe(root: Path, store: LineageStore, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
+def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
     """Wires the recipe.
 
     Args:
         root: where the repository and the trust root lie.
-        store: tells the last release and the last statistics.
         data: folder of recordings; None to synthesise.
         keywords: the words to synthesise where there is no folder.
     """
@@ -47,12 +45,10 @@ def recipe(root: Path, store: LineageStore, data: Path | None, keywords: tuple[s
         recordings = synthesizer.outputs["recordings"]
     else:
         recordings = Channel(RECORDINGS, path=data)
-    last = store.latest_output(NAME, BUNDLE.name)
-    released = {} if last is None else {"last_release": Channel(BUNDLE, path=last)}
 
     examples = ExampleGen(recordings=recordings)
     statistics = StatisticsGen(examples=examples.outputs["examples"])
-    validator = ExampleValidator(statistics=statistics.outputs["statistics"], **_known(store, data))
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], **_known(data))
     transform = Transform(examples=examples.outputs["examples"])
     features = transform.outputs["features"]
     training = _Training.on_recordings() if data else _Training.on_synthesised_speech()
@@ -78,7 +74,7 @@ def recipe(root: Path, store: LineageStore, data: Path | None, keywords: tuple[s
         int8_model=converter.outputs["model"],
         float_model=distiller.outputs["model"],
         teacher=teacher.outputs["model"],
-        **released,
+        last_release=Channel(BUNDLE, history=History(differs="int8_model")),
     )
     infra_validator = InfraValidator(features=features, model=converter.outputs["model"])
     packager = Packager(
@@ -161,13 +157,12 @@ def _bent(parameters: _P) -> _P:
     )
 
 
-def _known(store: LineageStore, data: Path | None) -> dict[str, Channel]:
+def _known(data: Path | None) -> dict[str, Channel]:
     """What earlier runs on the same folder say that the data should look like."""
-    found: dict[str, Channel] = {}
-    if data is not None:
-        inputs: dict[str, ArtifactType] = {"previous_statistics": STATISTICS, "schema": SCHEMA}
-        for name, type_ in inputs.items():
-            folder = store.latest_output(NAME, type_.name, source=data)
-            if folder is not None:
-                found[name] = Channel(type_, path=folder)
-    return found
+    if data is None:
+        return {}
+    earlier = History(differs="statistics", source=data)
+    return {
+        "previous_statistics": Channel(STATISTICS, history=earlier),
+        "schema": Channel(SCHEMA, history=earlier),
+    }

@@ -68,8 +68,13 @@ class RunView:
 
     def step_started(self, id: str, number: int, of: int) -> None:
         """Step `id`, the `number`-th (from 1) of `of`, begins."""
-        self._titles[id] = f"[{number:>{len(str(of))}}/{of}] {id}"
+        self._titles[id] = _title(id, number, of)
         self._steps.started(id, self._titles[id])
+
+    def step_cached(self, id: str, number: int, of: int) -> None:
+        """Step `id`, the `number`-th (from 1) of `of`, need not run."""
+        line = Text.assemble(("= ", "bold green"), _title(id, number, of), ("  cached", "dim"))
+        self._print(line)
 
     def step_progress(self, id: str, done: float, total: float, unit: str, note: str = "") -> None:
         """`done` of `total` `unit`s of step `id` are done; `note` may say more."""
@@ -108,3 +113,7 @@ class RunView:
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True)
+
+
+def _title(id: str, number: int, of: int) -> str:
+    return f"[{number:>{len(str(of))}}/{of}] {id}"

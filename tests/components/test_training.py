@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.base import UserError
+from components.base import CHECKPOINT, UserError
+from components.training.checkpoint import Checkpoint, State
 from components.training.data import Split, groups
 from components.training.parameters import FeatureAugmentation, TrainingParameters
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
@@ -268,10 +269,107 @@ def test_training_learns_and_leaves_its_curves(tmp_path: Path):
 
     # The same seed gives the same weights.
     other = _network()
-    repeated = loop.fit(other, features, p.schedule(), p.augmentation(), hard_loss(0.1), out)
+    elsewhere = tmp_path / "elsewhere"
+    repeated = loop.fit(other, features, p.schedule(), p.augmentation(), hard_loss(0.1), elsewhere)
     assert repeated == history
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         assert np.array_equal(a, b)
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.mark.slow
+@with_tensorflow
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path):
+    from components.training import loop
+    from components.training.losses import hard_loss
+
+    features = write_features(tmp_path / "features")
+    p = _small(5, patience=2)
+    steps: list[int] = []
+
+    def train(out: Path, last: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
+        """Trains on in `out`, and dies before step `last`."""
+        steps.clear()
+
+        def before_step(step: int) -> None:
+            if step == last:
+                raise _Killed
+            steps.append(step)
+
+        model = _network()
+        history = loop.fit(
+            model, features, p.schedule(), p.augmentation(), hard_loss(0.1), out,
+            before_step=before_step,
+        )  # fmt: skip
+        return model.get_weights(), history
+
+    weights, history = train(tmp_path / "whole", -1)
+    total = len(steps)
+    for last in (3, 14, 37):  # ten steps an epoch
+        with pytest.raises(_Killed):
+            train(tmp_path / "killed", last)
+    again, told = train(tmp_path / "killed", -1)
+    assert steps == list(range(30, total))
+    assert told == history
+    for one, other in zip(weights, again, strict=True):
+        assert np.array_equal(one, other)
+
+    # Killed after its last epoch, it need not train at all.
+    again, told = train(tmp_path / "killed", -1)
+    assert (steps, told) == ([], history)
+    for one, other in zip(weights, again, strict=True):
+        assert np.array_equal(one, other)
+
+
+def _state(epochs: int) -> State:
+    arrays = [np.arange(6, dtype=np.float32).reshape(2, 3), np.int32(4) * np.ones((), np.int32)]
+    return State(
+        variables=arrays,
+        best=[array + 1 for array in arrays],
+        best_epoch=epochs - 1,
+        best_loss=0.25,
+        history={"loss": [0.5] * epochs},
+    )
+
+
+def test_a_checkpoint_comes_back_as_it_was_written(tmp_path):
+    checkpoint = Checkpoint(tmp_path)
+    assert checkpoint.read([(2, 3), ()]) is None
+    checkpoint.write(_state(1))
+    checkpoint.write(_state(2))
+    found = checkpoint.read([(2, 3), ()])
+    assert found is not None
+    assert (found.best_epoch, found.best_loss, found.history) == (1, 0.25, {"loss": [0.5, 0.5]})
+    for one, other in zip(found.variables, _state(2).variables, strict=True):
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other)
+    assert [path.name for path in (tmp_path / CHECKPOINT).iterdir()] == ["training.npz"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "text", "other"])
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, damage, capsys):
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.write(_state(1))
+    path = tmp_path / CHECKPOINT / "training.npz"
+    data = bytearray(path.read_bytes())
+    shapes: list[tuple[int, ...]] = [(2, 3), ()]
+    match damage:
+        case "empty":
+            data = bytearray()
+        case "cut":
+            data = data[: len(data) // 2]
+        case "flipped":
+            data[data.index(b"\x80?") + 1] ^= 1  # within a number
+        case "text":
+            data = bytearray(b"no archive")
+        case "other":
+            shapes = [(3, 2), ()]
+    path.write_bytes(data)
+    assert checkpoint.read(shapes) is None
+    assert "training.npz" in capsys.readouterr().err
 
 
 @pytest.mark.slow

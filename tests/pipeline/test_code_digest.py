@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.code_digest import Code, CodeDigests
-from pipeline.lineage.store import LineageStore
 from pipeline.recipes import keyword_spotting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +71,7 @@ def package(tmp_path, monkeypatch, request):
     component = importlib.import_module(f"{name}.component").Mine()
 
     def code() -> Code:
-        digests = CodeDigests(tmp_path / "memory" / "code.json")
+        digests = CodeDigests(tmp_path / "memory")
         found = digests.of(component)
         digests.save()
         return found
@@ -137,7 +136,7 @@ def test_a_docstring_that_the_code_reads_counts(package):
 def test_a_damaged_memory_is_no_memory(package, tmp_path, damage):
     _, code = package
     before = code()
-    (tmp_path / "memory" / "code.json").write_text(damage)
+    (tmp_path / "memory" / "sources.json").write_text(damage)
     assert code() == before
 
 
@@ -164,9 +163,9 @@ print(json.dumps([name for name in sys.modules if name.startswith(houses)]))
 @pytest.mark.slow
 @pytest.mark.parametrize("id", ["ExampleGen", "Transform", "Trainer", "Evaluator", "Pusher"])
 def test_whatever_a_step_imports_is_in_its_digest(tmp_path, id):
-    recipe = keyword_spotting.recipe(tmp_path, LineageStore("sqlite://"), tmp_path, ("yes",))
+    recipe = keyword_spotting.recipe(tmp_path, tmp_path, ("yes",))
     (component,) = (c for c in recipe.components if c.id == id)
-    files = CodeDigests(tmp_path / "code.json").of(component).files
+    files = CodeDigests(tmp_path / "memory").of(component).files
     executor = component.EXECUTOR.partition(":")[0]
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, "components.child", executor],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.lineage.past import Taken
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
 from pipeline.lineage.store import CachedArtifact, LineageStore, RunState
 from tests.fixtures.lineage_rows import rows
@@ -77,31 +78,54 @@ def test_an_execution_that_did_not_finish_is_told_apart(store, state):
     assert [c.state for c in rows(store, Context)] == [state]
 
 
+def latest(store: LineageStore, source: Path | None = None) -> Path | None:
+    found = store.latest_output("try", "Schema", source)
+    return None if found is None else found.folder
+
+
 def test_the_latest_output_is_that_of_the_last_complete_run(store, tmp_path):
-    assert store.latest_output("try", "Schema") is None
+    assert latest(store) is None
     made(store, tmp_path / "first")
     newest = made(store, tmp_path / "second")
     for state in ("refused", "failed", "interrupted", None):
         made(store, tmp_path / str(state), state=state)
     made(store, tmp_path / "other recipe", recipe="other")
     made(store, tmp_path / "other type", type_="Statistics")
-    assert store.latest_output("try", "Schema") == newest
+    assert latest(store) == newest
 
 
 def test_an_output_that_was_removed_is_passed_over(store, tmp_path):
     older = made(store, tmp_path / "first")
     made(store, tmp_path / "second").rmdir()
-    assert store.latest_output("try", "Schema") == older
+    assert latest(store) == older
     older.rmdir()
-    assert store.latest_output("try", "Schema") is None
+    assert latest(store) is None
 
 
 def test_the_latest_output_of_a_source_is_of_runs_on_that_folder(store, tmp_path):
     ours = made(store, tmp_path / "first", source=tmp_path / "ours")
     made(store, tmp_path / "second", source=tmp_path / "theirs")
     made(store, tmp_path / "third")
-    assert store.latest_output("try", "Schema", source=tmp_path / "ours") == ours
-    assert store.latest_output("try", "Schema", source=tmp_path / "nobody's") is None
+    assert latest(store, source=tmp_path / "ours") == ours
+    assert latest(store, source=tmp_path / "nobody's") is None
+
+
+def test_one_may_look_back_at_a_run_that_took_something_else(store, tmp_path):
+    def looked_back(digest: str) -> Path | None:
+        other_than = Taken(component="Step", input="recordings", digest=digest)
+        found = store.latest_output("try", "Schema", other_than=other_than)
+        return None if found is None else found.folder
+
+    assert looked_back("a") is None
+    first = made(store, tmp_path / "first", source=tmp_path / "a")
+    (digest,) = {a.digest for a in rows(store, Artifact) if a.uri == str(tmp_path / "a")}
+    assert looked_back(digest) is None
+    assert looked_back("another") == first
+    made(store, tmp_path / "second", source=tmp_path / "a")
+    assert looked_back(digest) is None
+    third = made(store, tmp_path / "third", state="complete")  # took nothing at all
+    assert looked_back(digest) is None
+    assert latest(store) == third
 
 
 def taken(store: LineageStore, *, recipe: str = "try", state: RunState = "complete") -> None:
@@ -160,11 +184,11 @@ def test_the_newest_artifact_is_that_of_the_newest_run_also_after_a_hit(store, t
     execution = store.begin_execution(run, "Step", "Step", "new key", PARTS, {}, {})
     store.end_execution(execution, {}, {"schema": ("Schema", changed, "cd" * 32)})
     store.end_run(run, "complete")
-    assert store.latest_output("try", "Schema") == changed
+    assert latest(store) == changed
     taken(store, state="failed")
-    assert store.latest_output("try", "Schema") == changed
+    assert latest(store) == changed
     taken(store)
-    assert store.latest_output("try", "Schema") == first
+    assert latest(store) == first
 
 
 def test_the_latest_execution_is_what_the_component_did_last(store, tmp_path):
@@ -219,7 +243,7 @@ def test_roots_that_share_a_database_keep_their_recipes_apart(tmp_path):
     made(theirs, tmp_path / "second")
     ours.abandon_running("try")
     assert rows(ours, Context)[0].state == "running"
-    assert ours.latest_output("try", "Schema") == first
+    assert latest(ours) == first
     past = ours.latest_execution("try", "Step")
     assert past is not None
     assert past.outputs["schema"].folder == first
@@ -239,7 +263,7 @@ def test_a_store_is_there_after_it_was_closed(tmp_path):
     folder = made(store, tmp_path / "out")
     store.close()
     again = LineageStore.at(tmp_path)
-    assert again.latest_output("try", "Schema") == folder
+    assert latest(again) == folder
     assert again.begin_run("try", {}) == 2
     again.close()
 

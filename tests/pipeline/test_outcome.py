@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -43,7 +44,8 @@ def result(root: Path, number: int, *gates: Gate, version: str | None = None) ->
         made["Pusher.release"].mkdir()
         write_json(made["Pusher.release"] / "release.json", {"version": version, "new": True})
     steps = (StepResult(id="Trainer", seconds=1.23456, metrics={}),)
-    return RunResult(run=number, artifacts=made, steps=steps, gates=gates)
+    digests = dict.fromkeys(made, f"digest {number}") | {"Pusher.release": f"digest {version}"}
+    return RunResult(run=number, artifacts=made, digests=digests, steps=steps, gates=gates)
 
 
 def left(root: Path, outcome: RunResult, recipe: str = "keyword_spotting") -> dict[str, Any]:
@@ -75,7 +77,7 @@ def test_a_released_bundle_is_the_latest(released):
 def test_the_report_has_the_keys_that_others_rely_on(released):
     report = json.loads((released / "report.json").read_text())
     assert set(report) == {
-        "recipe", "run", "seconds", "bundle", "model", "metrics", "gates", "steps",
+        "recipe", "run", "made_from", "seconds", "bundle", "model", "metrics", "gates", "steps",
     }  # fmt: skip
     assert set(report["model"]) == {
         "name", "version", "params", "bytes", "download_bytes", "arena_bytes", "macs",
@@ -85,7 +87,7 @@ def test_the_report_has_the_keys_that_others_rely_on(released):
     assert report["bundle"] == str(released / "keyword_spotting" / "latest.bundle")
     assert report["model"]["version"] == "1.0.0"
     assert (report["run"], report["seconds"]) == (1, 61.2)
-    assert report["steps"] == [{"id": "Trainer", "seconds": 1.23}]
+    assert report["steps"] == [{"id": "Trainer", "seconds": 1.23, "hit": False}]
     conversion = json.loads((PAYLOADS / "conversion.json").read_text())
     assert report["model"]["bytes"] == conversion["bytes"]
 
@@ -107,6 +109,18 @@ def test_a_release_takes_the_refused_one_away(released):
     left(released, result(released, 3, HELD, version="1.0.1"))
     assert (released / "latest.bundle").read_text() == "bundle 3"
     assert not (released / "keyword_spotting" / "refused.bundle").exists()
+
+
+def test_a_report_of_the_same_artifacts_is_not_drawn_again(released):
+    outcome = result(released, 2, HELD, version="1.0.1")
+    left(released, outcome)
+    drawn = (released / "report.html").read_bytes()
+    left(released, dataclasses.replace(outcome, run=3))
+    assert json.loads((released / "report.json").read_text())["run"] == 3
+    assert (released / "report.html").read_bytes() == drawn
+    (released / "report.html").unlink()
+    left(released, dataclasses.replace(outcome, run=4))
+    assert (released / "report.html").read_bytes() != drawn
 
 
 def test_another_recipe_leaves_nothing_at_the_top(tmp_path):

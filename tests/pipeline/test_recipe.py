@@ -10,7 +10,6 @@ import pytest
 
 from components.artifacts import EXAMPLES, FEATURES, MODEL, RECORDINGS
 from components.base import Channel, Component, UserError
-from pipeline.lineage.store import LineageStore
 from pipeline.recipe import Recipe, apply_settings
 from pipeline.recipes import keyword_spotting
 
@@ -167,9 +166,7 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(setting, said):
 
 @pytest.mark.parametrize("data", [None, Path("data")])
 def test_the_keyword_recipe_is_wired_from_either_source(tmp_path, data):
-    store = LineageStore.at(tmp_path)
-    recipe = keyword_spotting.recipe(tmp_path, store, data, ("yes", "no"))
-    store.close()
+    recipe = keyword_spotting.recipe(tmp_path, data, ("yes", "no"))
     ids = [component.id for component in recipe.components]
     assert ids[0] == ("SpeechSynthesizer" if data is None else "ExampleGen")
     assert ids[-1] == "Pusher"

@@ -18,6 +18,7 @@ from pipeline.execution import StepCrashed
 from pipeline.lineage.schema import Context, Execution
 from pipeline.lineage.store import LineageStore
 from pipeline.recipe import Recipe
+from pipeline.root_lock import hold
 from pipeline.runner import RunResult, run_recipe
 from tests.fixtures.lineage_rows import rows
 from tests.fixtures.steps import Fail, Judge, Meet, Release, StepParameters, Write
@@ -34,6 +35,9 @@ class View:
 
     def step_started(self, id: str, number: int, of: int) -> None:
         self.seen.append(("started", id, number, of))
+
+    def step_cached(self, id: str, number: int, of: int) -> None:
+        self.seen.append(("cached", id, number, of))
 
     def step_progress(self, id: str, done: float, total: float, unit: str, note: str) -> None:
         self.seen.append(("progress", id, done, total, unit, note))
@@ -58,7 +62,8 @@ def store(tmp_path):
 
 
 def run(store: LineageStore, root: Path, view: View, *components) -> RunResult:
-    return run_recipe(Recipe("try", components), root, store, view)
+    with hold(root) as lock:
+        return run_recipe(Recipe("try", components), root, store, view, lock)
 
 
 def fails(how: str) -> tuple[Write, Fail]:
@@ -150,12 +155,13 @@ def test_a_step_that_fails_leaves_nothing_and_says_why(store, tmp_path, how, err
     assert [e.state for e in rows(store, Execution)] == ["complete", "failed"]
 
 
-def test_a_run_whose_first_step_fails_leaves_no_folder(store, tmp_path):
+def test_a_run_whose_first_step_fails_leaves_its_log_alone(store, tmp_path):
     outside = Channel(Write.OUTPUTS["examples"], path=tmp_path / "examples")
     (tmp_path / "examples").mkdir()
     with pytest.raises(UserError):
         run(store, tmp_path, View(), Fail(examples=outside))
-    assert list((tmp_path / "try" / "runs").iterdir()) == []
+    assert [path.name for path in (tmp_path / "try" / "runs" / "000001").iterdir()] == ["logs"]
+    assert list((tmp_path / "try" / "partial").iterdir()) == []
 
 
 @pytest.mark.parametrize(("text", "refused"), [("good", False), ("bad", True)])
@@ -186,7 +192,7 @@ def test_an_interrupt_ends_the_step_and_leaves_nothing_of_it(store, tmp_path):
         run(store, tmp_path, view, Fail(StepParameters(how=str(there)), examples=outside))
     assert not alive(int(there.read_text()))
     assert view.seen[-1] == ("failed", "Fail", "interrupted")
-    assert list((tmp_path / "try" / "runs").iterdir()) == []
+    assert list((tmp_path / "try" / "partial").iterdir()) == []
     assert [c.state for c in rows(store, Context)] == ["interrupted"]
     assert [e.state for e in rows(store, Execution)] == ["interrupted"]
 
@@ -196,6 +202,7 @@ import sys
 from pathlib import Path
 from pipeline.lineage.store import LineageStore
 from pipeline.recipe import Recipe
+from pipeline.root_lock import hold
 from pipeline.runner import run_recipe
 from pipeline.ui.run_view import RunView
 from tests.fixtures.steps import Fail, StepParameters, Write
@@ -203,8 +210,8 @@ from tests.fixtures.steps import Fail, StepParameters, Write
 root = Path(sys.argv[1])
 first = Write()
 last = Fail(StepParameters(how=str(root / "there")), examples=first.outputs["examples"])
-with RunView() as view:
-    run_recipe(Recipe("try", (first, last)), root, LineageStore.at(root), view)
+with RunView() as view, hold(root) as lock:
+    run_recipe(Recipe("try", (first, last)), root, LineageStore.at(root), view, lock)
 """
 
 
