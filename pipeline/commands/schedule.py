@@ -12,6 +12,7 @@ from components.base import UserError
 from pipeline.commands import run as run_command
 from pipeline.commands.handed_on import Arguments
 from pipeline.commands.recipe_arguments import data_folder, make_recipe
+from pipeline.commands.store_arguments import open_store
 
 if TYPE_CHECKING:
     from pipeline.schedule.fires import Plan
@@ -33,7 +34,12 @@ EXAMPLES = """\
       --on-success "rsync -a var/repository/ web:/srv/models/" --on-failure https://example.org/hook
       tell others: a command line, or a URL that gets a JSON document
   python -m pipeline schedule keyword_spotting --data DIR --once --when-new-data
-      look once, run if there is something new, and exit as the run does: for cron or a systemd timer"""
+      look once, run if there is something new, and exit as the run does: for cron or a systemd timer
+  python -m pipeline schedule keyword_spotting --history
+      what became of the last runs, also of those that were missed or skipped"""
+
+_STORE = "schedule.db"
+_SHOWN = 20
 
 
 def add_arguments(parser: Any) -> None:
@@ -47,6 +53,9 @@ def add_arguments(parser: Any) -> None:
         help="minute, hour, day of month, month, day of week; six fields begin with the second",
     )
     when.add_argument("--once", action="store_true", help="one run now, and exit as it does")
+    when.add_argument(
+        "--history", action="store_true", help="list what became of the last runs, and exit"
+    )
     group.add_argument(
         "--timezone", metavar="ZONE", help="in which --cron is read (default: the machine's)"
     )
@@ -94,13 +103,15 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline.root_lock import RootBusy, hold
     from pipeline.schedule.ledger import Ledger
 
+    folder = Path(arguments.root).absolute() / arguments.recipe / "schedule"
+    if arguments.history:
+        return _show_history(arguments, folder / _STORE)
     plan = _plan(arguments)
     _check(arguments)
-    folder = plan.root / plan.recipe / "schedule"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with hold(folder):
-            ledger = Ledger(folder / "schedule.db")
+            ledger = Ledger(folder / _STORE)
             try:
                 return _serve(arguments, plan, ledger)
             finally:
@@ -121,7 +132,7 @@ def _serve(arguments: argparse.Namespace, plan: Plan, ledger: Ledger) -> int:
     timezone = zone(arguments.timezone)
     log = functools.partial(_log, timezone)
     runs = Runs()
-    fires = Fires(plan, ledger, runs, log)
+    fires = Fires(plan, ledger, runs, functools.partial(_newest_run, arguments), log)
     if arguments.once:
         ledger.end_cut_off()
         return until_signal(fires, runs.end)
@@ -141,6 +152,33 @@ def _serve(arguments: argparse.Namespace, plan: Plan, ledger: Ledger) -> int:
         service.end()
 
     return until_signal(service.serve, end)
+
+
+def _show_history(arguments: argparse.Namespace, path: Path) -> int:
+    from pipeline.schedule.cron import zone
+    from pipeline.schedule.ledger import Ledger
+
+    timezone = zone(arguments.timezone)
+    if not path.is_file():
+        raise UserError(f"{path}: not there: no schedule of {arguments.recipe} was started here")
+    ledger = Ledger(path)
+    try:
+        for fire in ledger.recent(_SHOWN):
+            started = fire.started.replace(tzinfo=datetime.UTC).astimezone(timezone)
+            run = "" if fire.run is None else f"run {fire.run}"
+            line = f"{_text(started)}  {fire.state:<11}  {run:<8}  {fire.reason}"
+            print(line.rstrip())
+    finally:
+        ledger.close()
+    return 0
+
+
+def _newest_run(arguments: argparse.Namespace) -> int:
+    store = open_store(arguments)
+    try:
+        return store.newest_run(arguments.recipe)
+    finally:
+        store.close()
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -165,8 +203,11 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raises now what would otherwise be found out in the night."""
+    from pipeline.lineage.database import parse_url
     from pipeline.schedule.cron import trigger, zone
 
+    if arguments.lineage is not None:
+        parse_url(arguments.lineage)
     timezone = zone(arguments.timezone)
     if arguments.cron is not None:
         trigger(arguments.cron, timezone)
@@ -181,5 +222,8 @@ def _seconds(text: str) -> float:
 
 
 def _log(timezone: datetime.tzinfo, text: str) -> None:
-    now = datetime.datetime.now(timezone).isoformat(sep=" ", timespec="seconds")
-    print(f"{now} schedule: {text}", flush=True)
+    print(f"{_text(datetime.datetime.now(timezone))} schedule: {text}", flush=True)
+
+
+def _text(moment: datetime.datetime) -> str:
+    return moment.isoformat(sep=" ", timespec="seconds")

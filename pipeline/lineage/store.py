@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import URL, Select, make_url, select, update
+from sqlalchemy import URL, Select, func, make_url, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.lineage.contents import add_contents, read_contents
@@ -95,6 +95,12 @@ class LineageStore:
             context = session.get_one(Context, run)
             context.state = state
             context.finished = _now()
+
+    def newest_run(self, recipe: str) -> int:
+        """The number of the newest run of `recipe`; 0 if there was none."""
+        ours = (Context.recipe == recipe, Context.root == self._root)
+        with self.read() as session:
+            return session.scalar(select(func.max(Context.id)).where(*ours)) or 0
 
     def abandon_running(self, recipe: str) -> dict[int, list[Path]]:
         """Marks the runs of `recipe` that are said to run, and their executions, as interrupted.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.artifacts import read_json
+from components.base import UserError
 from pipeline.root_lock import RootBusy, hold
 from pipeline.schedule.hooks import Hook, Outcome, tell
 from pipeline.schedule.ledger import Ledger, State
@@ -72,25 +73,35 @@ class Fires:
         plan: what to do.
         ledger: where it is recorded.
         runs: runs the recipe, and tells when to end.
+        newest_run: gives the number of the newest run in the lineage, 0 if there is none.
         log: takes lines for people.
     """
 
-    def __init__(self, plan: Plan, ledger: Ledger, runs: Runs, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        runs: Runs,
+        newest_run: Callable[[], int],
+        log: Callable[[str], None],
+    ) -> None:
         self._plan = plan
         self._ledger = ledger
         self._runs = runs
+        self._newest_run = newest_run
         self._log = log
 
     def __call__(self) -> int:
         """One fire; gives the exit code that says how it went."""
         fire = self._ledger.begin()
         started = time.monotonic()
+        before = self._number()
         try:
             ended = self._attempt()
         except OSError as e:
             reason = f"{e.filename or self._plan.root}: {e.strerror or e}"
             ended = Ended(state="failed", code=1, reason=reason)
-        outcome = self._outcome(ended)
+        outcome = self._outcome(ended, before)
         self._ledger.end(fire, ended.state, ended.reason, outcome.run, ended.data)
         seconds = f"{time.monotonic() - started:.0f} s"
         self._log(f"{ended.state} after {seconds}" + (f": {ended.reason}" if ended.reason else ""))
@@ -145,8 +156,10 @@ class Fires:
         except RootBusy:
             return True
 
-    def _outcome(self, ended: Ended) -> Outcome:
+    def _outcome(self, ended: Ended, before: int | None) -> Outcome:
         """With what the report says, if the run left one."""
+        number = self._number()
+        is_new = before is not None and number is not None and number > before
         path = self._plan.root / self._plan.recipe / "report.json"
         report = read_json(path) if ended.state in ("complete", "refused") else None
         return Outcome(
@@ -154,10 +167,18 @@ class Fires:
             root=str(self._plan.root),
             state=ended.state,
             exit_code=ended.code,
-            run=None if report is None else report["run"],
+            run=number if is_new else None,
             report=None if report is None else str(path),
             version=None if report is None else report["model"]["version"],
         )
+
+    def _number(self) -> int | None:
+        """The newest run's number; None if the lineage cannot be read now."""
+        try:
+            return self._newest_run()
+        except UserError as e:
+            self._log(f"the run's number is not known: {e}")
+            return None
 
     def _tell(self, outcome: Outcome) -> None:
         match outcome.state:

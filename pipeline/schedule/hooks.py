@@ -34,7 +34,7 @@ class Outcome:
         root: the root's path.
         state: complete, refused (by a gate), failed or interrupted.
         exit_code: of the run; negative if a signal ended it.
-        run: its number in the lineage store, where there is a report.
+        run: its number in the lineage; None if it did not come so far.
         report: path of its report.json, if it left one.
         version: of the release, if it made one.
     """

@@ -100,6 +100,11 @@ class Ledger:
             last = select(Fire.state).where(started).order_by(Fire.id.desc()).limit(1)
             return session.scalars(last).first() == "interrupted"
 
+    def recent(self, count: int) -> list[Fire]:
+        """The last `count` fires, the oldest of them first."""
+        with self._session() as session:
+            return list(session.scalars(select(Fire).order_by(Fire.id.desc()).limit(count)))[::-1]
+
     def last_complete_data(self) -> str | None:
         """The digest of the listing from which the last complete run started."""
         with self._session() as session:
@@ -109,7 +114,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[Session]:
-        with Session(self.engine) as session, session.begin():
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
 

@@ -102,6 +102,13 @@ def test_an_output_that_was_removed_is_passed_over(store, tmp_path):
     assert latest(store) is None
 
 
+def test_the_newest_run_is_that_of_the_recipe(store):
+    assert store.newest_run("tiny") == 0
+    run = store.begin_run("tiny", {})
+    store.begin_run("other", {})
+    assert store.newest_run("tiny") == run
+
+
 def test_the_latest_output_of_a_source_is_of_runs_on_that_folder(store, tmp_path):
     ours = made(store, tmp_path / "first", source=tmp_path / "ours")
     made(store, tmp_path / "second", source=tmp_path / "theirs")

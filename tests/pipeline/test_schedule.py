@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
 import re
@@ -23,6 +22,7 @@ from pipeline.__main__ import main
 from pipeline.command_line import parse
 from pipeline.lineage.schema import Context
 from pipeline.lineage.store import LineageStore
+from pipeline.root_lock import LOCK
 from pipeline.schedule.ledger import Fire, Ledger
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,8 +83,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for scheduler in started:
         scheduler.process.kill()
         scheduler.process.wait()
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
-        os.kill(int((tmp_path / "root" / ".lock").read_text()), signal.SIGKILL)
 
 
 def until(holds: Callable[[], object], otherwise: Callable[[], str]) -> None:
@@ -107,7 +105,7 @@ def fires(folder: Path) -> list[str]:
 def runs(folder: Path) -> list[str]:
     """How each run ended, by the lineage store."""
     lineage = LineageStore.at(folder / "root")
-    with Session(lineage._engine) as session:
+    with lineage.read() as session:
         found = list(session.scalars(select(Context.state).order_by(Context.id)))
     lineage.close()
     return found
@@ -140,6 +138,26 @@ def test_fires_missed_while_it_was_killed_are_made_up_for_by_one(tmp_path, start
     assert runs(tmp_path) == ["complete"]
 
 
+def test_the_run_of_a_killed_scheduler_goes_on_and_the_next_one_waits_for_it(tmp_path, start):
+    there = tmp_path / "there"
+    first = start("--data", "data", *EVERY_SECOND, "--set", f"Fail.how={there}")
+    until(there.exists, lambda: first.text)
+    run = int((tmp_path / "root" / LOCK).read_text())
+    try:
+        first.awaits("skipped: .* the run before was still under way")
+        assert first.ends(signal.SIGKILL) == -signal.SIGKILL
+        second = start("--data", "data", *EVERY_SECOND)
+        second.awaits("another run has the root; waiting for it")
+    finally:
+        os.kill(run, signal.SIGINT)
+    second.awaits("complete after")
+    assert second.ends(signal.SIGTERM) == 0
+    assert runs(tmp_path)[:2] == ["interrupted", "complete"]
+    recorded = fires(tmp_path)
+    assert [state for state in recorded if state != "skipped"][:2] == ["interrupted", "complete"]
+    assert "skipped" in recorded
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_run_cleanly(tmp_path, start, number, code):
     there = tmp_path / "there"
@@ -153,7 +171,7 @@ def test_a_signal_ends_the_run_cleanly(tmp_path, start, number, code):
     until(lambda: not step.exists(), lambda: "its step goes on")
 
 
-def test_one_run_now_tells_by_its_exit_code_and_its_hooks(tmp_path, start):
+def test_one_run_now_tells_by_its_exit_code_and_its_hooks(tmp_path, start, capsys):
     note = tmp_path / "note"
     note.write_text(
         f'#!/bin/sh\necho "$PIPELINE_STATE $PIPELINE_RUN $PIPELINE_VERSION" >> {tmp_path}/told\n'
@@ -168,15 +186,23 @@ def test_one_run_now_tells_by_its_exit_code_and_its_hooks(tmp_path, start):
     assert complete.ends() == 0, complete.text
     assert (tmp_path / "told").read_text() == "refused 1 \ncomplete 2 1.0.0\n"
     assert fires(tmp_path) == ["refused", "complete"]
+    command = ["pipeline", "schedule", "keyword_spotting", f"--root={tmp_path / 'root'}"]
+    assert main(parse([*command, "--history", "--timezone", "Asia/Tokyo"])) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2:] for line in lines] == [
+        ["refused", "run", "1"],
+        ["complete", "run", "2"],
+    ]
+    assert all("+09:00  " in line for line in lines)
 
 
 def test_the_run_itself_is_that_of_the_pipeline(tmp_path, start):
     told = tmp_path / "told"
-    hook = f"sh -c 'echo $PIPELINE_STATE $PIPELINE_EXIT_CODE > {told}'"
+    hook = f"sh -c 'echo $PIPELINE_STATE $PIPELINE_EXIT_CODE $PIPELINE_RUN > {told}'"
     scheduler = start("--once", "--data", "data", "--on-failure", hook, program=("-m", "pipeline"))
     assert scheduler.ends() == 1
     assert "holds words in one folder only (yes)" in scheduler.text
-    assert told.read_text() == "failed 1\n"
+    assert told.read_text() == "failed 1 1\n"
     assert runs(tmp_path) == ["failed"]
 
 
@@ -194,12 +220,14 @@ def test_a_store_that_is_none_is_named(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "one of the arguments --cron --once is required"),
+        ([], 2, "one of the arguments --cron --once --history is required"),
         (["--once", *NIGHTLY], 2, "--timezone"),
         (["--cron", "0 3 * *"], 1, 'error: --cron "0 3 * *": has 4 fields'),
         ([*NIGHTLY[:3], "Europe/Belrin"], 1, "did you mean Europe/Berlin?"),
         ([*NIGHTLY, "--data", "missing"], 1, "missing: no such folder"),
         ([*NIGHTLY, "--set", "Trainr.epochs=3"], 1, "did you mean Trainer?"),
+        ([*NIGHTLY, "--lineage", "mysql://host/name"], 1, "--lineage"),
+        (["--history"], 1, "schedule.db: not there: no schedule of keyword_spotting was started"),
         ([*NIGHTLY, "--when-new-data"], 1, "give their folder with --data"),
         ([*NIGHTLY, "--settle", "-1"], 2, "not between 0 and 86400 seconds"),
         ([*NIGHTLY, "--settle", "nan"], 2, "not between 0 and 86400 seconds"),

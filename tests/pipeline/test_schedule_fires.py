@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from components.artifacts import write_json
+from components.base import UserError
 from pipeline.root_lock import hold
 from pipeline.schedule import fires, run_process
 from pipeline.schedule.fires import Fires, Plan
@@ -34,7 +35,11 @@ class Bench:
     def fire(self, script: str, **plan: object) -> int:
         """One fire whose run is `script`."""
         changed = dataclasses.replace(self.plan, words=(script,), **plan)
-        return Fires(changed, self.ledger, self.runs, self.lines.append)()
+        return Fires(changed, self.ledger, self.runs, self.newest_run, self.lines.append)()
+
+    def newest_run(self) -> int:
+        """Four runs, and those of the fires."""
+        return 4 + self.lines.count("running tiny")
 
     @property
     def recorded(self) -> list[tuple[str, str, int | None]]:
@@ -57,7 +62,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     root, data = tmp_path / "root", tmp_path / "data"
     (data / "yes").mkdir(parents=True)
     (data / "yes" / "a.wav").write_bytes(b"sound")
-    report = {"run": 5, "model": {"version": "1.2.3"}}
+    report = {"model": {"version": "1.2.3"}}
     (root / "tiny").mkdir(parents=True)
     write_json(root / "tiny" / "report.json", report)
     program = tmp_path / "note"
@@ -87,9 +92,9 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     [
         ("exit 0", 0, "complete", 5, "success complete 0 5 1.2.3"),
         ("exit 3", 3, "refused", 5, "failure refused 3 5 1.2.3"),
-        ("exit 1", 1, "failed", None, "failure failed 1  "),
-        ("kill -9 $$", -9, "failed", None, "failure failed -9  "),
-        ("exit 130", 130, "interrupted", None, "failure interrupted 130  "),
+        ("exit 1", 1, "failed", 5, "failure failed 1 5 "),
+        ("kill -9 $$", -9, "failed", 5, "failure failed -9 5 "),
+        ("exit 130", 130, "interrupted", 5, "failure interrupted 130 5 "),
     ],
 )
 def test_each_end_of_a_run_is_recorded_and_told(bench, script, code, state, run, told):
@@ -176,7 +181,18 @@ def test_a_run_that_comes_too_late_for_the_root_waits_for_it(bench):
     release.set()
     for thread in threads:
         thread.join(30)
-    assert bench.recorded == [("complete", "", 5)]
+    assert bench.recorded == [("complete", "", 6)]
+
+
+def test_a_lineage_that_is_gone_hides_the_number_and_nothing_else(bench, monkeypatch):
+    def gone() -> int:
+        raise UserError("PostgreSQL is gone")
+
+    monkeypatch.setattr(bench, "newest_run", gone)
+    assert bench.fire("exit 0") == 0
+    assert bench.recorded == [("complete", "", None)]
+    assert bench.told == ["success complete 0  1.2.3"]
+    assert "the run's number is not known: PostgreSQL is gone" in bench.lines
 
 
 def test_an_end_reaches_the_run_with_all_that_it_started(bench):
@@ -192,7 +208,7 @@ def test_an_end_reaches_the_run_with_all_that_it_started(bench):
     bench.runs.end()
     fire.join(30)
     assert (root / "clean").read_text() == "clean\n"
-    assert bench.recorded == [("interrupted", "the scheduler was ended", None)]
+    assert bench.recorded == [("interrupted", "the scheduler was ended", 5)]
     assert bench.told == []  # who ended the scheduler knows
     with pytest.raises(ProcessLookupError):
         await_end(int((root / "pid").read_text()))
@@ -210,7 +226,7 @@ def test_a_run_that_does_not_heed_the_end_is_ended_nevertheless(bench, monkeypat
         time.sleep(0.01)
     bench.runs.end()
     fire.join(30)
-    assert bench.recorded == [("interrupted", "the scheduler was ended", None)]
+    assert bench.recorded == [("interrupted", "the scheduler was ended", 5)]
 
 
 def await_line(bench: Bench, line: str) -> None:
