@@ -15,7 +15,7 @@ from components.transform.augmentation import ViewParameters, make_views
 from components.transform.negatives import Word, make_silence, make_unknown
 from components.transform.noise import NoiseSource, Wave
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
-from edge_agent.features.audio import AudioFeatures, Codes, clip_codes
+from edge_agent.features.audio import AudioFeatures, Codes, Pcm, clip_codes
 from edge_agent.keyword.classifier import clip_codes_with_margin
 
 _LOWEST, _HIGHEST = np.float32(-32_768), np.float32(32_767)
@@ -89,12 +89,12 @@ def transform_shard(
             rng = _generator(task.seed, example.decoded_digest, "views")
             samples = task.samples_around(example)
             views = make_views(rng, waves[number], task.count, samples, noise, task.views)
-            for view, wave in enumerate(views, 1):
-                codes.append(_codes(wave, task))
+            for view, pcm in enumerate([_pcm(wave) for wave in views], 1):
+                codes.append(clip_codes(pcm, task.features))
                 rows.append((label, number, view))
     if task.made_unknown or task.made_silence:
         for name, wave in _made(examples, waves, noise, task):
-            codes.append(_codes(wave, task))
+            codes.append(clip_codes(_pcm(wave), task.features))
             rows.append((task.labels.index(name), MADE, MADE))
     label_, clip_, view_ = np.asarray(rows, np.int32).reshape(-1, 3).T
     return ShardFeatures(codes=np.stack(codes), label=label_, clip=clip_, view=view_)
@@ -122,12 +122,12 @@ def _made(
         yield SILENCE, make_silence(rng, noise, samples)
 
 
-def _codes(wave: Wave, task: ShardTask) -> Codes:
-    """The codes of `wave`, which is written over."""
+def _pcm(wave: Wave) -> Pcm:
+    """`wave` in 16 bits; it is written over."""
     np.rint(wave, out=wave)
     if wave.max() > _HIGHEST or wave.min() < _LOWEST:
         np.clip(wave, _LOWEST, _HIGHEST, out=wave)
-    return clip_codes(wave.astype(np.int16), task.features)
+    return wave.astype(np.int16)
 
 
 def _generator(seed: int, *names: str) -> np.random.Generator:
