@@ -24,6 +24,7 @@ from pipeline.commands import (
     diff,
     explain,
     export,
+    gc,
     lineage,
     lint,
     parameters,
@@ -43,6 +44,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     show,
     diff,
     lineage,
+    gc,
     lint,
     export,
 )

@@ -82,6 +82,20 @@ def newest_outputs(
     return query
 
 
+def without_outputs() -> Select[int]:
+    """Ids of the executions of the enclosing query that have an output which was removed."""
+    return (
+        select(Event.execution_id)
+        .join(Artifact, Artifact.id == Event.artifact_id)
+        .where(
+            Event.execution_id == Execution.id,
+            Event.direction == "output",
+            Artifact.removed.is_not(None),
+        )
+        .correlate(Execution)
+    )
+
+
 def _runs_that_took() -> Select[int]:
     return (
         select(Execution.context_id)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.lineage.contents import add_contents, read_contents
 from pipeline.lineage.database import for_writing, open_database, plain_errors
-from pipeline.lineage.past import Taken, newest_executions, newest_outputs
+from pipeline.lineage.past import Taken, newest_executions, newest_outputs, without_outputs
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
 
 RunState = Literal["complete", "refused", "failed", "interrupted"]
@@ -191,10 +191,17 @@ class LineageStore:
             row.finished = _now()
 
     def find_cached(self, cache_key: str) -> CachedExecution | None:
-        """The newest complete execution with this key, of any run, however that run ended."""
+        """The newest complete execution with this key, of any run, however that run ended.
+
+        Those whose outputs have been removed (`Artifact.removed`) do not count.
+        """
         query = (
             select(Execution)
-            .where(Execution.cache_key == cache_key, Execution.state == "complete")
+            .where(
+                Execution.cache_key == cache_key,
+                Execution.state == "complete",
+                Execution.id.not_in(without_outputs()),
+            )
             .order_by(Execution.id.desc())
             .limit(1)
         )
