@@ -1,9 +1,9 @@
 """The artifact types, and what lies in the folder of each.
 
-An artifact is a folder. Every one holds ``lineage.json``: {"component", "cache_key"} of the execution
-that made it; what lies in a folder ``logs`` is for people and does not count as content. The payload is
-written by one component and read by others through the files named here; JSON is UTF-8, sorted by key,
-and arrays are `.npy` without pickle.
+An artifact is a folder. Every one holds ``lineage.json``: {"component", "cache_key"}, type and key of the
+execution that made it, so that equal keys give equal artifacts. What lies in a folder ``logs`` is for
+people and does not count as content. The payload is written by one component and read by others through
+the files named here; JSON is UTF-8, sorted by key, and arrays are `.npy` without pickle.
 
 Recordings      as the user has them: ``label/speaker_nohash_n.wav``, optional ``train.txt val.txt
                 test.txt``; read in place, never copied

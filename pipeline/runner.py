@@ -314,7 +314,9 @@ class _Walk:
     ) -> execution.Execution:
         outputs = {name: partial / name for name in component.OUTPUTS}
         for path in outputs.values():
-            write_json(path / "lineage.json", {"component": component.id, "cache_key": key})
+            write_json(
+                path / "lineage.json", {"component": type(component).__name__, "cache_key": key}
+            )
         log = self._folders.log(self._run, component)
         return execution.Execution(component, inputs, outputs, log, [self._lock])
 

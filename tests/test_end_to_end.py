@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 import soundfile
 
 from components.artifacts import read_json
+from tests.fixtures.kills import forget, kill_within
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +75,8 @@ class Run:
 
     root: Path
     done: subprocess.CompletedProcess[str]
+    bundle: bytes
+    took: dict[str, float]
 
     @property
     def steps(self) -> Path:
@@ -101,10 +107,15 @@ def arguments(root: Path, settings: dict[str, object]) -> list[object]:
     return ["run", "keyword_spotting", "--keywords", "yes stop", "--root", root, *sets]
 
 
+def durations(root: Path) -> dict[str, float]:
+    return {step["id"]: step["seconds"] for step in read_json(root / "report.json")["steps"]}
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory) -> Run:
     root = tmp_path_factory.mktemp("end_to_end") / "var"
-    return Run(root, run("-m", "pipeline", *arguments(root, SMALL)))
+    done = run("-m", "pipeline", *arguments(root, SMALL))
+    return Run(root, done, (root / "latest.bundle").read_bytes(), durations(root))
 
 
 @pytest.fixture
@@ -240,3 +251,52 @@ def test_what_a_run_would_do_is_explained(first):
         "inputs.model: Distiller runs first",
         "inputs.teacher: Distiller runs first",
     ]
+
+
+KILLED = (
+    "Distiller",
+    "Quantizer",
+    "Converter",
+    "Evaluator",
+    "InfraValidator",
+    "Packager",
+    "Pusher",
+)
+
+
+def kill_each(
+    root: Path, took: dict[str, float], steps: tuple[str, ...], draw: random.Random
+) -> int:
+    """Runs at `root`, killed once in each of `steps`, and to its end; gives the number of kills."""
+    recipe = root / "keyword_spotting"
+    killed = [
+        kill_within(arguments(root, SMALL), recipe, step, draw.uniform(0, took[step]))
+        for step in steps
+    ]
+    run("-m", "pipeline", *arguments(root, SMALL))
+    return sum(killed)
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(first, copy):
+    forget(copy, KILLED)
+    (copy / "latest.bundle").unlink()
+    shutil.rmtree(copy / "repository")
+    (copy / "root.json").unlink()
+    assert kill_each(copy, first.took, KILLED, random.Random(1)) >= len(KILLED) - 2
+    assert (copy / "latest.bundle").read_bytes() == first.bundle
+    (release,) = copy.glob("repository/targets/*/*.bundle")
+    assert release.read_bytes() == first.bundle
+
+
+@pytest.mark.soak
+def test_two_hundred_kills(first, tmp_path):
+    draw, kills, hit = random.Random(2), 0, set()
+    root = tmp_path / "var"
+    while kills < 200:
+        kills += kill_each(root, first.took, tuple(first.took), draw)
+        assert (root / "latest.bundle").read_bytes() == first.bundle
+        with contextlib.closing(sqlite3.connect(root / "lineage.db")) as database:
+            ended = "SELECT component FROM execution WHERE state = 'interrupted'"
+            hit |= {component for (component,) in database.execute(ended)}
+        shutil.rmtree(root)
+    assert hit == set(first.took)

@@ -97,7 +97,9 @@ def _execute(component: Component, specification: Mapping[str, Any]) -> None:
         key = cache_key(key_parts(component, digests, code))
         for folder in outputs.values():
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "lineage.json", {"component": component.id, "cache_key": key})
+            write_json(
+                folder / "lineage.json", {"component": type(component).__name__, "cache_key": key}
+            )
         log = Path(aside) / "log"
         try:
             metrics = Execution(component, inputs, outputs, log).result(_Lines())

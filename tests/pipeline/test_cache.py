@@ -58,6 +58,16 @@ def test_a_changed_step_runs_again_with_what_follows_it_alone(root):
     assert hits(root.run(*chain())) == {"One": True, "Two": True, "Three": True}
 
 
+def test_steps_with_the_same_key_make_the_same_whichever_is_found(root):
+    def twins() -> list[Component]:
+        one, other = (Judge(StepParameters(text="good"), id) for id in ("One", "Other"))
+        return [one, other, Write(None, "Reads", examples=one.outputs["examples"])]
+
+    made = root.run(*twins())
+    assert made.digests["One.examples"] == made.digests["Other.examples"]
+    assert all(hits(root.run(*twins())).values())
+
+
 def test_a_step_that_follows_a_refusal_is_refused_again(root):
     def judged() -> list[Component]:
         return [Judge(StepParameters(text="bad")), Release()]

@@ -101,7 +101,7 @@ def test_a_run_gives_each_step_its_folders_and_records_it(store, tmp_path):
     assert (folder / "First" / "examples" / "text").read_text() == "one"
     assert (folder / "First" / "model" / "given").read_text() == "a.wav"
     assert (folder / "Second" / "model" / "given").read_text() == "text"
-    assert read_json(folder / "First" / "model" / "lineage.json")["component"] == "First"
+    assert read_json(folder / "First" / "model" / "lineage.json")["component"] == "Write"
     assert "this goes to the log" in (folder / "logs" / "First.log").read_text()
     assert [(s.id, s.metrics) for s in result.steps] == [
         ("First", {"files": 1.0}),
