@@ -32,6 +32,7 @@ from pipeline.commands import (
     runs,
     schedule,
     show,
+    ui,
 )
 
 COMMANDS: tuple[ModuleType, ...] = (
@@ -47,6 +48,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     gc,
     lint,
     export,
+    ui,
 )
 
 _DESCRIPTION = """\

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ui import RunView, SummaryExtras
 from pipeline.ui.figures import duration, milliseconds, number, percent, side, size
 from pipeline.ui.pace import Pace
+from pipeline.ui.run_view import RunView
+from pipeline.ui.summary import SummaryExtras
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 REPORT = json.loads((PAYLOADS / "report.json").read_text(encoding="utf-8"))
