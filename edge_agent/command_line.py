@@ -19,12 +19,13 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from edge_agent.commands import evaluate, install, selftest, spot, tuf
+from edge_agent.commands import evaluate, install, replay, score, selftest, spot, tuf
 
-COMMANDS: tuple[ModuleType, ...] = (evaluate, spot, selftest, install, tuf)
+COMMANDS: tuple[ModuleType, ...] = (evaluate, spot, score, replay, selftest, install, tuf)
 
 _DESCRIPTION = """\
-Runs keyword bundles on this device: installs them, tests them, spots words with them."""
+Runs bundles on this device: installs them, tests them, spots words with them, and watches rows of
+sensor values for anomalies."""
 
 _EPILOG = """\
 examples:
@@ -33,6 +34,7 @@ examples:
   python -m edge_agent selftest --bundle latest.bundle
   python -m edge_agent spot --bundle latest.bundle recording.wav
   arecord -q -t raw -f S16_LE -r 16000 | python -m edge_agent spot --bundle latest.bundle - --json
+  python -m edge_agent score --bundle pump.bundle --csv pump.csv
   python -m edge_agent evaluate --bundle latest.bundle --data recordings --list recordings/test.txt
 
 `python -m edge_agent COMMAND --help` says more about each.

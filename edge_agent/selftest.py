@@ -1,4 +1,7 @@
-"""The self-test of a bundle: its golden vectors, run on the runtime that is installed here."""
+"""The self-test of a bundle: its golden vectors, run on the runtime that is installed here.
+
+A bundle for anomaly detection runs on numpy; its scores may differ by rounding.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import dataclasses
 import numpy as np
 
 from edge_agent.bundle.archive import Bundle
+from edge_agent.bundle.manifest import AnomalyManifest, KeywordManifest
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.runtime import Runtime
+from edge_agent.watching.bundle import WatchError
+from edge_agent.watching.golden import largest_difference
 
 
 class SelfTestError(Exception):
@@ -20,30 +26,54 @@ class SelfTestResult:
     """What a passed self-test found.
 
     Attributes:
-        runtime: the interpreter, ``litert`` or ``tflite_runtime``.
+        runtime: ``litert``, ``tflite_runtime`` or ``numpy``.
         version: its version.
-        vectors: golden vectors run.
-        max_lsb: the largest difference of an output from its golden value, in steps of the output.
+        vectors: golden vectors run, or golden rows.
+        max_lsb: the largest difference of an output from its golden value, in steps of the output;
+            of a score, in its own unit.
         tolerance: the largest that the bundle allows on this runtime.
     """
 
     runtime: str
     version: str
     vectors: int
-    max_lsb: int
-    tolerance: int
+    max_lsb: float
+    tolerance: float
 
 
 def run(bundle: Bundle, *, runtime: Runtime = "auto") -> SelfTestResult:
     """Runs the golden vectors of a bundle.
 
     Raises:
-        SelfTestError: if an output is further off than the bundle allows, or the vectors do not
-            fit.
+        SelfTestError: if an output is further off than the bundle allows, the vectors do not fit,
+            or this agent does not know the workload.
         BundleError: if the vectors are not arrays.
         ClassifierError, RuntimeModelError: if the model cannot be run here.
     """
     manifest = bundle.manifest
+    if isinstance(manifest, AnomalyManifest):
+        return _rows(bundle, manifest.golden.tolerance)
+    if isinstance(manifest, KeywordManifest):
+        return _vectors(bundle, manifest, runtime)
+    raise SelfTestError(f"the workload {manifest.workload} has no self-test: update the agent")
+
+
+def _rows(bundle: Bundle, tolerance: float) -> SelfTestResult:
+    try:
+        rows, off = largest_difference(bundle)
+    except WatchError as e:
+        raise SelfTestError(str(e)) from e
+    if not off <= tolerance:
+        raise SelfTestError(
+            f"numpy {np.__version__} differs from the golden scores by {off:.3g}, and "
+            f"{tolerance:g} is allowed: keep the former bundle, and report this version and processor"
+        )
+    return SelfTestResult(
+        runtime="numpy", version=np.__version__, vectors=rows, max_lsb=off, tolerance=tolerance
+    )
+
+
+def _vectors(bundle: Bundle, manifest: KeywordManifest, runtime: Runtime) -> SelfTestResult:
     golden = manifest.golden
     classifier = KeywordClassifier(manifest, bundle.files, runtime=runtime)
     model = classifier.model

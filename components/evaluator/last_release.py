@@ -17,7 +17,7 @@ def accuracy_of_release(bundle_folder: Path, examples: Path) -> float:
     """
     bundle = archive.read(bundle_folder / "candidate.bundle")
     classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime="litert")
-    labels = bundle.manifest.labels
+    labels = classifier.labels
     right = total = 0
     for path in shard_paths(examples, "test"):
         for example in read_examples(path):

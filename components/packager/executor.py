@@ -25,7 +25,7 @@ from edge_agent.bundle.manifest import (
     DetectionPolicy,
     Envelope,
     Golden,
-    Manifest,
+    KeywordManifest,
     Operator,
     Stage,
     encode_manifest,
@@ -57,7 +57,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     )
     files = {_MODEL: model, _CARD: card.encode(), **golden_files, **check_files}
     policy = evaluation["policy"]
-    manifest = Manifest(
+    manifest = KeywordManifest(
         schema_version=SCHEMA_VERSION,
         name=parameters.name,
         workload="keyword_spotting",

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.anomaly.rows import Parameters, Rows, as_parameters
+from edge_agent.anomaly.rows import Parameters, Rows, as_parameters, present
 
 _MAD_TO_DEVIATION = 1.4826
 _LIMIT = 1e6
@@ -35,10 +35,10 @@ class Normaliser:
     scale: npt.NDArray[np.float64]
 
     def apply(self, rows: Rows) -> Rows:
-        """Normalised rows; a value that is missing (not finite) counts as normal, 0."""
+        """Normalised rows; a missing value (see `rows.present`) counts as normal, 0."""
         with np.errstate(over="ignore", invalid="ignore"):
             normalised = (rows - self.centre) / self.scale
-        return np.clip(np.where(np.isfinite(rows), normalised, 0.0), -_LIMIT, _LIMIT)
+        return np.clip(np.where(present(rows), normalised, 0.0), -_LIMIT, _LIMIT)
 
     def parameters(self) -> Parameters:
         """What a bundle carries of it."""
@@ -46,8 +46,8 @@ class Normaliser:
 
 
 def fit(rows: Rows, kind: Literal["moments", "robust"]) -> Normaliser:
-    """Learns centre and scale from normal rows; values that are not finite are left out."""
-    finite = np.where(np.isfinite(rows), rows, np.nan)
+    """Learns centre and scale from normal rows; missing values are left out."""
+    finite = np.where(present(rows), rows, np.nan)
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         centre, scale = np.nanmean(finite, axis=0), np.nanstd(finite, axis=0)

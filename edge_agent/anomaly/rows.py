@@ -76,6 +76,36 @@ class Lags:
         return np.concatenate([joined[first - k : first - k + n] for k in range(self.count)], 1)
 
 
+# Larger values are no measurements, and would not survive float32: they count as missing.
+LARGEST = 1e30
+
+
+def present(rows: Rows) -> npt.NDArray[np.bool_]:
+    """Which values are there: finite, and at most `LARGEST` either way."""
+    with np.errstate(invalid="ignore"):
+        return np.abs(rows) <= LARGEST
+
+
+class Held:
+    """Each missing value (see `present`) replaced by the last one there was in its channel."""
+
+    def __init__(self) -> None:
+        """Holds nothing yet: what is missing before a channel's first value stays missing."""
+        self.last: npt.NDArray[np.float64] | None = None
+
+    def process(self, rows: Rows) -> Rows:
+        """The next rows of the stream, filled."""
+        if not len(rows):
+            return rows
+        last = np.full(rows.shape[1], np.nan) if self.last is None else self.last
+        joined = np.concatenate([last[None, :], rows])
+        if not present(rows).all():
+            place = np.where(present(joined), np.arange(len(joined))[:, None], 0)
+            joined = np.take_along_axis(joined, np.maximum.accumulate(place, axis=0), axis=0)
+        self.last = joined[-1]
+        return joined[1:]
+
+
 def as_parameters(**arrays: npt.NDArray[Any]) -> Parameters:
     """The arrays as a bundle carries them: float32, contiguous."""
     return {name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}

@@ -1,7 +1,8 @@
 """The manifest of a bundle: everything that an agent must know to run what is inside.
 
 The schema version is ``major.minor``: an agent reads any minor of a major it knows, ignoring keys it
-does not know, and refuses an unknown major.
+does not know, and refuses an unknown major. Minor 1 added the workload ``anomaly_detection``; a keyword
+bundle is the same in both.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import json
 import re
 from typing import Any, Literal
 
+from edge_agent.anomaly.scoring import ScoringSettings
 from edge_agent.decoding import DecodeError, decode
 from edge_agent.features.audio import AudioFeatures
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -138,21 +140,15 @@ class FileEntry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a bundle is. The version of a release is not here: it belongs to the release.
+    """What every bundle says. The version of a release is not here: it belongs to the release.
 
     Attributes:
         name: the model family, e.g. ``keyword_spotting``.
         workload: which workload of the agent runs it.
         targets: profiles it was checked against.
-        features: the audio front end.
-        labels: the model's outputs, in order.
-        stages: the models.
-        policy: from scores to detections.
-        operators: all operators of all stages.
-        arena_bytes: TFLM arena of the largest stage, reference kernels; 0 where it did not run.
-        macs: multiply-accumulates of one inference.
         minimum: least versions, by ``agent``, ``tflite_runtime``, ``litert``.
-        warm_up_frames: feature frames before the first score counts.
+        budget: what one inference, or one row, may cost.
+        envelope: what a trial may show.
         licence: licence of the model, as an SPDX expression or a sentence.
         lineage: digest of the cache keys that led here.
         files: every other file in the archive.
@@ -160,8 +156,34 @@ class Manifest:
 
     schema_version: str
     name: str
-    workload: Literal["keyword_spotting"]
+    workload: str
     targets: tuple[str, ...]
+    minimum: dict[str, str]
+    budget: Budget
+    envelope: Envelope
+    licence: str
+    lineage: str
+    files: dict[str, FileEntry]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeywordManifest(Manifest):
+    """What a bundle for keyword spotting says.
+
+    Attributes:
+        features: the audio front end.
+        labels: the model's outputs, in order.
+        stages: the models.
+        policy: from scores to detections.
+        operators: all operators of all stages.
+        arena_bytes: TFLM arena of the largest stage, reference kernels; 0 where it did not run.
+        macs: multiply-accumulates of one inference.
+        warm_up_frames: feature frames before the first score counts.
+        golden: for the self-test.
+        check_set: to tell whether a changed model has forgotten something.
+    """
+
+    workload: Literal["keyword_spotting"]
     features: AudioFeatures
     labels: tuple[str, ...]
     stages: tuple[Stage, ...]
@@ -169,15 +191,62 @@ class Manifest:
     operators: tuple[Operator, ...]
     arena_bytes: int
     macs: int
-    minimum: dict[str, str]
-    budget: Budget
-    envelope: Envelope
     warm_up_frames: int
-    licence: str
-    lineage: str
     golden: Golden
     check_set: CheckSet
-    files: dict[str, FileEntry]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One column of the rows that a detector of anomalies takes.
+
+    Attributes:
+        name: the column's name.
+        longest_still: most rows in a row that it kept one value for while all was normal.
+    """
+
+    name: str
+    longest_still: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GoldenRows:
+    """Rows and their scores, for the self-test.
+
+    Attributes:
+        rows: .npy file, float64, shape (n, channels): a stream from its beginning.
+        scores: .npy file, float64, shape (n,): what they scored where the bundle was built.
+        tolerance: the largest difference of a score, in its own unit.
+    """
+
+    rows: str
+    scores: str
+    tolerance: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnomalyManifest(Manifest):
+    """What a bundle for anomaly detection says.
+
+    Attributes:
+        channels: the columns of a row, in order.
+        scoring: from rows to scores and alarms; `scoring.per_machine` names what the agent learns
+            itself in the first `scoring.warm_up_rows` rows of a stream.
+        parameters: .npy file, float32, by the parameter's name.
+        golden: for the self-test.
+    """
+
+    workload: Literal["anomaly_detection"]
+    channels: tuple[Channel, ...]
+    scoring: ScoringSettings
+    parameters: dict[str, str]
+    golden: GoldenRows
+
+
+_BY_WORKLOAD: dict[str, type[KeywordManifest] | type[AnomalyManifest]] = {
+    "keyword_spotting": KeywordManifest,
+    "anomaly_detection": AnomalyManifest,
+}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -186,7 +255,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def decode_manifest(data: bytes) -> Manifest:
+def decode_manifest(data: bytes) -> KeywordManifest | AnomalyManifest:
     """Parses and checks a manifest.
 
     Raises:
@@ -208,14 +277,39 @@ def decode_manifest(data: bytes) -> Manifest:
             "update the agent, or release the bundle with a matching pipeline"
         )
     try:
-        manifest = decode(Manifest, content)
+        manifest = decode(_type(content.get("workload")), content)
     except (DecodeError, RecursionError) as e:
         raise ManifestError(f"manifest.json: {e}") from e
-    _check(manifest)
+    used = _check_rows(manifest) if isinstance(manifest, AnomalyManifest) else _check(manifest)
+    for file in used:
+        if file not in manifest.files:
+            raise ManifestError(f"manifest.json: {file} is used but not listed in files")
     return manifest
 
 
-def _check(manifest: Manifest) -> None:
+def _type(workload: Any) -> type[KeywordManifest] | type[AnomalyManifest]:
+    if not isinstance(workload, str) or workload not in _BY_WORKLOAD:
+        raise ManifestError(
+            f"manifest.json: workload: {str(workload)[:60]!r} is not one of "
+            f"{', '.join(_BY_WORKLOAD)}: update the agent"
+        )
+    return _BY_WORKLOAD[workload]
+
+
+def _check_rows(manifest: AnomalyManifest) -> tuple[str, ...]:
+    """Checks what the types do not say; gives the files that are used."""
+    names = [channel.name for channel in manifest.channels]
+    if len(set(names)) != len(names) or not 1 <= len(names) <= 1000 or not all(names):
+        raise ManifestError("manifest.json: channels must be 1 to 1000 different names")
+    if any(channel.longest_still < 1 for channel in manifest.channels):
+        raise ManifestError("manifest.json: channels: longest_still must be 1 or more")
+    if not manifest.golden.tolerance >= 0:
+        raise ManifestError("manifest.json: golden.tolerance must be 0 or more")
+    return (*manifest.parameters.values(), manifest.golden.rows, manifest.golden.scores)
+
+
+def _check(manifest: KeywordManifest) -> tuple[str, ...]:
+    """Checks what the types do not say; gives the files that are used."""
     labels = manifest.labels
     if len(set(labels)) != len(labels) or not 2 <= len(labels) <= 1000:
         raise ManifestError("manifest.json: labels must be 2 to 1000 different words")
@@ -239,6 +333,4 @@ def _check(manifest: Manifest) -> None:
             )
     golden, check = manifest.golden, manifest.check_set
     models = [stage.model for stage in manifest.stages]
-    for file in (*models, golden.inputs, golden.outputs, check.codes, check.labels):
-        if file not in manifest.files:
-            raise ManifestError(f"manifest.json: {file} is used but not listed in files")
+    return (*models, golden.inputs, golden.outputs, check.codes, check.labels)

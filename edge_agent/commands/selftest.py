@@ -37,6 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(
             f"passed: {result.vectors} vectors on {result.runtime} {result.version}, at most "
-            f"{result.max_lsb} steps off ({result.tolerance} allowed)"
+            f"{result.max_lsb:.3g} steps off ({result.tolerance:g} allowed)"
         )
     return 0

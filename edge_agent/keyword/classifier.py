@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 import edge_agent
-from edge_agent.bundle.manifest import DetectionPolicy, Manifest, Stage
+from edge_agent.bundle.manifest import DetectionPolicy, KeywordManifest, Manifest, Stage
 from edge_agent.compatibility import CompatibilityError, check_minimum
 from edge_agent.features.audio import (
     INPUT_SCALE,
@@ -87,6 +87,7 @@ class KeywordClassifier:
         features: the front end that feeds it.
         policy: how windows become decisions.
         frames: frames of one window.
+        warm_up_frames: frames before the first score counts.
         clip_samples: samples of one clip.
         model: the loaded model.
     """
@@ -106,7 +107,13 @@ class KeywordClassifier:
                 agent does not run.
             RuntimeModelError: if no runtime here takes it.
         """
+        if not isinstance(manifest, KeywordManifest):
+            raise ClassifierError(
+                f"the bundle is for {manifest.workload}, not for keyword_spotting: name another, "
+                "or use its own command (python -m edge_agent --help)"
+            )
         stage = _only_stage(manifest)
+        self.warm_up_frames = manifest.warm_up_frames
         self.labels = manifest.labels
         self.features = manifest.features
         self.policy = manifest.policy
@@ -143,7 +150,7 @@ class KeywordClassifier:
         return self.clip_probabilities(clip_codes_with_margin(clip, self.features, margin))
 
 
-def _only_stage(manifest: Manifest) -> Stage:
+def _only_stage(manifest: KeywordManifest) -> Stage:
     stages = manifest.stages
     if len(stages) != 1 or stages[0].mode != "sliding_window" or stages[0].state:
         kinds = ", ".join(f"{s.name} ({s.mode})" for s in stages)
@@ -154,7 +161,7 @@ def _only_stage(manifest: Manifest) -> Stage:
     return stages[0]
 
 
-def _check(model: Model, manifest: Manifest, stage: Stage) -> None:
+def _check(model: Model, manifest: KeywordManifest, stage: Stage) -> None:
     try:
         present = {"agent": edge_agent.__version__, model.runtime: model.version}
         check_minimum(manifest.minimum, present)

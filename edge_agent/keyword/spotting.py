@@ -105,9 +105,8 @@ def spot(
         ClassifierError, RuntimeModelError: if the model cannot be run here.
         WavError: from `blocks`.
     """
-    manifest = bundle.manifest
-    classifier = KeywordClassifier(manifest, bundle.files, runtime=runtime)
-    spotter = Spotter(classifier, warm_up_frames=manifest.warm_up_frames)
+    classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime=runtime)
+    spotter = Spotter(classifier, warm_up_frames=classifier.warm_up_frames)
     conformer = StreamConformer(rate, classifier.features.sample_rate)
     for block in blocks:
         yield from spotter.process(conformer.process(block))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import edge_agent
+from tests.fixtures.anomaly_bundles import csv_text, machine_rows, write_anomaly_bundle
 from tests.fixtures.bundles import LABELS, make_bundle
 from tests.fixtures.speech import make_recordings, utterance, wav_bytes
 
@@ -89,6 +90,12 @@ def test_the_wheel_runs_with_its_own_requirements_alone(tmp_path):
         json.loads(agent("selftest", "--bundle", bundle, "--json"))["runtime"] == "tflite_runtime"
     )
     assert "TUF" in agent("install", "--help")
+
+    pump = write_anomaly_bundle(tmp_path / "pump.bundle")
+    (tmp_path / "pump.csv").write_text(csv_text(machine_rows(20)))
+    rows = agent("score", "--bundle", pump, "--csv", tmp_path / "pump.csv", "--json").splitlines()
+    assert len(rows) == 20
+    assert json.loads(agent("selftest", "--bundle", pump, "--json"))["runtime"] == "numpy"
 
     heavy = ("tensorflow", "tf_keras", "apache_beam", "scipy", "sqlalchemy", "flask", "fastapi")
     script = (

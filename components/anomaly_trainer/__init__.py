@@ -1,0 +1,1 @@
+"""AnomalyTrainer: learns normal rows, and finds what the learned detector is worth."""

@@ -1,0 +1,116 @@
+"""A bundle for anomaly detection from normal rows: learned, packed, and nothing else needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import edge_agent
+from edge_agent.anomaly.rows import Rows
+from edge_agent.anomaly.scoring import Scorer, ScoringSettings
+from edge_agent.bundle import archive
+from edge_agent.bundle.manifest import (
+    SCHEMA_VERSION,
+    AnomalyManifest,
+    Budget,
+    Channel,
+    Envelope,
+    GoldenRows,
+    encode_manifest,
+)
+
+_GOLDEN = GoldenRows(rows="golden/rows.npy", scores="golden/scores.npy", tolerance=1e-3)
+_GOLDEN_AFTER_WARM_UP = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a bundle says of itself beyond what was learned.
+
+    Attributes:
+        name: the model family; releases of one name follow each other.
+        licence: an SPDX expression or a sentence.
+        lineage: digest of what led here.
+        card: the model card, Markdown.
+        alarms_per_hour: most alarms an hour that a trial may show.
+    """
+
+    name: str
+    licence: str
+    lineage: str
+    card: str
+    alarms_per_hour: float
+
+
+def build(
+    scorer: Scorer, channels: Sequence[str], normal: Rows, identity: Identity, budget: Budget
+) -> bytes:
+    """The bytes of a bundle.
+
+    Args:
+        scorer: that has learned.
+        channels: names of the columns.
+        normal: normal rows in the order of time; the first of them become the golden rows.
+        identity: what it says of itself.
+        budget: what a row may cost on the device.
+
+    Raises:
+        ValueError: if a name cannot stand in a bundle.
+    """
+    settings: ScoringSettings = scorer.settings
+    rows = np.ascontiguousarray(normal[: settings.warm_up_rows + _GOLDEN_AFTER_WARM_UP])
+    scorer.restart()
+    scores = scorer.process(rows).score
+    warm = scores[settings.warm_up_rows :]
+    parameters = scorer.parameters()
+    names = {name: f"parameters/{name}.npy" for name in parameters}
+    files = {
+        _GOLDEN.rows: _npy(rows),
+        _GOLDEN.scores: _npy(scores),
+        "model_card.md": identity.card.encode(),
+        **{names[name]: _npy(array) for name, array in parameters.items()},
+    }
+    manifest = AnomalyManifest(
+        schema_version=SCHEMA_VERSION,
+        name=identity.name,
+        workload="anomaly_detection",
+        targets=(),
+        minimum={"agent": edge_agent.__version__},
+        budget=budget,
+        envelope=Envelope(
+            triggers_per_hour=identity.alarms_per_hour,
+            score_mean=(0.0, round(float(max(warm.mean(), scorer.threshold)), 4)),
+            crashes=0,
+        ),
+        licence=identity.licence,
+        lineage=identity.lineage,
+        files=archive.describe_files(files),
+        channels=tuple(
+            Channel(name=name, longest_still=longest_still(normal[:, place]))
+            for place, name in enumerate(channels)
+        ),
+        scoring=settings,
+        parameters=names,
+        golden=_GOLDEN,
+    )
+    data = archive.pack(encode_manifest(manifest), files)
+    archive.unpack(data)
+    return data
+
+
+def longest_still(values: npt.NDArray[np.float64]) -> int:
+    """Most values in a row that are equal."""
+    changes = np.flatnonzero(np.diff(values) != 0)
+    edges = np.concatenate([[-1], changes, [len(values) - 1]])
+    return max(1, int(np.diff(edges).max()))
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,289 @@
+"""From rows to scores and alarms: everything that a bundle states about one stream, in order.
+
+    rows -> normaliser -> wandering -> detector -> logarithm -> smoothing -> threshold -> alarm
+
+The first `warm_up_rows` rows of a stream score 0 and raise nothing; in them what the bundle marks as
+per machine is learned. How the stream is cut into blocks changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.anomaly import normaliser
+from edge_agent.anomaly.adaptation import Adaptation, AdaptationSettings
+from edge_agent.anomaly.alarm import Alarm, AlarmPolicy
+from edge_agent.anomaly.detectors import DetectorSettings, make_detector
+from edge_agent.anomaly.rows import ExponentialMean, Held, Parameters, Rows, as_parameters
+from edge_agent.anomaly.threshold import ThresholdRule, threshold
+from edge_agent.anomaly.wandering import Wandering, WanderingSettings
+
+Part = Literal["normaliser", "detector", "threshold"]
+PARTS: tuple[Part, ...] = ("normaliser", "detector", "threshold")
+NO_CHANNEL = -1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoringSettings:
+    """How a stream is scored.
+
+    Attributes:
+        detectors: what the rows are held against.
+        threshold: how the threshold follows from the scores of normal rows.
+        alarm: how scores become alarms.
+        normaliser: how a channel's normal level and spread are taken.
+        wandering: which channels are seen against their own slow mean; none of them if None.
+        smoothing: weight of the newest row in the exponential mean of the log scores; 1 for none.
+        warm_up_rows: rows at the beginning of a stream that score 0 and raise nothing.
+        per_machine: what is learned anew in the warm-up, which must be normal running.
+        adaptation: how normaliser and threshold may follow the stream; not at all if None.
+    """
+
+    detectors: DetectorSettings
+    threshold: ThresholdRule
+    alarm: AlarmPolicy
+    normaliser: Literal["moments", "robust"] = "moments"
+    wandering: WanderingSettings | None = None
+    smoothing: float = 0.1
+    warm_up_rows: int = 0
+    per_machine: tuple[Part, ...] = ()
+    adaptation: AdaptationSettings | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.smoothing <= 1.0:
+            raise ValueError("smoothing must lie above 0 and at most 1")
+        if not 0 <= self.warm_up_rows <= 100_000:
+            raise ValueError("warm_up_rows must be 0 to 100000")
+        needed = 2 * make_detector(self.detectors).run_in + 2
+        if self.per_machine and self.warm_up_rows < needed:
+            raise ValueError(f"warm_up_rows must be {needed} or more to learn in them")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What was found in some rows.
+
+    Attributes:
+        score: shape (rows,), 0 or more.
+        anomaly: whether the alarm is on, shape (rows,).
+        shares: each channel's part of the score, shape (rows, channels).
+        threshold: what the score was held against, shape (rows,); 0 in the warm-up.
+    """
+
+    score: npt.NDArray[np.float64]
+    anomaly: npt.NDArray[np.bool_]
+    shares: Rows
+    threshold: npt.NDArray[np.float64]
+
+    @property
+    def channel(self) -> npt.NDArray[np.int64]:
+        """The channel with the largest part; `NO_CHANNEL` where the score is 0."""
+        return np.where(self.score > 0, self.shares.argmax(axis=1), NO_CHANNEL)
+
+
+class Scorer:
+    """Scores one stream.
+
+    Attributes:
+        threshold: what scores are held against now.
+    """
+
+    def __init__(self, settings: ScoringSettings) -> None:
+        """Knows nothing until it has learned or loaded."""
+        self.settings = settings
+        self._detector = make_detector(settings.detectors)
+        self._wandering = Wandering(settings.wandering)
+        self._shipped: Parameters = {}
+
+    def learn(self, rows: Rows) -> None:
+        """Learns all its parameters from normal rows in the order of time.
+
+        Args:
+            rows: shape (rows, channels); missing values (see `rows.present`) are held.
+
+        Raises:
+            ValueError: if there are too few.
+        """
+        self._learn(rows, PARTS)
+        parts = {
+            "normaliser": self._normaliser.parameters() | self._wandering.parameters(),
+            "detector": self._detector.parameters(),
+            "threshold": as_parameters(levels=np.array([self.threshold, self._typical])),
+        }
+        self.load(
+            {f"{part}.{name}": array for part, p in parts.items() for name, array in p.items()}
+        )
+
+    def parameters(self) -> Parameters:
+        """What `learn` learned or `load` was given, as a bundle carries it, by part and name."""
+        return dict(self._shipped)
+
+    def load(self, parameters: Parameters) -> None:
+        """Takes parameters that `parameters` of the same settings gave, and starts anew.
+
+        Raises:
+            ValueError: if arrays are missing, do not fit the settings, or are not finite.
+        """
+        if not all(np.isfinite(array).all() for array in parameters.values()):
+            raise ValueError("a parameter is not finite: build the bundle again")
+        try:
+            self._normaliser = normaliser.of_parameters(_part(parameters, "normaliser"))
+            self._wandering.load(_part(parameters, "normaliser"))
+            self._detector.load(_part(parameters, "detector"))
+            levels = parameters["threshold.levels"].astype(np.float64)
+        except KeyError as e:
+            raise ValueError(f"the parameter {e} is missing: build the bundle again") from e
+        scale = self._normaliser.scale
+        if levels.shape != (2,) or scale.ndim != 1 or scale.shape != self._normaliser.centre.shape:
+            raise ValueError("normaliser and threshold do not fit: build the bundle again")
+        if not scale.size or (scale <= 0).any():
+            raise ValueError("the normaliser's scale must be above 0: build the bundle again")
+        self.channels = scale.size
+        try:
+            row = self._wandering.process(np.zeros((1, self.channels)))
+            fits = self._detector.process(row).shape == (1, self.channels)
+        except (ValueError, IndexError):
+            fits = False
+        if not fits:
+            raise ValueError("detector and normaliser do not fit: build the bundle again")
+        self.threshold, self._typical = map(float, levels)
+        self._shipped = dict(parameters)
+        self.restart()
+
+    @property
+    def centre(self) -> npt.NDArray[np.float64]:
+        """Each channel's normal level where the parameters were learned, shape (channels,)."""
+        return self._shipped["normaliser.centre"].astype(np.float64)
+
+    def restart(self) -> None:
+        """Forgets the stream and all that was learned in it."""
+        self._normaliser = normaliser.of_parameters(_part(self._shipped, "normaliser"))
+        self._wandering.load(_part(self._shipped, "normaliser"))
+        self._detector.load(_part(self._shipped, "detector"))
+        self._held = Held()
+        self.threshold, self._typical = map(float, self._shipped["threshold.levels"])
+        self._warm_up: list[Rows] = []
+        self._left = self.settings.warm_up_rows
+        self._begin()
+
+    def revert(self) -> None:
+        """Takes back what adaptation learned, and keeps the stream and its warm-up."""
+        if self._adaptation is not None:
+            self._normaliser, self.threshold = self._adaptation.revert()
+
+    def process(self, rows: Rows) -> Scored:
+        """Scores the next rows of the stream; missing values (see `rows.present`) are held."""
+        found = []
+        rows = self._held.process(rows)
+        while len(rows):
+            if self._left:
+                piece, rows = rows[: self._left], rows[self._left :]
+                found.append(self._warm(piece))
+            elif self._adaptation is not None:
+                due = self._adaptation.due()
+                piece, rows = rows[:due], rows[due:]
+                found.append(self._score(piece))
+                self._normaliser, self.threshold = self._adaptation.step(
+                    self._normaliser.apply(piece), found[-1].score, found[-1].anomaly
+                )
+            else:
+                piece, rows = rows, rows[:0]
+                found.append(self._score(piece))
+        return _joined(found, self.channels)
+
+    def state_bytes(self) -> int:
+        """Bytes that a stream keeps once it is warm, as float32: state, and what it learned."""
+        own = sum(
+            a.nbytes for k, a in self._shipped.items() if k.split(".")[0] in self._per_machine
+        )
+        held_and_smoothed = 2 * 4 * self.channels
+        adapting = 0 if self._adaptation is None else self._adaptation.state_bytes()
+        kept = self._wandering.state_bytes() + self._detector.state_bytes()
+        return kept + own + held_and_smoothed + adapting
+
+    @property
+    def _per_machine(self) -> tuple[Part, ...]:
+        return self.settings.per_machine
+
+    def _begin(self) -> None:
+        self._forget()
+        self._alarm = Alarm(self.settings.alarm)
+        self._adaptation: Adaptation | None = None
+        if self.settings.adaptation is not None:
+            self._adaptation = Adaptation(
+                self.settings.adaptation, self._normaliser, self.threshold, self._typical
+            )
+
+    def _warm(self, rows: Rows) -> Scored:
+        self._warm_up.append(rows)
+        self._left -= len(rows)
+        if not self._left:
+            seen = np.concatenate(self._warm_up)
+            self._warm_up = []
+            self._learn(seen, self._per_machine)
+            self._begin()
+            self._shares(seen)
+        zero = np.zeros(len(rows))
+        return Scored(
+            score=zero, anomaly=zero > 0, shares=np.zeros(rows.shape), threshold=zero.copy()
+        )
+
+    def _learn(self, rows: Rows, parts: tuple[Part, ...]) -> None:
+        rows = Held().process(rows)
+        if "normaliser" in parts:
+            self._normaliser = normaliser.fit(rows, self.settings.normaliser)
+            self._wandering.learn(self._normaliser.apply(rows))
+        if "detector" in parts:
+            self._wandering.restart()
+            self._detector.learn(self._wandering.process(self._normaliser.apply(rows)))
+        if "threshold" in parts:
+            self._forget()
+            scores = self._shares(rows).sum(axis=1)[self._detector.run_in :]
+            self.threshold = threshold(scores, self.settings.threshold)
+            self._typical = float(np.median(scores))
+
+    def _forget(self) -> None:
+        self._wandering.restart()
+        self._detector.restart()
+        self._smoothing = ExponentialMean(self.settings.smoothing)
+
+    def _shares(self, rows: Rows) -> Rows:
+        """Each channel's part of the smoothed log score."""
+        seen = self._wandering.process(self._normaliser.apply(rows))
+        shares = self._detector.process(seen)
+        total = shares.sum(axis=1, keepdims=True)
+        part = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+        return self._smoothing.process(np.log1p(total) * part)
+
+    def _score(self, rows: Rows) -> Scored:
+        shares = self._shares(rows)
+        score = np.maximum(shares.sum(axis=1), 0.0)
+        on = self._alarm.process(score.tolist(), self.threshold)
+        return Scored(
+            score=score,
+            anomaly=np.array(on, bool),
+            shares=shares,
+            threshold=np.full(len(rows), self.threshold),
+        )
+
+
+def _part(parameters: Parameters, part: str) -> Parameters:
+    start = f"{part}."
+    return {k[len(start) :]: array for k, array in parameters.items() if k.startswith(start)}
+
+
+def _joined(found: list[Scored], channels: int) -> Scored:
+    if len(found) == 1:
+        return found[0]
+    none = np.zeros(0)
+    empty = Scored(
+        score=none, anomaly=none > 0, shares=np.zeros((0, channels)), threshold=none.copy()
+    )
+    names = [field.name for field in dataclasses.fields(Scored)]
+    return Scored(
+        **{name: np.concatenate([getattr(s, name) for s in [empty, *found]]) for name in names}
+    )

@@ -1,0 +1,49 @@
+"""``python -m edge_agent score``: scores the rows of a table as fast as they come."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+NAME = "score"
+SUMMARY = "score rows of sensor values for anomalies"
+DESCRIPTION = """\
+Scores each row of a CSV file, or of standard input, for anomalies. The delimiter and the time column
+are recognised; columns that the bundle does not watch are ignored. Without --json only the beginning
+and the end of each alarm are printed. What is wrong with the rows themselves (missing or stuck
+values, other units, time going backwards) is said on standard error."""
+EXAMPLES = """\
+  python -m edge_agent score --bundle latest.bundle --csv pump.csv
+  python -m edge_agent score --bundle latest.bundle --csv pump.csv --json > scores.jsonl
+  tail -n +1 -f pump.csv | python -m edge_agent score --bundle latest.bundle --csv - --json
+
+--json prints a line a row: {"time": "2020-03-09 10:34:33", "score": 4.1, "anomaly": true,
+  "channel": "Pressure"}   channel: the one with the largest part of the score
+The first rows are the bundle's warm-up: they score 0, and must be normal running."""
+
+
+def add_arguments(parser: Any) -> None:
+    """Declares what the command takes."""
+    parser.add_argument("--bundle", required=True, type=Path, metavar="B", help="the bundle to use")
+    parser.add_argument(
+        "--csv", required=True, metavar="FILE|-", help="the rows; - for standard input"
+    )
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each row")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints what is found."""
+    from edge_agent.commands.row_output import AlarmLines, json_line, say_summary, watching
+
+    with watching(arguments.bundle, arguments.csv) as (watch, table):
+        show = json_line if arguments.json else AlarmLines().line
+        for block in table.blocks():
+            findings, news = watch.process(block)
+            for sentence in news:
+                print(f"note: {sentence}", file=sys.stderr)
+            sys.stdout.write("".join(map(show, findings)))
+            sys.stdout.flush()
+        say_summary(watch)
+    return 0
