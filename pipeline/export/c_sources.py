@@ -19,7 +19,7 @@ from components.targets.graph import Graph, GraphError, Quantisation
 from components.targets.lint import lint
 from components.targets.profile import load_profile
 from edge_agent.bundle.archive import Bundle, BundleError
-from edge_agent.bundle.manifest import SILENCE, UNKNOWN, Manifest, Stage
+from edge_agent.bundle.manifest import SILENCE, UNKNOWN, Golden, KeywordManifest, Stage
 from pipeline.export import c_text
 from pipeline.export.tflm_resolver import add_call
 
@@ -63,7 +63,7 @@ def c_sources(bundle: Bundle) -> Mapping[str, bytes]:
         UserError: if the bundle is of a workload without a C form, or TFLM does not run its models.
     """
     manifest = bundle.manifest
-    if manifest.workload != "keyword_spotting":
+    if not isinstance(manifest, KeywordManifest):
         raise UserError(
             f"{manifest.name} is of the workload {manifest.workload}, and --to c has a form for "
             "keyword_spotting only"
@@ -89,7 +89,7 @@ def c_sources(bundle: Bundle) -> Mapping[str, bytes]:
         pages[f"{model.id}_resolver.h"] = ("resolver.h.j2", own)
     runnable = len(models) == 1 and models[0].stage.mode == "sliding_window"
     if runnable:
-        golden = context | {"model": models[0], "golden": _golden(bundle)}
+        golden = context | {"model": models[0], "golden": _golden(bundle, manifest.golden)}
         pages[f"{prefix}_golden.h"] = ("golden.h.j2", golden)
         pages[f"{prefix}_golden.c"] = ("golden.c.j2", golden)
         pages["main.cc"] = ("main.cc.j2", golden)
@@ -167,7 +167,7 @@ def _arena(stage: Stage, data: bytes) -> int:
     return loaded.arena_bytes
 
 
-def _thresholds(manifest: Manifest) -> list[float]:
+def _thresholds(manifest: KeywordManifest) -> list[float]:
     silent = (UNKNOWN, SILENCE)
     thresholds = manifest.policy.thresholds
     return [
@@ -175,8 +175,7 @@ def _thresholds(manifest: Manifest) -> list[float]:
     ]
 
 
-def _golden(bundle: Bundle) -> dict[str, npt.NDArray[np.int8]]:
-    golden = bundle.manifest.golden
+def _golden(bundle: Bundle, golden: Golden) -> dict[str, npt.NDArray[np.int8]]:
     try:
         inputs, outputs = bundle.array(golden.inputs), bundle.array(golden.outputs)
     except BundleError as e:
