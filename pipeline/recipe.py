@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import graphlib
 import json
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.base import Component, UserError
+from components.base import Channel, Component, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,22 +20,52 @@ class Recipe:
     """Components in an order in which every input is made before it is needed.
 
     Raises:
-        ValueError: if two components share an id, or one comes before what it needs.
+        UserError: if two components share an id, one takes what nobody makes, or what is made after
+            it, or what is made of what it makes itself.
     """
 
     name: str
     components: tuple[Component, ...]
 
     def __post_init__(self) -> None:
+        by_id = {component.id: component for component in self.components}
         seen: set[str] = set()
         for component in self.components:
             if component.id in seen:
-                raise ValueError(f"recipe {self.name}: two components are called {component.id}")
-            for channel in component.inputs.values():
-                if channel.producer and channel.producer not in seen:
-                    raise ValueError(
-                        f"recipe {self.name}: {component.id} needs {channel.producer} before it"
-                    )
+                raise UserError(f"recipe {self.name}: two components are called {component.id}")
+            for name, channel in component.inputs.items():
+                if channel.producer:
+                    self._check(f"{component.id}.{name}", channel, by_id)
+            seen.add(component.id)
+        self._check_order()
+
+    def _check(self, taker: str, channel: Channel, by_id: Mapping[str, Component]) -> None:
+        producer = by_id.get(channel.producer)
+        outputs = {} if producer is None else producer.OUTPUTS
+        if channel.output not in outputs:
+            known = [f"{c.id}.{name}" for c in by_id.values() for name in c.OUTPUTS]
+            wanted = f"{channel.producer}.{channel.output}"
+            raise UserError(
+                f"recipe {self.name}: {taker} takes {wanted}, which nobody makes"
+                f"{_suggest(wanted, known)}"
+            )
+
+    def _check_order(self) -> None:
+        needs = {
+            c.id: {i.producer for i in c.inputs.values() if i.producer} for c in self.components
+        }
+        try:
+            tuple(graphlib.TopologicalSorter(needs).static_order())
+        except graphlib.CycleError as e:
+            circle = " -> ".join(reversed(e.args[1]))
+            raise UserError(
+                f"recipe {self.name}: each of these is made of the next, in a circle: {circle}"
+            ) from e
+        seen: set[str] = set()
+        for component in self.components:
+            late = sorted(needs[component.id] - seen)
+            if late:
+                raise UserError(f"recipe {self.name}: {component.id} needs {late[0]} before it")
             seen.add(component.id)
 
 

@@ -48,6 +48,30 @@ class Train(Component):
 OUTSIDE = Channel(RECORDINGS, path=Path("data"))
 
 
+def test_a_circle_is_named(gen):
+    one = Train(None, "One", examples=gen.outputs["examples"], teacher=channel("Two"))
+    two = Train(None, "Two", examples=gen.outputs["examples"], teacher=channel("One"))
+    with pytest.raises(UserError, match=r"recipe try: .* in a circle: (One -> Two|Two -> One) -> "):
+        Recipe("try", (gen, one, two))
+    alone = Train(None, "Self", examples=gen.outputs["examples"], teacher=channel("Self"))
+    with pytest.raises(UserError, match="in a circle: Self -> Self"):
+        Recipe("try", (gen, alone))
+
+
+def channel(producer: str, output: str = "model") -> Channel:
+    return Channel(MODEL, producer=producer, output=output)
+
+
+@pytest.mark.parametrize("producer", ["Teacher", "Gen"])
+def test_an_output_that_nobody_makes_is_named_with_one_that_is_made(gen, producer):
+    teacher = Train(None, "Teachers", examples=gen.outputs["examples"])
+    train = Train(examples=gen.outputs["examples"], teacher=channel(producer))
+    with pytest.raises(UserError) as caught:
+        Recipe("try", (gen, teacher, train))
+    assert f"Train.teacher takes {producer}.model, which nobody makes" in str(caught.value)
+    assert "did you mean Teachers.model?" in str(caught.value) or producer == "Gen"
+
+
 @pytest.fixture
 def gen() -> Gen:
     return Gen(recordings=OUTSIDE)
@@ -74,17 +98,17 @@ def test_a_recipe_holds_components_in_an_order_that_works(gen):
 
 def test_two_components_of_one_name_are_refused(gen):
     twice = [Train(examples=gen.outputs["examples"]) for _ in range(2)]
-    with pytest.raises(ValueError, match="two components are called Train"):
+    with pytest.raises(UserError, match="two components are called Train"):
         Recipe("try", (gen, *twice))
 
 
 def test_a_component_before_what_it_needs_is_refused(gen):
-    with pytest.raises(ValueError, match="Train needs Gen before it"):
+    with pytest.raises(UserError, match="Train needs Gen before it"):
         Recipe("try", (Train(examples=gen.outputs["examples"]), gen))
 
 
 def test_a_component_without_its_producer_is_refused(gen):
-    with pytest.raises(ValueError, match="Train needs Gen before it"):
+    with pytest.raises(UserError, match=r"Train.examples takes Gen.examples, which nobody makes"):
         Recipe("try", (Train(examples=gen.outputs["examples"]),))
 
 
