@@ -20,13 +20,15 @@ from apache_beam.runners import create_runner  # noqa: E402
 logging.disable(_disabled)
 logging.getLogger("apache_beam").setLevel(logging.ERROR)
 
+DASK = "apache_beam.runners.dask.dask_runner.DaskRunner"
+
 
 def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
     """The options that `arguments` name, each as ``--name`` or ``--name=value``.
 
     Without any, it is the DirectRunner, in memory, in this process. The command line of this
-    process is never looked at. A runner that Beam does not name itself is given with its module,
-    e.g. ``--runner=apache_beam.runners.dask.dask_runner.DaskRunner``.
+    process is never looked at. ``DaskRunner`` is one of the names; a runner that Beam does not name
+    itself is given with its module, e.g. ``--runner=package.module.SomeRunner``.
 
     Raises:
         UserError: if no runner knows one of the arguments, or there is no such runner.
@@ -38,7 +40,10 @@ def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
     try:
         with contextlib.redirect_stderr(said):
             options = PipelineOptions(list(arguments))
-            runner = options.view_as(StandardOptions).runner or "DirectRunner"
+            standard = options.view_as(StandardOptions)
+            runner = standard.runner or "DirectRunner"
+            if runner.lower() in ("dask", "daskrunner"):
+                runner = standard.runner = DASK
             create_runner(runner)
             every = options.get_all_options(retain_unknown_options=True)
             unknown = set(every) - set(options.get_all_options())

@@ -55,6 +55,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ExampleGenParameters) 
         functools.partial(make_shard, root, folder, form),
         [(shard, earlier.get(_name(shard))) for shard in shards],
         folder=folder,
+        reads=[root],
         beam_options=parameters.beam_options,
         weights=[len(shard.entries) for shard in shards],
         unit="recordings",

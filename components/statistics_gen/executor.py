@@ -40,6 +40,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: StatisticsGenParameter
         ),
         shards,
         folder=folder,
+        reads=[examples],
         beam_options=parameters.beam_options,
         weights=[Path(path).stat().st_size / 1e6 for _, path in shards],
         unit="MB",

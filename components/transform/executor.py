@@ -165,6 +165,7 @@ def _compute(
         functools.partial(_transform, parts, tasks),
         shards,
         folder=parts,
+        reads=sorted({shard.path.parent for shard in shards}),
         # Other processes take longer to start than one shard takes here.
         beam_options=beam_options or (_ALL_CORES if len(shards) > 1 else ()),
         weights=[s.path.stat().st_size * (1 + tasks[s.split].task.count) for s in shards],

@@ -90,6 +90,7 @@ def _start_up() -> float:
             _nothing,
             list(range(24)),
             folder=Path(folder),
+            reads=[],
             beam_options=_RECORDED_ONLY.beam_options,
             weights=[1.0] * 24,
             unit="shards",
