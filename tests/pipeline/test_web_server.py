@@ -11,10 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from components.base import UserError
+from pipeline.command_line import parse
 from pipeline.lineage.store import LineageStore
 from tests.fixtures.web_server import address_of, start
 
-ROOT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -26,65 +28,76 @@ def root(tmp_path_factory):
     return root
 
 
-def ended(server: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = server.communicate(timeout=60)
-    return server.returncode, out, err
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_is_and_ends_quietly(root, number):
-    server = start(root)
+@pytest.mark.parametrize(
+    ("number", "options", "said"),
+    [(signal.SIGINT, (), ""), (signal.SIGTERM, ("--host", "0.0.0.0"), "no authentication")],
+)
+def test_it_says_where_it_is_and_ends_quietly(root, number, options, said):
+    server = start(root, *options)
     address = address_of(server)
-    assert address.startswith("http://127.0.0.1:")
-    with httpx.Client() as client:  # its connection stays open while the server ends
+    with httpx.Client(timeout=60) as client:  # its connection stays open while the server ends
         assert "Run 1" in client.get(f"{address}/").text
         assert client.get(f"{address}/", headers={"Host": "elsewhere.example"}).status_code == 421
         server.send_signal(number)
-        assert ended(server) == (0, "", "")
+        out, err = server.communicate(timeout=60)
+    assert (server.returncode, out) == (0, "")
+    assert said in err
+    assert err.count("\n") == (1 if said else 0)
+
+
+def test_a_signal_that_comes_at_once_ends_it(root):
+    server = start(root)
+    address_of(server)
+    server.send_signal(signal.SIGTERM)
+    assert server.communicate(timeout=60) == ("", "")
+    assert server.returncode == 0
 
 
 def test_a_port_that_is_taken_is_an_error_that_names_the_option(root):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        code, out, err = ended(start(root, "--port", str(port)))
-    assert (code, out) == (1, "")
-    assert f"error: port {port} is taken" in err
-    assert "--port" in err
+        port = str(taken.getsockname()[1])
+        arguments = parse(["pipeline", "ui", "--root", str(root), "--port", port])
+        with pytest.raises(UserError, match=f"port {port} is taken.*--port"):
+            arguments.run(arguments)
 
 
-@pytest.mark.parametrize("port", ["-1", "65536", "x"])
-def test_a_port_that_is_none_is_an_error(root, port):
-    code, out, err = ended(start(root, "--port", port))
-    assert code in (1, 2)
-    assert out == ""
-    assert "Traceback" not in err
-    assert "port" in err
+def test_an_address_of_another_machine_is_an_error_that_names_the_option(root):
+    for host in ("nowhere.invalid", "192.0.2.1"):
+        arguments = parse(["pipeline", "ui", "--root", str(root), "--host", host, "--port", "0"])
+        with pytest.raises(UserError, match=host):
+            arguments.run(arguments)
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x", "9" * 5000, "٣"])
+def test_a_port_that_is_none_is_wrong_usage(root, port, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse(["pipeline", "ui", "--root", str(root), f"--port={port}"])
+    assert "0 to 65535" in capsys.readouterr().err
 
 
 def test_a_root_without_a_run_is_an_error_with_the_next_step(tmp_path):
-    code, _, err = ended(start(tmp_path / "nowhere"))
-    assert code == 1
-    assert "python -m pipeline run" in err
+    arguments = parse(["pipeline", "ui", "--root", str(tmp_path / "nowhere")])
+    with pytest.raises(UserError, match="python -m pipeline run"):
+        arguments.run(arguments)
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_serving_others_has_to_be_asked_for_and_warns(root):
-    server = start(root, "--host", "0.0.0.0")
-    address_of(server)
-    server.send_signal(signal.SIGTERM)
-    code, _, err = ended(server)
-    assert code == 0
-    assert "no authentication" in err
+def test_a_url_of_no_database_is_an_error_that_does_not_repeat_it(tmp_path):
+    arguments = parse(
+        ["pipeline", "ui", "--root", str(tmp_path), "--lineage", "mysql://me:secret@host/x"]
+    )
+    with pytest.raises(UserError, match="not supported") as caught:
+        arguments.run(arguments)
+    assert "secret" not in str(caught.value)
 
 
-def test_it_starts_without_the_heavy_packages(root):
+def test_it_starts_without_the_heavy_packages():
     program = (
-        "import sys, argparse; from pipeline.web.reading import ReadOnlyStore; "
-        "from pipeline.web.app import make_app; from pipeline.web import server; "
-        "print([m for m in ('tensorflow', 'numpy', 'matplotlib', 'apache_beam', 'rich') "
+        "import sys; from pipeline import command_line; from pipeline.web import server; "
+        "print([m for m in ('tensorflow', 'numpy', 'matplotlib', 'apache_beam', 'rich', 'alembic') "
         "if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"

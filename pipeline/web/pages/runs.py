@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -53,6 +53,7 @@ def run_page(site: Site, request: Request) -> Response:
             raise HTTPException(404, f"There is no run {id_}.")
         steps = steps_of(session, id_)
         links = links_of(session, [step.id for step in steps])
+    gates = _gates(site.root, links)
     return site.page(
         "run.html.j2",
         refreshes=run.state == "running",
@@ -60,7 +61,9 @@ def run_page(site: Site, request: Request) -> Response:
         steps=steps,
         all_steps=len(steps) < MOST_STEPS,
         graph=_graph(steps, links) if 0 < len(steps) <= _MOST_DRAWN else None,
-        gates=_gates(site.root, links),
+        gates=gates,
+        not_passed=[gate for gate in gates if not gate.passed],
+        broken=[step for step in steps if step.state in ("failed", "interrupted")],
         has_report=report_of(site.root, run.recipe, id_) is not None,
         longest=max([step.seconds or 0.0 for step in steps], default=0.0),
     )
@@ -116,8 +119,7 @@ def _outside(key: str, link: Link) -> Box:
     )
 
 
-def _gates(root: Path, links: Sequence[Link]) -> Mapping[int, Sequence[Gate]]:
-    """The gates that steps decided, by the number of the artifact that holds them."""
+def _gates(root: Path, links: Sequence[Link]) -> list[Gate]:
+    """The gates that the steps decided."""
     outputs = {link.artifact: link.uri for link in links if link.direction == "output"}
-    found = {artifact: gates_in(root, uri) for artifact, uri in outputs.items()}
-    return {artifact: gates for artifact, gates in found.items() if gates}
+    return [gate for uri in outputs.values() for gate in gates_in(root, uri)]
