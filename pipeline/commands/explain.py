@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.base import UserError
 from pipeline.commands.recipe_arguments import add_recipe, data_folder, make_recipe
+from pipeline.commands.store_arguments import open_store
 
 if TYPE_CHECKING:
     from pipeline.explanation import StepExplanation
@@ -37,13 +38,12 @@ def add_arguments(parser: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Explains the recipe."""
     from pipeline.explanation import explain
-    from pipeline.lineage.store import LineageStore
 
     root = Path(arguments.root).absolute()
     recipe = make_recipe(arguments, root, data_folder(arguments))
     if not root.is_dir():
         raise UserError(f"{arguments.root}: no such folder: --root names one that runs wrote below")
-    with contextlib.closing(LineageStore.at(root)) as store:
+    with contextlib.closing(open_store(arguments)) as store:
         steps = explain(recipe, root, store)
     if arguments.json:
         print(json.dumps({"steps": [dataclasses.asdict(step) for step in steps]}, indent=2))

@@ -5,6 +5,10 @@ nothing of it; readers (a page, a second command) never wait for the run that is
 them; and a commit costs one fsync. What it asks for: a local disk, and that ``lineage.db-wal`` goes
 along wherever somebody copies ``lineage.db`` while it is in use.
 
+A PostgreSQL server may be restarted while a run goes on: each transaction asks for a connection that
+works, and waits for one. A server that stays away ends the run with a plain error; what was recorded is
+there afterwards, and the next run goes on from it.
+
 Transactions that write take SQLite's write lock when they begin, so that they wait for each other and
 never fail half way because another one was first.
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +31,8 @@ _WAIT_MS = 30_000
 _SCRIPTS = "pipeline.lineage:migrations"
 # What Alembic finds there as files; the build knows from here that they are needed.
 _MIGRATIONS = ("pipeline.lineage.migrations.env", "pipeline.lineage.migrations.versions.v2")
+_SERVER_TIME_OUTS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}  # seconds, milliseconds
+_PATIENCE = 120.0  # seconds that a run waits for a server which was there when it began
 _ADVISORY_LOCK = 0x65646765  # any number that nobody else takes in this database
 _versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
 
@@ -56,8 +63,9 @@ def open_database(url: sa.URL) -> sa.Engine:
     Raises:
         UserError: if it cannot be opened, or its schema is newer than this code.
     """
-    engine = sa.create_engine(url, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
+    arguments = {} if _is_sqlite(url) else _SERVER_TIME_OUTS
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=arguments)
+    if _is_sqlite(url):
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     try:
@@ -72,6 +80,22 @@ def open_database(url: sa.URL) -> sa.Engine:
 def for_writing(engine: sa.Engine) -> sa.Engine:
     """The same engine, whose transactions write: in SQLite they queue up from the beginning."""
     return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+
+
+def connect_patiently(engine: sa.Engine) -> sa.Connection:
+    """A connection; waits two minutes for a server that is away, so that its restart ends no run.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: if it stays away.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return engine.connect()
+        except sa.exc.OperationalError:
+            if _is_sqlite(engine.url) or time.monotonic() > end:
+                raise
+            time.sleep(0.5)
 
 
 def described(url: sa.URL) -> str:

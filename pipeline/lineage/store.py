@@ -13,7 +13,12 @@ from sqlalchemy import URL, Select, func, make_url, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.lineage.contents import add_contents, read_contents
-from pipeline.lineage.database import for_writing, open_database, plain_errors
+from pipeline.lineage.database import (
+    connect_patiently,
+    for_writing,
+    open_database,
+    plain_errors,
+)
 from pipeline.lineage.past import Taken, newest_executions, newest_outputs, without_outputs
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
 
@@ -302,14 +307,23 @@ class LineageStore:
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that sees one state of the store, for the queries of this package."""
-        session = Session(self._engine, expire_on_commit=False)
-        with plain_errors(self._engine), session, session.begin():
+        with (
+            plain_errors(self._engine),
+            connect_patiently(self._engine) as connection,
+            Session(connection, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that may change the store; it is recorded as a whole or not at all."""
-        with plain_errors(self._engine), Session(self._writing) as session, session.begin():
+        with (
+            plain_errors(self._engine),
+            connect_patiently(self._writing) as connection,
+            Session(connection) as session,
+            session.begin(),
+        ):
             yield session
 
 
