@@ -44,8 +44,8 @@ class VibrationFeatures:
             raise ValueError("sample_rate must be 1 to 10000000, window 16 to 10000000 samples")
         if not 8 <= self.segment <= self.window // 4:
             raise ValueError("segment must be 8 samples to a quarter of the window")
-        if not 1 <= self.bands <= self.segment // 2 or not 0 <= self.orders <= 1000:
-            raise ValueError("bands must be 1 to half a segment, orders 0 to 1000")
+        if not 1 <= self.bands < self.segment // 2 or not 0 <= self.orders <= 1000:
+            raise ValueError("bands must be 1 to less than half a segment, orders 0 to 1000")
 
     @property
     def names(self) -> tuple[str, ...]:
