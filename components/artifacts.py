@@ -29,6 +29,10 @@ Features        ``<split>.codes.npy`` int8 (rows, margin + frames + margin, chan
                 View 0 of a clip is the clip as recorded; the others are fixed augmentations of it.
                 The margin is what stands before and after the clip (silence, or the view's noise),
                 so that any shift up to it is a slice.
+AnomalyModel    ``parameters.npz`` float32 (names of edge_agent.anomaly.scoring.Scorer.parameters),
+                ``normal.npy`` float64 (rows, channels): one file, normal at its beginning,
+                ``model.json``: {"channels": [...], "scoring": ScoringSettings, "files": [...],
+                "params", "bytes"}
 Model           ``model.h5`` (tf_keras), ``model.json``: {"architecture",
                 "arguments", "params", "macs"}, ``history.json``: {curve name: [value an epoch]}
 Int8Model       ``model.tflite``, ``conversion.json``: {"bytes", "download_bytes", "operators":
@@ -62,6 +66,7 @@ SCHEMA = ArtifactType("Schema")
 VALIDATION = ArtifactType("Validation")
 FEATURES = ArtifactType("Features")
 MODEL = ArtifactType("Model")
+ANOMALY_MODEL = ArtifactType("AnomalyModel")
 INT8_MODEL = ArtifactType("Int8Model")
 EVALUATION = ArtifactType("Evaluation")
 INFRA_VALIDATION = ArtifactType("InfraValidation")

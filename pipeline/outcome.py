@@ -21,10 +21,8 @@ _REPORT = "report.html"
 def report_of(recipe: str, root: Path, result: RunResult, seconds: float) -> dict[str, Any]:
     """The content of ``report.json``."""
     artifacts = result.artifacts
-    conversion = read_json(artifacts["Converter.model"] / "conversion.json")
-    infra = read_json(artifacts["InfraValidator.result"] / "infra_validation.json")
-    evaluation = read_json(artifacts["Evaluator.evaluation"] / "evaluation.json")
-    model = read_json(artifacts["Quantizer.model"] / "model.json")
+    of_rows = "AnomalyTrainer.model" in artifacts
+    model, metrics = _rows(artifacts) if of_rows else _keywords(artifacts)
     release = _release(artifacts)
     return {
         "recipe": recipe,
@@ -35,13 +33,9 @@ def report_of(recipe: str, root: Path, result: RunResult, seconds: float) -> dic
         "model": {
             "name": recipe,
             "version": None if release is None else release["version"],
-            "params": model["params"],
-            "bytes": conversion["bytes"],
-            "download_bytes": conversion["download_bytes"],
-            "arena_bytes": infra["arena_bytes"],
-            "macs": infra["macs"],
+            **model,
         },
-        "metrics": _metrics(evaluation, infra),
+        "metrics": metrics,
         "gates": [dataclasses.asdict(gate) for gate in result.gates],
         "steps": [
             {"id": step.id, "seconds": round(step.seconds, 2), "hit": step.hit}
@@ -109,6 +103,35 @@ def _made_before(folder: Path) -> str | None:
 def _release(artifacts: Mapping[str, Path]) -> dict[str, Any] | None:
     folder = artifacts.get("Pusher.release")
     return None if folder is None else read_json(folder / "release.json")
+
+
+def _keywords(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sizes of the model, and metrics, of a recipe that ends in a network."""
+    conversion = read_json(artifacts["Converter.model"] / "conversion.json")
+    infra = read_json(artifacts["InfraValidator.result"] / "infra_validation.json")
+    evaluation = read_json(artifacts["Evaluator.evaluation"] / "evaluation.json")
+    sizes = {
+        "params": read_json(artifacts["Quantizer.model"] / "model.json")["params"],
+        "bytes": conversion["bytes"],
+        "download_bytes": conversion["download_bytes"],
+        "arena_bytes": infra["arena_bytes"],
+        "macs": infra["macs"],
+    }
+    return sizes, _metrics(evaluation, infra)
+
+
+def _rows(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of a recipe that ends in parameter arrays."""
+    model = read_json(artifacts["AnomalyTrainer.model"] / "model.json")
+    evaluation = read_json(artifacts["AnomalyTrainer.evaluation"] / "evaluation.json")
+    sizes = {
+        "params": model["params"],
+        "bytes": model["bytes"],
+        "download_bytes": (artifacts["Packager.bundle"] / "candidate.bundle").stat().st_size,
+        "arena_bytes": None,
+        "macs": None,
+    }
+    return sizes, {name: value for name, value in evaluation.items() if name != "files"}
 
 
 def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[str, float]:

@@ -109,11 +109,7 @@ class Scorer:
             ValueError: if there are too few.
         """
         self._learn(rows, PARTS)
-        parts = {
-            "normaliser": self._normaliser.parameters() | self._wandering.parameters(),
-            "detector": self._detector.parameters(),
-            "threshold": as_parameters(levels=np.array([self.threshold, self._typical])),
-        }
+        parts = self._learned()
         self.load(
             {f"{part}.{name}": array for part, p in parts.items() for name, array in p.items()}
         )
@@ -197,17 +193,14 @@ class Scorer:
 
     def state_bytes(self) -> int:
         """Bytes that a stream keeps once it is warm, as float32: state, and what it learned."""
+        learned = self._learned()
         own = sum(
-            a.nbytes for k, a in self._shipped.items() if k.split(".")[0] in self._per_machine
+            array.nbytes for part in self.settings.per_machine for array in learned[part].values()
         )
         held_and_smoothed = 2 * 4 * self.channels
         adapting = 0 if self._adaptation is None else self._adaptation.state_bytes()
         kept = self._wandering.state_bytes() + self._detector.state_bytes()
         return kept + own + held_and_smoothed + adapting
-
-    @property
-    def _per_machine(self) -> tuple[Part, ...]:
-        return self.settings.per_machine
 
     def _begin(self) -> None:
         self._forget()
@@ -224,7 +217,7 @@ class Scorer:
         if not self._left:
             seen = np.concatenate(self._warm_up)
             self._warm_up = []
-            self._learn(seen, self._per_machine)
+            self._learn(seen, self.settings.per_machine)
             self._begin()
             self._shares(seen)
         zero = np.zeros(len(rows))
@@ -245,6 +238,14 @@ class Scorer:
             scores = self._shares(rows).sum(axis=1)[self._detector.run_in :]
             self.threshold = threshold(scores, self.settings.threshold)
             self._typical = float(np.median(scores))
+
+    def _learned(self) -> dict[Part, Parameters]:
+        """What it goes by now, by part."""
+        return {
+            "normaliser": self._normaliser.parameters() | self._wandering.parameters(),
+            "detector": self._detector.parameters(),
+            "threshold": as_parameters(levels=np.array([self.threshold, self._typical])),
+        }
 
     def _forget(self) -> None:
         self._wandering.restart()

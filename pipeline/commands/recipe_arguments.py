@@ -25,7 +25,11 @@ def add_recipe(parser: Any) -> None:
         metavar="RECIPE",
         help=f"one of: {', '.join(sorted(RECIPES))}",
     )
-    parser.add_argument("--data", metavar="DIR", help="folder of recordings, one sub-folder a word")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder of recordings, one sub-folder a word; of CSV files for anomaly_detection",
+    )
     parser.add_argument(
         "--keywords",
         metavar='"yes no"',

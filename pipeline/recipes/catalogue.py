@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from types import ModuleType
 
 # Name to the module that holds its `recipe`; imported when wanted, so that no command waits for it.
-RECIPES: Mapping[str, str] = {"keyword_spotting": "pipeline.recipes.keyword_spotting"}
+RECIPES: Mapping[str, str] = {
+    "keyword_spotting": "pipeline.recipes.keyword_spotting",
+    "anomaly_detection": "pipeline.recipes.anomaly_detection",
+}
 
 
 def find(name: str) -> ModuleType:

@@ -26,6 +26,12 @@ from pipeline.ui.figures import (
 
 _LATENCY = "latency_ms_"
 _REFUSED = "refused.bundle"
+_ROW_FIGURES = {
+    "ROC-AUC, mean over the files": "roc_auc",
+    "the same of the best control": "control_roc_auc",
+    "normal rows with an alarm": "false_alarm_rate",
+    "anomalous rows without one": "missed_rate",
+}
 
 
 class SummaryExtras(TypedDict, total=False):
@@ -73,6 +79,9 @@ def _figures(report: Mapping[str, Any]) -> Table:
         if metrics.get(f"{key}_accuracy") is not None:
             style = "bold" if key == "int8" else ""
             table.add_row(f"accuracy, {name}", Text(percent(metrics[f"{key}_accuracy"]), style))
+    for name, key in _ROW_FIGURES.items():
+        if metrics.get(key) is not None:
+            table.add_row(name, percent(metrics[key]))
     table.add_row("model file", size(model.get("bytes")))
     table.add_row("to download, compressed", size(model.get("download_bytes")))
     table.add_row("working memory (arena)", size(model.get("arena_bytes")))
@@ -130,12 +139,11 @@ def _commands(report: Mapping[str, Any], extras: SummaryExtras) -> Iterator[Text
     root = Path(extras.get("root", ""))
     bundle = report["bundle"]
     commands = []
+    refused = root / report["recipe"] / _REFUSED
     if bundle is not None:
-        spot = ["spot", "--bundle", bundle, "FILE.wav"]
-        commands.append(("find the words in a recording", spot))
-    elif (root / report["recipe"] / _REFUSED).exists():
-        spot = ["spot", "--bundle", str(root / report["recipe"] / _REFUSED), "FILE.wav"]
-        commands.append(("see what the refused bundle finds", spot))
+        commands.append(_use(report["recipe"], bundle))
+    elif refused.exists():
+        commands.append(_use(report["recipe"], str(refused)))
     if bundle is not None and "root" in extras:
         repository = extras.get("repository_url", str(root / "repository"))
         install = ["install", "--repository", repository, "--trusted-root", str(root / "root.json")]
@@ -147,3 +155,10 @@ def _commands(report: Mapping[str, Any], extras: SummaryExtras) -> Iterator[Text
     for purpose, arguments in commands:
         yield Text(f"  # {purpose}", "dim")
         yield Text(f"  {shlex.join(['python', '-m', 'edge_agent', *arguments])}")
+
+
+def _use(recipe: str, bundle: str) -> tuple[str, list[str]]:
+    """How a bundle of `recipe` is used: what for, and the agent's command."""
+    if recipe == "anomaly_detection":
+        return "watch a log", ["score", "--bundle", bundle, "--csv", "FILE.csv"]
+    return "find the words in a recording", ["spot", "--bundle", bundle, "FILE.wav"]
