@@ -60,6 +60,7 @@ examples:
   python -m pipeline explain keyword_spotting --data DIR --root var
   python -m pipeline parameters keyword_spotting
   python -m pipeline lineage var/latest.bundle
+  python -m pipeline ui --root var
   python -m pipeline lint MODEL.tflite --target tflm
 
 `python -m pipeline COMMAND --help` says more about each.

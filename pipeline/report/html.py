@@ -20,7 +20,7 @@ from pipeline.report.quality import confusion, figure_rows, label_bars, speaker_
 from pipeline.report.verdict import gate_rows, tiles, verdict
 from pipeline.ui.figures import duration, number
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = (Path(__file__).parent / "templates", Path(__file__).parents[1] / "ui")
 
 
 def write_report(

@@ -21,7 +21,7 @@ from pipeline.web.reading import ReadOnlyStore
 
 TEMPLATES = (
     Path(__file__).parent / "templates",
-    Path(__file__).parents[1] / "report" / "templates",  # its colours
+    Path(__file__).parents[1] / "ui",  # the colours
 )
 REFRESH_SECONDS = 5
 _HIGHEST = 2**31 - 1  # the keys are 32 bits wide in PostgreSQL
