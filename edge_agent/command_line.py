@@ -19,9 +19,29 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from edge_agent.commands import evaluate, install, replay, score, selftest, spot, tuf
+from edge_agent.commands import (
+    evaluate,
+    install,
+    replay,
+    score,
+    selftest,
+    spot,
+    status,
+    tuf,
+    update_once,
+)
 
-COMMANDS: tuple[ModuleType, ...] = (evaluate, spot, score, replay, selftest, install, tuf)
+COMMANDS: tuple[ModuleType, ...] = (
+    evaluate,
+    spot,
+    score,
+    replay,
+    selftest,
+    install,
+    update_once,
+    status,
+    tuf,
+)
 
 _DESCRIPTION = """\
 Runs bundles on this device: installs them, tests them, spots words with them, and watches rows of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from edge_agent.update.tuf_client import TufClient
 from edge_agent.update.waiting import Limits
 
 _GONE = {403, 404, 410}
+_SPARE_BYTES = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +43,8 @@ class RepositoryClient:
 
     Args:
         url: http(s):// or file:// address of the folder with ``metadata/`` and ``targets/``.
-        trusted_root: root metadata given from outside; never taken from the repository.
+        trusted_root: root metadata given from outside, never taken from the repository; None where
+            `metadata` holds what was trusted before.
         metadata: folder for trusted metadata; what is seen once is never rolled back.
         limits: what fetching may cost.
 
@@ -49,9 +52,16 @@ class RepositoryClient:
         UpdateError: if the trust root or the folder cannot be used.
     """
 
-    def __init__(self, url: str, trusted_root: bytes, metadata: Path, limits: Limits) -> None:
+    def __init__(
+        self, url: str, trusted_root: bytes | None, metadata: Path, limits: Limits
+    ) -> None:
         self._url = url.rstrip("/")
         self._metadata = metadata
+        if trusted_root is None and not (metadata / "root.json").is_file():
+            raise errors.TrustedRootError(
+                f"{metadata}: no root is trusted here yet: give the repository's root.json, fetched "
+                "by a way that you trust, as repository.trusted_root"
+            )
         with storage_errors(metadata):
             try:
                 self._client = TufClient(
@@ -109,6 +119,7 @@ class RepositoryClient:
                 raise errors.RefusedError(
                     f"{target}: {info.length} bytes; a bundle has at most {MAX_BUNDLE_BYTES}"
                 )
+            _demand_room(destination.parent, info.length)
             spent = 0
             delta = _smallest(offer.deltas, bases, info.length)
             if delta is not None:
@@ -135,6 +146,15 @@ class RepositoryClient:
             raise DeltaRefusedError(str(e)) from e
         except (exceptions.RepositoryError, exceptions.DownloadLengthMismatchError) as e:
             raise DeltaRefusedError(str(e)) from e
+
+
+def _demand_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size + _SPARE_BYTES:
+        raise errors.StorageError(
+            f"{folder}: {free} bytes are free, and the release takes {size} and {_SPARE_BYTES} to spare: "
+            "free some space"
+        )
 
 
 def _smallest(

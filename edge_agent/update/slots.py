@@ -2,52 +2,30 @@
 
     slots/a/release.bundle   slots/b/release.bundle
     current                  a relative link to one of the slots
-    state.json               what the current slot holds
+    state.json               what the update state machine remembers
     tuf/                     trusted metadata
 
-`current` alone decides; ``state.json`` describes it and is written after it, so after a power cut
-between the two the record may be one release behind. Readers compare digests. Everything here
+`current` alone decides what runs; ``state.json`` says what it is and what is under way. Everything here
 appears by rename, after it is synced, and the folder is synced before the next step.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_agent.decoding import DecodeError, decode
 from edge_agent.update import durable
 from edge_agent.update.durable import storage_errors
 from edge_agent.update.errors import BusyError
+from edge_agent.update.memory import Memory, Release, decode_memory, encode
 
 SLOTS = ("a", "b")
 BUNDLE_NAME = "release.bundle"
 _MAX_STATE_BYTES = 64 * 1024
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class State:
-    """What the current slot holds.
-
-    Attributes:
-        name: the line of releases, e.g. ``keyword_spotting``.
-        version: the release's semantic version.
-        digest: SHA-256 of the bundle, hex.
-        slot: ``a`` or ``b``.
-        target: the release's path in the repository.
-    """
-
-    name: str
-    version: str
-    digest: str
-    slot: str
-    target: str
 
 
 class DeviceFolder:
@@ -84,34 +62,37 @@ class DeviceFolder:
             return None
         return target.name if target.parent.name == "slots" and target.name in SLOTS else None
 
-    def current_digest(self) -> str | None:
-        """SHA-256 (hex) of the bundle that runs, read from the bundle itself."""
-        slot = self.current()
-        return self._digest(slot) if slot else None
-
-    def bundles(self) -> dict[str, Path]:
-        """Where the bundles are that lie here, by their SHA-256 (hex)."""
-        digests = {slot: self._digest(slot) for slot in SLOTS}
-        return {digest: self.bundle(slot) for slot, digest in digests.items() if digest}
-
-    def _digest(self, slot: str) -> str | None:
+    def digest(self, slot: str) -> str | None:
+        """SHA-256 (hex) of the bundle in `slot`, read from the bundle itself."""
         try:
             with self.bundle(slot).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return None
 
-    def free(self) -> str:
-        """The slot that does not run."""
-        return "b" if self.current() == "a" else "a"
+    def bundles(self) -> dict[str, Path]:
+        """Where the bundles are that lie here, by their SHA-256 (hex)."""
+        digests = {slot: self.digest(slot) for slot in SLOTS}
+        return {digest: self.bundle(slot) for slot, digest in digests.items() if digest}
 
-    def state(self) -> State | None:
-        """The record of what runs; None if there is none or it cannot be read."""
+    def running(self, memory: Memory) -> Release | None:
+        """What runs, by the link and the bundle that it leads to, under the name that `memory` knows."""
+        slot = self.current()
+        digest = self.digest(slot) if slot else None
+        if slot is None or digest is None:
+            return None
+        for known in (memory.current, memory.candidate):
+            if known and (known.slot, known.digest) == (slot, digest):
+                return known
+        return Release(name="", version="", digest=digest, slot=slot, target="")
+
+    def memory(self) -> Memory:
+        """What former updates left to remember; an empty memory where it is lost or damaged."""
         try:
             with (self.root / "state.json").open("rb") as file:
-                return decode(State, json.loads(file.read(_MAX_STATE_BYTES)))
-        except (OSError, ValueError, RecursionError, DecodeError):
-            return None
+                return decode_memory(file.read(_MAX_STATE_BYTES)) or Memory()
+        except OSError:
+            return Memory()
 
     def settle(self, slot: str) -> None:
         """Moves the proven bundle from aside to its place in `slot`, durably.
@@ -131,15 +112,24 @@ class DeviceFolder:
         with storage_errors(self.root):
             durable.replace_link(self.root / "current", Path("slots") / slot)
 
-    def record(self, state: State) -> None:
-        """Writes what the current slot holds, durably.
+    def run_nothing(self) -> None:
+        """Lets no slot be the current one, durably.
 
         Raises:
             StorageError: if the disk refuses.
         """
-        text = json.dumps(dataclasses.asdict(state), indent=1, sort_keys=True) + "\n"
         with storage_errors(self.root):
-            durable.write_whole(self.root / "state.json", text.encode())
+            (self.root / "current").unlink(missing_ok=True)
+            durable.sync_folder(self.root)
+
+    def record(self, memory: Memory) -> None:
+        """Makes `memory` durable.
+
+        Raises:
+            StorageError: if the disk refuses.
+        """
+        with storage_errors(self.root):
+            durable.write_whole(self.root / "state.json", encode(memory))
 
     def sweep(self) -> None:
         """Removes what a failed or killed update left aside."""

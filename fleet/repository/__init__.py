@@ -9,7 +9,8 @@ from fleet.repository.errors import (
     RepositoryWriteError,
 )
 from fleet.repository.releases import Release
-from fleet.repository.repository import Lifetimes, Repository, refresh
+from fleet.repository.repository import Repository, refresh
+from fleet.repository.sealing import Lifetimes
 
 __all__ = [
     "KeysError",

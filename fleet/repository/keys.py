@@ -1,21 +1,29 @@
-"""Development keys: one ed25519 key a role, in files beside the repository and never inside it.
+"""Keys: ed25519, in files beside the repository and never inside it.
 
-They lie unencrypted on the publishing machine, with a threshold of one: good for a desk, not for
-a fleet. The repository asks only for the `signer` of a role, so keys held elsewhere can take their
-place.
+By default one a role, with a threshold of one: good for a desk. For a fleet, more keys and thresholds
+are added, and those of root and targets kept on other machines (`root_keys`). The repository asks only
+for the `signers` of a role, so keys held elsewhere can take the place of files.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from securesystemslib.signer import CryptoSigner, Key, Signer
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
 from fleet.repository.errors import KeysError
 from fleet.repository.files import make_private_folder, write_whole
@@ -30,56 +38,115 @@ class Keys(Protocol):
         """Makes the keys that a new repository lacks; gives the public key of every role."""
         ...
 
-    def signer(self, role: str) -> Signer:
-        """The signer of `role`.
+    def signers(self, role: str) -> Sequence[Signer]:
+        """The signers of `role` that are at hand, at least one.
 
         Raises:
-            KeysError: if its key cannot be used.
+            KeysError: if there is none, or a key cannot be used.
         """
         ...
 
 
 class DevelopmentKeys:
-    """Keys as PEM files (PKCS #8, mode 0600) in `folder`, one a role."""
+    """Keys as PEM files (PKCS #8, mode 0600) in `folder`: ``ROLE.pem`` and ``ROLE-ID.pem``.
+
+    Those that `$EDGE_KEY_PASSPHRASE` encrypts are read with it, and written so where it is set.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def create(self) -> Mapping[str, Key]:
         """Makes the missing keys; keys that are there are kept, so that a killed start goes on."""
-        make_private_folder(self._folder)
+        make_private_folder(self.folder)
         for role in ROLES:
-            path = self._path(role)
+            path = self.folder / f"{role}.pem"
             if not path.exists():
-                write_whole(path, CryptoSigner.generate_ed25519().private_bytes, mode=0o600)
-        return {role: self.signer(role).public_key for role in ROLES}
+                write_key(path, CryptoSigner.generate_ed25519())
+        return {role: read_key(self.folder / f"{role}.pem").public_key for role in ROLES}
 
-    def signer(self, role: str) -> CryptoSigner:
-        """Loads the key of `role`.
+    def add(self, role: str) -> Key:
+        """Makes one more key for `role`; gives its public part."""
+        make_private_folder(self.folder)
+        signer = CryptoSigner.generate_ed25519()
+        write_key(self.folder / f"{role}-{signer.public_key.keyid[:8]}.pem", signer)
+        return signer.public_key
+
+    def signers(self, role: str) -> list[CryptoSigner]:
+        """Loads the keys of `role`.
 
         Raises:
-            KeysError: if it is missing, readable by others, or not an ed25519 key.
+            KeysError: if there is none, or one is readable by others or not an ed25519 key.
         """
-        path = self._path(role)
-        try:
-            mode = path.stat().st_mode
-            data = path.read_bytes()
-        except OSError as e:
-            raise KeysError(
-                f"{path}: the {role} key cannot be read ({e.strerror}): put the key back from its "
-                "backup, or publish on the machine that holds it"
-            ) from None
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeysError(f"{path}: others may read this private key: run chmod 600 {path}")
-        try:
-            key = load_pem_private_key(data, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise KeysError(
-                f"{path}: not an unencrypted PEM key: put the key back from its backup"
-            ) from None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise KeysError(f"{path}: not an ed25519 key: put the key back from its backup")
-        return CryptoSigner(key)
+        others = sorted(self.folder.glob(f"{role}-*.pem"))
+        first = self.folder / f"{role}.pem"
+        return [
+            read_key(path) for path in ([first] if first.exists() or not others else []) + others
+        ]
 
-    def _path(self, role: str) -> Path:
-        return self._folder / f"{role}.pem"
+
+def read_key(path: Path) -> CryptoSigner:
+    """Loads the private key in the PEM file `path`.
+
+    Raises:
+        KeysError: if it is missing, readable by others, or not an ed25519 key.
+    """
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except OSError as e:
+        raise KeysError(
+            f"{path}: the {path.stem} key cannot be read ({e.strerror}): put the key back from its "
+            "backup, or publish on the machine that holds it"
+        ) from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise KeysError(f"{path}: others may read this private key: run chmod 600 {path}")
+    try:
+        key = load_pem_private_key(data, password=_passphrase() if b"ENCRYPTED" in data else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeysError(
+            f"{path}: not a PEM key, or not one that $EDGE_KEY_PASSPHRASE opens: put the key back "
+            "from its backup, or set the passphrase"
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeysError(f"{path}: not an ed25519 key: put the key back from its backup")
+    return CryptoSigner(key)
+
+
+def write_key(path: Path, signer: CryptoSigner) -> None:
+    """Writes a private key to `path`, for its owner alone, under the passphrase if one is set."""
+    passphrase = _passphrase()
+    key = load_pem_private_key(signer.private_bytes, password=None)
+    data = key.private_bytes(
+        Encoding.PEM,
+        PrivateFormat.PKCS8,
+        BestAvailableEncryption(passphrase) if passphrase else NoEncryption(),
+    )
+    write_whole(path, data, mode=0o600)
+
+
+def write_public(path: Path, key: Key) -> Path:
+    """Writes the public part of a key, which may be shown to anyone, to `path`."""
+    content = {"keyid": key.keyid, **key.to_dict()}
+    write_whole(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+    return path
+
+
+def read_public(path: Path) -> Key:
+    """Loads the public part of a key from `path`.
+
+    Raises:
+        KeysError: if it is none.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        return SSlibKey.from_dict(content.pop("keyid"), content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        raise KeysError(
+            f"{path}: not the public part of a key ({e}): give the .pub file that "
+            "`python -m fleet keys new` wrote"
+        ) from e
+
+
+def _passphrase() -> bytes | None:
+    return os.environ.get("EDGE_KEY_PASSPHRASE", "").encode() or None

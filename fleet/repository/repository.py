@@ -15,16 +15,11 @@ Specification: https://theupdateframework.github.io/specification/latest/ (secti
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
-from tuf.api.exceptions import RepositoryError as TufError
 from tuf.api.metadata import (
-    Metadata,
-    MetaFile,
     Root,
     Snapshot,
     Targets,
@@ -33,7 +28,7 @@ from tuf.api.metadata import (
 
 from edge_agent.bundle import archive
 from fleet.repository.deltas import Delta, drop_deltas, list_deltas, make_deltas, newest
-from fleet.repository.errors import KeysError, ReleaseError, RepositoryDamagedError
+from fleet.repository.errors import ReleaseError, RepositoryDamagedError
 from fleet.repository.files import locked, sweep, write_whole
 from fleet.repository.keys import ROLES, DevelopmentKeys, Keys
 from fleet.repository.releases import (
@@ -44,28 +39,10 @@ from fleet.repository.releases import (
     make_target,
     read_releases,
 )
-from fleet.repository.state import State, damaged, load, load_root, trust_roots
+from fleet.repository.sealing import File, Lifetimes, Sealer
+from fleet.repository.state import State, check_fresh, damaged, load, load_root, trust_roots
 
-_S = TypeVar("_S", Root, Snapshot, Targets, Timestamp)
-_File = tuple[Path, bytes]
 _FIRST_FILES = {"1.root.json", "1.targets.json", "1.snapshot.json"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Lifetimes:
-    """How long newly signed metadata is valid, by role.
-
-    Attributes:
-        root: of the keys; after it no device accepts the repository.
-        targets: of the list of releases.
-        snapshot: of the promise that nothing is newer; bounds a freeze attack with `timestamp`.
-        timestamp: likewise.
-    """
-
-    root: timedelta = timedelta(days=365)
-    targets: timedelta = timedelta(days=365)
-    snapshot: timedelta = timedelta(days=14)
-    timestamp: timedelta = timedelta(days=14)
 
 
 def _now() -> datetime:
@@ -108,6 +85,7 @@ class Repository:
         self._keys = keys or DevelopmentKeys(self._folder.parent / "keys")
         self._lifetimes = lifetimes or Lifetimes()
         self._clock = clock
+        self._sealer = Sealer(self._folder, self._keys, self._lifetimes, clock)
         self._lock_seconds = lock_seconds
         self._deltas = deltas
 
@@ -115,6 +93,17 @@ class Repository:
     def folder(self) -> Path:
         """Where the repository lies."""
         return self._folder
+
+    def start(self) -> None:
+        """Makes the repository, empty, where there is none yet.
+
+        Raises:
+            RepositoryError: if it cannot be made.
+        """
+        with locked(self._folder / ".lock", self._lock_seconds):
+            sweep(self._folder)
+            if not self._published():
+                self._create()
 
     def publish(self, name: str, bundle_path: Path, version: str | None, workload: str) -> Release:
         """Releases the bundle at `bundle_path` as the `version` (None: the next patch) of `name`.
@@ -136,7 +125,7 @@ class Repository:
             )
         with locked(self._folder / ".lock", self._lock_seconds):
             sweep(self._folder)
-            state = load(self._folder, self._clock()) if self._published() else self._create()
+            state = self._load() if self._published() else self._create()
             released = read_releases(state.targets, name)
             same = next((r for r in released if r.digest == bundle.digest), None)
             if same is not None:
@@ -162,7 +151,7 @@ class Repository:
                 (self._target_path(target.path, target.hashes["sha256"]), content)
                 for target, content in [(target, data), *((d.target, d.data) for d in deltas)]
             ]
-            _write([*files, *self._seal_targets(_next(state))])
+            _write([*files, *self._sealer.seal_targets(_next(state))])
         return release
 
     def refresh(self) -> datetime:
@@ -178,7 +167,7 @@ class Repository:
             raise RepositoryDamagedError(f"{self._folder}: no repository here: publish to it first")
         with locked(self._folder / ".lock", self._lock_seconds):
             sweep(self._folder)
-            state = load(self._folder, self._clock())
+            state = self._load()
             self._renew(state)
         return min(state.snapshot.expires, state.timestamp.expires)
 
@@ -190,7 +179,7 @@ class Repository:
         """
         if not self._published():
             return []
-        return read_releases(load(self._folder, self._clock()).targets, name)
+        return read_releases(self._load().targets, name)
 
     def latest(self, name: str) -> Release | None:
         """The release of `name` with the highest semantic version, if there is one.
@@ -243,6 +232,14 @@ class Repository:
         list_deltas(targets, release, deltas)
         return deltas
 
+    def _root(self) -> Root:
+        root = load_root(self._folder)
+        check_fresh(self._folder, root, self._clock())
+        return root
+
+    def _load(self) -> State:
+        return load(self._folder, self._root())
+
     def _published(self) -> bool:
         return self._metadata("timestamp.json").is_file()
 
@@ -261,45 +258,14 @@ class Repository:
             root = Root(expires=self._clock() + self._lifetimes.root, consistent_snapshot=True)
             for role in ROLES:
                 root.add_key(keys[role], role)
-            _write([(self._metadata("1.root.json"), self._sign(root, root))])
+            _write([(self._metadata("1.root.json"), self._sealer.sign(root, root))])
         targets = Targets(expires=self._clock() + self._lifetimes.targets)
-        state = State(load_root(self._folder, self._clock()), targets, Snapshot(), Timestamp())
-        _write(self._seal_targets(state))
+        state = State(self._root(), targets, Snapshot(), Timestamp())
+        _write(self._sealer.seal_targets(state))
         return state
 
     def _renew(self, state: State) -> None:
-        _write(self._seal(_next(state)))
-
-    def _seal_targets(self, state: State) -> list[_File]:
-        data = self._sign(state.root, state.targets)
-        version = state.targets.version
-        state.snapshot.meta["targets.json"] = MetaFile.from_data(version, data, ["sha256"])
-        return [(self._metadata(f"{version}.targets.json"), data), *self._seal(state)]
-
-    def _seal(self, state: State) -> list[_File]:
-        """Snapshot and timestamp, signed now; with the second in place all of it is public."""
-        snapshot, timestamp = state.snapshot, state.timestamp
-        snapshot.expires = self._clock() + self._lifetimes.snapshot
-        data = self._sign(state.root, snapshot)
-        timestamp.snapshot_meta = MetaFile.from_data(snapshot.version, data, ["sha256"])
-        timestamp.expires = self._clock() + self._lifetimes.timestamp
-        return [
-            (self._metadata(f"{snapshot.version}.snapshot.json"), data),
-            (self._metadata("timestamp.json"), self._sign(state.root, timestamp)),
-        ]
-
-    def _sign(self, root: Root, signed: _S) -> bytes:
-        metadata = Metadata[_S](signed)
-        role = signed.type
-        metadata.sign(self._keys.signer(role))
-        try:
-            root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-        except TufError as e:
-            raise KeysError(
-                f"{self._folder}: the {role} key at hand is not this repository's: put its own "
-                "keys back, or publish to a new folder"
-            ) from e
-        return metadata.to_bytes()
+        _write(self._sealer.seal(_next(state)))
 
 
 def _next(state: State) -> State:
@@ -308,6 +274,6 @@ def _next(state: State) -> State:
     return state
 
 
-def _write(files: list[_File]) -> None:
+def _write(files: list[File]) -> None:
     for path, data in files:
         write_whole(path, data)

@@ -25,14 +25,12 @@ class State:
     timestamp: Timestamp
 
 
-def load(folder: Path, now: datetime) -> State:
-    """The published state of the repository at `folder`.
+def load(folder: Path, root: Root) -> State:
+    """The published state of the repository at `folder`, by the keys that `root` names.
 
     Raises:
         RepositoryDamagedError: if a file is missing or not what the repository's keys signed.
-        KeysError: if the root is expired at `now`.
     """
-    root = load_root(folder, now)
     timestamp = _verified(folder, root, Timestamp, "timestamp.json", None)
     meta = timestamp.snapshot_meta
     snapshot = _verified(folder, root, Snapshot, f"{meta.version}.snapshot.json", meta)
@@ -41,12 +39,11 @@ def load(folder: Path, now: datetime) -> State:
     return State(root, targets, snapshot, timestamp)
 
 
-def load_root(folder: Path, now: datetime) -> Root:
-    """The newest root metadata of the repository at `folder`.
+def load_root(folder: Path) -> Root:
+    """The newest root metadata of the repository at `folder`, expired or not.
 
     Raises:
         RepositoryDamagedError: if it is missing or not signed by its own keys.
-        KeysError: if it is expired at `now`.
     """
     roots = trust_roots(folder)
     path = folder / "metadata" / f"{max(1, len(roots))}.root.json"
@@ -57,12 +54,21 @@ def load_root(folder: Path, now: datetime) -> Root:
         loaded.signed.verify_delegate(Root.type, loaded.signed_bytes, loaded.signatures)
     except TufError as e:
         raise damaged(path, str(e)) from e
-    if loaded.signed.is_expired(now):
-        raise KeysError(
-            f"{path}: expired on {loaded.signed.expires:%Y-%m-%d}; no device accepts releases "
-            "under it: sign a new root, or start a new repository in another folder"
-        )
     return loaded.signed
+
+
+def check_fresh(folder: Path, root: Root, now: datetime) -> None:
+    """Refuses to build on a root that no device accepts any more.
+
+    Raises:
+        KeysError: if it is expired at `now`.
+    """
+    if root.is_expired(now):
+        raise KeysError(
+            f"{folder / 'metadata' / f'{root.version}.root.json'}: expired on "
+            f"{root.expires:%Y-%m-%d}; no device accepts releases under it: sign it again with "
+            "`python -m fleet keys renew`"
+        )
 
 
 def trust_roots(folder: Path) -> list[bytes]:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, MetaFile
 
+from edge_agent.bundle.archive import read
 from edge_agent.update import errors, install
 from edge_agent.update.offers import read_offer
+from edge_agent.update.proof import examine
+from edge_agent.update.releases import choose
 from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.slots import DeviceFolder
 from edge_agent.update.waiting import Limits
@@ -38,7 +41,7 @@ class Site:
 
     def install(self, request: str = NAME):
         address = str(self.repository.folder)
-        return install.run(address, self.trusted_root, self.device, request)
+        return install.run(address, self.trusted_root, self.device, request, prove_bundle=examine)
 
     def files(self, pattern: str) -> list[Path]:
         return sorted((self.repository.folder / "targets").rglob(pattern))
@@ -50,7 +53,7 @@ class Site:
             self.repository.folder.as_uri(), self.trusted_root.read_bytes(), device.metadata,
             Limits(),
         )  # fmt: skip
-        target, offer = install.choose(client.releases(), NAME, None)
+        target, offer = choose(client.releases(), NAME, None)
         return client.download(target, offer, device.aside("b"), device.bundles()), device.aside(
             "b"
         )
@@ -120,14 +123,14 @@ def resign(site: Site, change) -> None:
     timestamp = Metadata.from_file(str(metadata / "timestamp.json"))
     snapshot.signed.version = timestamp.signed.version = 4
     for signed, path in ((loaded, "4.targets.json"), (snapshot, "4.snapshot.json")):
-        signed.sign(keys.signer(signed.signed.type))
+        signed.sign(keys.signers(signed.signed.type)[0])
         data = signed.to_bytes()
         (metadata / path).write_bytes(data)
         if signed is loaded:
             snapshot.signed.meta["targets.json"] = MetaFile.from_data(4, data, ["sha256"])
         else:
             timestamp.signed.snapshot_meta = MetaFile.from_data(4, data, ["sha256"])
-    timestamp.sign(keys.signer("timestamp"))
+    timestamp.sign(keys.signers("timestamp")[0])
     (metadata / "timestamp.json").write_bytes(timestamp.to_bytes())
 
 
@@ -162,7 +165,7 @@ def test_a_delta_from_another_base_than_it_says_falls_back(site):
         (site.device / "slots/b").mkdir(exist_ok=True)
         other = make_bundle(site.device / "slots/b/release.bundle", lineage="7" * 64)
         for entry in targets[RELEASE].custom["deltas"]:
-            entry["base"] = install.archive.read(other).digest
+            entry["base"] = read(other).digest
 
     resign(site, lie)
     site.arrives(delta=False)
@@ -171,6 +174,14 @@ def test_a_delta_from_another_base_than_it_says_falls_back(site):
 def test_a_broken_connection_is_not_answered_with_a_larger_file(site):
     shutil.rmtree(site.repository.folder / "targets")
     with pytest.raises(errors.UnreachableError):
+        site.fetch()
+
+
+def test_too_little_room_is_said_before_the_download(site, monkeypatch):
+    usage = shutil.disk_usage(site.device)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1_050_000))
+    shutil.rmtree(site.repository.folder / "targets")
+    with pytest.raises(errors.StorageError, match="1050000 bytes are free, and the release takes"):
         site.fetch()
 
 

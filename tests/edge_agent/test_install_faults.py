@@ -12,6 +12,7 @@ import pytest
 
 from edge_agent.bundle import archive
 from edge_agent.update import errors, install
+from edge_agent.update.proof import examine
 from fleet.repository import Repository
 from tests.fixtures.bundles import make_bundle
 
@@ -55,7 +56,9 @@ class Site:
         self.install(self.device, f"{NAME}==1.0.0")
 
     def install(self, device: Path, request: str = NAME):
-        return install.run(str(self.repository.folder), self.trusted_root, device, request)
+        return install.run(
+            str(self.repository.folder), self.trusted_root, device, request, prove_bundle=examine
+        )
 
 
 @pytest.fixture
@@ -90,7 +93,9 @@ def test_killed_at_any_step_it_holds_a_whole_bundle_and_goes_on(site, tmp_path, 
             assert running(device) == site.digests[1]
         site.install(device)
         assert running(device) == site.digests[1]
-        assert json.loads((device / "state.json").read_text())["digest"] == site.digests[1]
+        assert (
+            json.loads((device / "state.json").read_text())["current"]["digest"] == site.digests[1]
+        )
         assert not list(device.rglob(".*.part"))
         shutil.rmtree(device)
     assert die_at > 15, "too few steps: is the disk still patched?"
@@ -158,9 +163,9 @@ def test_a_full_disk_at_any_write_changes_nothing(site, monkeypatch):
         assert "No space left" in said
         assert running(site.device) in site.digests
         assert (site.device / "slots/a/release.bundle").read_bytes() == before
-        assert not list(site.device.rglob(".*.part"))
     assert fail_at > 4
     assert running(site.device) == site.digests[1]
+    assert not list(site.device.rglob(".*.part"))
 
 
 @pytest.mark.parametrize("file", ["timestamp", "snapshot", "targets"])
@@ -185,5 +190,5 @@ def test_the_record_follows_the_link_after_a_cut_between_them(site):
     (site.device / "state.json").write_bytes(state)
     assert site.install(site.device)["outcome"] == "already_current"
     digest = hashlib.sha256((site.device / "current/release.bundle").read_bytes()).hexdigest()
-    record = json.loads((site.device / "state.json").read_text())
+    record = json.loads((site.device / "state.json").read_text())["current"]
     assert (record["digest"], record["slot"]) == (digest, "b")

@@ -1,6 +1,7 @@
 """Repositories that lie, trickle, flood or mislead: the update is refused and nothing changes."""
 
 import json
+import re
 import shutil
 import socket
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.update import errors, install
+from edge_agent.update.proof import examine
 from edge_agent.update.waiting import Limits
 from fleet.repository import Repository
 from tests.fixtures.bundles import make_bundle
@@ -24,7 +26,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.repository = Repository(folder / "repository")
+        self.repository = Repository(folder / "repository", deltas=0)  # one way to a release alone
         self.metadata = self.repository.folder / "metadata"
         self.device = folder / "device"
         self.trusted_root = folder / "root.json"
@@ -40,14 +42,16 @@ class Site:
 
     def install(self, repository: str | None = None):
         address = repository or str(self.repository.folder)
-        return install.run(address, self.trusted_root, self.device, NAME, limits=LIMITS)
+        return install.run(
+            address, self.trusted_root, self.device, NAME, limits=LIMITS, prove_bundle=examine
+        )
 
     def content(self) -> list[tuple[str, bytes]]:
-        """All of the device but the metadata it trusts."""
+        """All of the device but the metadata it trusts and the record of what went wrong."""
         return [
             (str(path.relative_to(self.device)), path.read_bytes())
             for path in sorted(self.device.rglob("*"))
-            if path.is_file() and "tuf" not in path.parts
+            if path.is_file() and "tuf" not in path.parts and path.name != "state.json"
         ]
 
     def refuses(self, error: type[errors.UpdateError], match: str, repository: str | None = None):
@@ -56,6 +60,9 @@ class Site:
             self.install(repository)
         assert time.monotonic() - started < 5
         assert self.content() == self.running
+        record = json.loads((self.device / "state.json").read_text())
+        assert record["current"]["version"] == "1.0.0"
+        assert re.search(match, record["last_error"])
 
 
 @pytest.fixture

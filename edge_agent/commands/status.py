@@ -1,0 +1,68 @@
+"""``python -m edge_agent status``: what runs on this device, and what came of the last update."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from edge_agent.commands.errors import CommandError
+
+NAME = "status"
+SUMMARY = "what runs here, and what came of the last update"
+DESCRIPTION = """\
+Says what runs on this device, where an update stands, and which bundles failed here and why. It reads
+the device folder and changes nothing."""
+EXAMPLES = """\
+  python -m edge_agent status --config agent.toml
+  python -m edge_agent status --root /var/lib/edge_agent --json
+
+--json prints one line:
+  {"bundle": path or null, "name": .., "version": .., "digest": .., "slot": "a", "state": "committed",
+   "candidate": version or null, "last_error": null, "failed": [{"digest", "version", "reason"}, ..]}"""
+
+
+def add_arguments(parser: Any) -> None:
+    """Declares what the command takes."""
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--config", type=Path, metavar="FILE", help="agent.toml")
+    where.add_argument("--root", type=Path, metavar="DEVICE_DIR", help="folder of this device")
+    parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints what the device folder says."""
+    import dataclasses
+
+    from edge_agent.config import ConfigError, device_root, read_config
+    from edge_agent.update.errors import UpdateError
+    from edge_agent.update.slots import DeviceFolder
+
+    try:
+        root = arguments.root or device_root(read_config(arguments.config))
+        if not root.is_dir():
+            raise CommandError(f"{root}: no such folder: nothing was ever installed here")
+        folder = DeviceFolder(root)
+    except (ConfigError, UpdateError) as e:
+        raise CommandError(str(e)) from e
+    memory = folder.memory()
+    running = folder.running(memory)
+    told: dict[str, Any] = {
+        "bundle": str(folder.bundle(running.slot)) if running else None,
+        "name": running and running.name,
+        "version": running and running.version,
+        "digest": running and running.digest,
+        "slot": running and running.slot,
+        "state": memory.phase.value,
+        "candidate": memory.candidate and memory.candidate.version,
+        "last_error": memory.last_error,
+        "failed": [dataclasses.asdict(failure) for failure in memory.failed],
+    }
+    if arguments.json:
+        print(json.dumps(told))
+    else:
+        failed = [f"{failure.version} ({failure.reason})" for failure in memory.failed]
+        for name, value in (told | {"failed": "; ".join(failed)}).items():
+            print(f"{name}: {value or '-'}")
+    return 0

@@ -1,0 +1,86 @@
+"""``python -m edge_agent update-once``: looks for a newer release once, and installs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from edge_agent.commands.errors import CommandError
+
+NAME = "update-once"
+SUMMARY = "look for a newer release once, and install it"
+DESCRIPTION = """\
+Ends what a killed update left, looks for the highest release, fetches it (by delta where one is smaller),
+proves it aside, makes it the one that runs, and tries it there; what fails is rolled back, remembered,
+and not tried again. Exit code 0 if all is well, whether or not there was a newer release; 1 if not."""
+EXAMPLES = """\
+  python -m edge_agent update-once --config agent.toml
+  python -m edge_agent update-once --config agent.toml --json
+
+agent.toml:
+  [device]
+  root = "/var/lib/edge_agent"
+  [repository]
+  url = "https://example.org/repository"
+  release = "keyword_spotting"
+  trusted_root = "root.json"
+
+--json prints one line, whatever comes of it:
+  {"from": "1.0.0", "to": "1.0.1", "state": "committed", "bytes_downloaded": 4711, "delta": true,
+   "last_error": null}"""
+
+
+def add_arguments(parser: Any) -> None:
+    """Declares what the command takes."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="agent.toml")
+    parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Updates once, and prints what came of it."""
+    from edge_agent.config import ConfigError, device_root, read_config
+    from edge_agent.update.errors import UpdateError
+    from edge_agent.update.install import read_trusted_root, repository_url
+    from edge_agent.update.repository_client import RepositoryClient
+    from edge_agent.update.slots import DeviceFolder
+    from edge_agent.update.updater import Updater, Wanted
+    from edge_agent.update.waiting import Limits
+
+    try:
+        config = read_config(arguments.config)
+        folder = DeviceFolder(device_root(config))
+        trusted = config.repository.trusted_root
+        limits = Limits(
+            total_seconds=config.update.time_limit, bytes_per_second=config.update.rate_limit
+        )
+
+        def connect() -> RepositoryClient:
+            url = repository_url(config.repository.url)
+            known = None if trusted is None else read_trusted_root(Path(trusted))
+            return RepositoryClient(url, known, folder.metadata, limits)
+
+        with folder.locked():
+            outcome = Updater(folder, connect, Wanted(name=config.repository.release)).run()
+    except (ConfigError, UpdateError) as e:
+        raise CommandError(str(e)) from e
+    memory, fetched = outcome.memory, outcome.fetched
+    told = {
+        "from": outcome.before and outcome.before.version,
+        "to": memory.current and memory.current.version,
+        "state": memory.phase.value,
+        "bytes_downloaded": fetched.bytes if fetched else 0,
+        "delta": bool(fetched and fetched.delta),
+        "last_error": memory.last_error,
+    }
+    if arguments.json:
+        print(json.dumps(told))
+    else:
+        print(
+            f"{memory.phase.value}: {told['from']} -> {told['to']}, {told['bytes_downloaded']} bytes"
+        )
+    if outcome.error is not None:
+        print(f"error: {outcome.error}", file=sys.stderr)
+    return 0 if outcome.error is None else 1

@@ -1,0 +1,266 @@
+"""The update state machine: events in, memory and effects out; it touches nothing itself.
+
+    idle -> checking -> downloading -> verifying -> staged -> trial -> committed
+                                                          \\-> rolled back
+
+Rules:
+
+* `step` gives the new memory and what is to be done, in order. Where the memory has changed, `Save`
+  stands first: every move is durable before it is acted on. An event that does not belong to the phase
+  changes nothing and asks for nothing, so a late or repeated one does no harm.
+* The current release is the last good one. Only `Kept`, at the end of a trial, replaces it; until then
+  neither its slot nor its record is touched. The candidate always goes to the other slot.
+* A bundle is proven while it lies aside (verifying), moved to its slot (staged), and only then made the
+  one that runs, for a trial. What fails in verifying costs no slot.
+* A failure is the bundle's (`Refused`) or the circumstances' (`Prevented`: no network, full disk). The
+  first is remembered by digest, and that bundle is not tried again unless the request says so; after
+  the second the next request tries again. Either way the last good release runs.
+* `Started` is the first event of every process. After a death in checking or downloading the machine is
+  idle again (what was downloaded is kept, and gone on with). A death in verifying, staged or trial is
+  counted and the phase is done again, since each of its steps may be repeated; after `MAX_STARTS` the
+  bundle is held to be the cause and is refused: so a bundle that kills the updater, or the device, ends
+  the loop it causes.
+* `current` on the disk decides what runs. Where it names something else than the memory does, the memory
+  follows it; but in a trial, and where one was rolled back, it is the memory that knows.
+* From every phase there is a way back to one in which the last good release runs: `Restore` makes the
+  link name its slot, whatever it named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from edge_agent.update.memory import Failure, Memory, Phase, Release
+
+MAX_STARTS = 3
+RESTING = frozenset({Phase.IDLE, Phase.COMMITTED, Phase.ROLLED_BACK})
+
+
+@dataclasses.dataclass(frozen=True)
+class Started:
+    """The process begins; `running` is what the link names and which digest lies there, if any."""
+
+    running: Release | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """It is time to look for a release."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Offered:
+    """The repository offers `release` (its slot does not count); `insist` on it if it failed before."""
+
+    release: Release
+    insist: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Downloaded:
+    """The candidate lies aside, whole, as it was signed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verified:
+    """The candidate has passed its tests aside."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settled:
+    """The candidate is in its slot."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """The candidate has passed its trial."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Refused:
+    """The candidate is at fault."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Prevented:
+    """Something else is at fault; another time it may go."""
+
+    reason: str
+
+
+Event = (
+    Started | Asked | Offered | Downloaded | Verified | Settled | Kept | Refused | Prevented
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Save:
+    """Make the memory durable."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Look what the repository offers: `Offered` or `Prevented`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """Fetch `release` aside: `Downloaded` or `Prevented`."""
+
+    release: Release
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify:
+    """Test `release`, which lies aside: `Verified`, `Refused` or `Prevented`."""
+
+    release: Release
+
+
+@dataclasses.dataclass(frozen=True)
+class Settle:
+    """Move `release` from aside to its slot, if it is not there yet: `Settled` or `Prevented`."""
+
+    release: Release
+
+
+@dataclasses.dataclass(frozen=True)
+class Flip:
+    """Make the slot of `release` the one that runs."""
+
+    release: Release
+
+
+@dataclasses.dataclass(frozen=True)
+class Try:
+    """Try `release`, which runs now: `Kept`, `Refused` or `Prevented`."""
+
+    release: Release
+
+
+@dataclasses.dataclass(frozen=True)
+class Restore:
+    """Make the last good release the one that runs; for None, let nothing run."""
+
+    release: Release | None
+
+
+Effect = Save | Check | Download | Verify | Settle | Flip | Try | Restore
+Effects = tuple[Effect, ...]
+
+
+def step(memory: Memory, event: Event) -> tuple[Memory, Effects]:
+    """What is known, and to be done, after `event`."""
+    if isinstance(event, Started):
+        return _started(memory, event.running)
+    move = _MOVES.get((memory.phase, type(event)))
+    return move(memory, event) if move else (memory, ())
+
+
+def _started(memory: Memory, running: Release | None) -> tuple[Memory, Effects]:
+    if memory.phase in (Phase.CHECKING, Phase.DOWNLOADING):
+        memory = dataclasses.replace(memory, phase=Phase.IDLE)
+        return _follow(memory, running, changed=True)
+    moved = running is None or memory.current is None or running.slot != memory.current.slot
+    if memory.phase is Phase.ROLLED_BACK and moved:
+        return memory, (Restore(memory.current),)
+    if memory.phase in RESTING or memory.candidate is None:
+        return _follow(memory, running, changed=False)
+    if memory.starts >= MAX_STARTS:
+        reason = f"the device or its updater died {memory.starts} times while {memory.phase.value}"
+        return _refused(memory, Refused(reason))
+    memory = dataclasses.replace(memory, starts=memory.starts + 1)
+    return memory, (Save(), *_AGAIN[memory.phase](memory.candidate))  # type: ignore[arg-type]
+
+
+def _follow(memory: Memory, running: Release | None, *, changed: bool) -> tuple[Memory, Effects]:
+    """Lets the memory follow what the disk says runs."""
+    known = memory.current
+    same = known and running and (known.slot, known.digest) == (running.slot, running.digest)
+    if not same and known != running:
+        memory, changed = dataclasses.replace(memory, current=running), True
+    return memory, (Save(),) if changed else ()
+
+
+def _asked(memory: Memory, event: Event) -> tuple[Memory, Effects]:
+    return dataclasses.replace(memory, phase=Phase.CHECKING, starts=0), (Save(), Check())
+
+
+def _offered(memory: Memory, event: Offered) -> tuple[Memory, Effects]:
+    current = memory.current
+    if current and current.digest == event.release.digest:
+        same = dataclasses.replace(event.release, slot=current.slot)
+        idle = dataclasses.replace(memory, phase=Phase.IDLE, current=same, last_error=None)
+        return idle, (Save(),)
+    failure = memory.failure(event.release.digest)
+    if failure and not event.insist:
+        told = (
+            f"{event.release.version} failed here before and is not tried again: {failure.reason}"
+        )
+        return dataclasses.replace(memory, phase=Phase.IDLE, last_error=told), (Save(),)
+    slot = "b" if current and current.slot == "a" else "a"
+    candidate = dataclasses.replace(event.release, slot=slot)
+    memory = dataclasses.replace(memory, phase=Phase.DOWNLOADING, candidate=candidate)
+    return memory, (Save(), Download(candidate))
+
+
+def _onwards(phase: Phase) -> Callable[[Memory, Event], tuple[Memory, Effects]]:
+    def move(memory: Memory, event: Event) -> tuple[Memory, Effects]:
+        assert memory.candidate is not None  # decode_memory and _offered see to it
+        moved = dataclasses.replace(memory, phase=phase, starts=1)
+        return moved, (Save(), *_AGAIN[phase](memory.candidate))
+
+    return move
+
+
+def _kept(memory: Memory, event: Event) -> tuple[Memory, Effects]:
+    return dataclasses.replace(
+        memory, phase=Phase.COMMITTED, current=memory.candidate, starts=0, last_error=None
+    ), (Save(),)
+
+
+def _refused(memory: Memory, event: Refused) -> tuple[Memory, Effects]:
+    assert memory.candidate is not None
+    failure = Failure(
+        digest=memory.candidate.digest, version=memory.candidate.version, reason=event.reason
+    )
+    memory = dataclasses.replace(
+        memory.with_failure(failure), phase=Phase.ROLLED_BACK, starts=0, last_error=event.reason
+    )
+    return memory, (Save(), Restore(memory.current))
+
+
+def _prevented(memory: Memory, event: Prevented) -> tuple[Memory, Effects]:
+    idle = dataclasses.replace(memory, phase=Phase.IDLE, starts=0, last_error=event.reason)
+    return idle, (Save(),)
+
+
+def _prevented_in_trial(memory: Memory, event: Prevented) -> tuple[Memory, Effects]:
+    memory = dataclasses.replace(memory, phase=Phase.ROLLED_BACK, starts=0, last_error=event.reason)
+    return memory, (Save(), Restore(memory.current))
+
+
+# What a phase asks for, at its beginning and again after a death in it.
+_AGAIN: Mapping[Phase, Callable[[Release], Effects]] = {
+    Phase.VERIFYING: lambda release: (Verify(release),),
+    Phase.STAGED: lambda release: (Settle(release),),
+    Phase.TRIAL: lambda release: (Flip(release), Try(release)),
+}
+_MOVES: Mapping[tuple[Phase, type[Event]], Callable[..., tuple[Memory, Effects]]] = {
+    **{(phase, Asked): _asked for phase in RESTING},
+    (Phase.CHECKING, Offered): _offered,
+    (Phase.CHECKING, Prevented): _prevented,
+    (Phase.DOWNLOADING, Downloaded): _onwards(Phase.VERIFYING),
+    (Phase.DOWNLOADING, Prevented): _prevented,
+    (Phase.VERIFYING, Verified): _onwards(Phase.STAGED),
+    (Phase.VERIFYING, Refused): _refused,
+    (Phase.VERIFYING, Prevented): _prevented,
+    (Phase.STAGED, Settled): _onwards(Phase.TRIAL),
+    (Phase.STAGED, Prevented): _prevented,
+    (Phase.TRIAL, Kept): _kept,
+    (Phase.TRIAL, Refused): _refused,
+    (Phase.TRIAL, Prevented): _prevented_in_trial,
+}

@@ -1,0 +1,119 @@
+"""Proving a bundle on this device, in a process of its own: golden vectors, latency and memory.
+
+A bad model may crash native code, hang, or eat the memory; it must not take the updater with it. The
+child imports what a workload does and nothing of the updater, so its resident memory is a workload's.
+
+    python -m edge_agent.update.proof BUNDLE     prints {"refused": null or why}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from edge_agent import selftest
+from edge_agent.bundle import archive
+from edge_agent.keyword.classifier import ClassifierError
+from edge_agent.runtime import RuntimeModelError
+from edge_agent.update.errors import RefusedError, StorageError
+
+_SECONDS = 120.0
+_RUNS = 3
+
+
+def prove(path: Path) -> None:
+    """Proves the bundle at `path` in a process of its own.
+
+    Raises:
+        RefusedError: if it does not prove itself; the message says what it did.
+        StorageError: if the process could not be started, or somebody else killed it.
+    """
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    top = str(Path(__file__).resolve().parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [top, os.environ.get("PYTHONPATH")]))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "edge_agent.update.proof", str(path)],
+            capture_output=True, text=True, timeout=_SECONDS, check=False, env=environment,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise RefusedError(f"its self-test takes longer than {_SECONDS:.0f} s here") from None
+    except OSError as e:
+        raise StorageError(
+            f"its self-test cannot be started ({e.strerror}): free some memory"
+        ) from e
+    if done.returncode == -signal.SIGKILL:
+        raise StorageError(
+            "its self-test was killed from outside: see the system's log for a lack of memory"
+        )
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise RefusedError(f"its self-test crashed here ({name})")
+    try:
+        refused = json.loads(done.stdout)["refused"]
+    except (ValueError, KeyError, TypeError):
+        last = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
+        raise RefusedError(f"its self-test ended with {done.returncode} here: {last}") from None
+    if refused is not None:
+        raise RefusedError(str(refused))
+
+
+def examine(path: Path) -> None:
+    """Proves the bundle at `path` in this process; memory is not held against its budget.
+
+    Raises:
+        RefusedError: if it does not prove itself.
+    """
+    try:
+        bundle = archive.read(path)
+        vectors = selftest.run(bundle).vectors
+        durations = []
+        for _ in range(_RUNS):
+            begun = time.perf_counter()
+            selftest.run(bundle)
+            durations.append(time.perf_counter() - begun)
+    except (archive.BundleError, ClassifierError, RuntimeModelError, selftest.SelfTestError) as e:
+        raise RefusedError(f"does not pass its self-test here: {e}") from e
+    latency_ms = 1000 * min(durations) / vectors  # what loading takes is in it
+    budget = bundle.manifest.budget.latency_ms
+    if latency_ms > budget:
+        raise RefusedError(
+            f"one inference takes {latency_ms:.1f} ms here, and its budget is {budget:g} ms"
+        )
+
+
+def _check_memory(path: Path) -> None:
+    held = _peak_bytes()
+    budget = archive.read(path).manifest.budget.memory_bytes
+    if held is not None and held > budget:
+        raise RefusedError(f"holds {held} bytes of memory here, and its budget is {budget}")
+
+
+def _peak_bytes() -> int | None:
+    """The most that this process ever held resident; None where the system does not say."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(match[1]) * 1024 if match else None
+
+
+def _main(path: Path) -> None:
+    try:
+        examine(path)
+        _check_memory(path)
+    except RefusedError as e:
+        print(json.dumps({"refused": str(e)}))
+    else:
+        print(json.dumps({"refused": None}))
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

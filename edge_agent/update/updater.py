@@ -1,0 +1,214 @@
+"""One update of one device: carries out what the state machine asks for, and tells it what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge_agent import __version__
+from edge_agent.bundle import archive
+from edge_agent.compatibility import CompatibilityError, check_minimum
+from edge_agent.update import errors, machine
+from edge_agent.update.memory import Memory, Release
+from edge_agent.update.offers import Offer
+from edge_agent.update.proof import prove
+from edge_agent.update.releases import choose
+from edge_agent.update.repository_client import Fetched, RepositoryClient
+from edge_agent.update.slots import DeviceFolder
+
+Connect = Callable[[], RepositoryClient]
+Prove = Callable[[Path], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a device should run: the `version` (None: the highest) of the line `name`.
+
+    Attributes:
+        insist: try it though it failed here before.
+    """
+
+    name: str
+    version: str | None = None
+    insist: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of an update.
+
+    Attributes:
+        before: what ran before it, if anything.
+        memory: where the device stands now; ``memory.current`` is what runs.
+        fetched: what its download took; None if it came to none.
+        error: why it did not happen; None if it did or nothing was to be done.
+    """
+
+    before: Release | None
+    memory: Memory
+    fetched: Fetched | None
+    error: errors.UpdateError | None
+
+
+class Updater:
+    """Brings the device in `folder` to what is `wanted`; hold the folder's lock while it lives.
+
+    Args:
+        folder: the device's.
+        connect: gives a client of the repository.
+        wanted: what should run.
+        prove_bundle: raises `RefusedError` for a bundle that is not fit for this device.
+    """
+
+    def __init__(
+        self,
+        folder: DeviceFolder,
+        connect: Connect,
+        wanted: Wanted,
+        *,
+        prove_bundle: Prove = prove,
+    ) -> None:
+        self._folder = folder
+        self._connect = connect
+        self._wanted = wanted
+        self._prove = prove_bundle
+        self._memory = folder.memory()
+        self._client: RepositoryClient | None = None
+        self._offers: dict[str, Offer] = {}
+        self._fetched: Fetched | None = None
+        self._error: errors.UpdateError | None = None
+
+    def run(self) -> Outcome:
+        """Ends what a former process left under way, then looks for a release and installs it.
+
+        Raises:
+            StorageError: if what the machine must remember cannot be written.
+        """
+        running = self._folder.running(self._memory)
+        before = self._memory.current or running
+        self._feed(machine.Started(running))
+        if self._memory.phase in machine.RESTING:
+            self._folder.sweep()
+            self._error = None
+        self._feed(machine.Asked())
+        return Outcome(before=before, memory=self._memory, fetched=self._fetched, error=self._error)
+
+    def _feed(self, event: machine.Event) -> None:
+        """Gives the machine `event`, and those that follow from what it asks for."""
+        following: machine.Event | None = event
+        while following is not None:
+            self._memory, effects = machine.step(self._memory, following)
+            following = None
+            for effect in effects:
+                following = self._carry_out(effect)
+                if following is not None:
+                    break
+
+    def _carry_out(self, effect: machine.Effect) -> machine.Event | None:
+        if isinstance(effect, machine.Save):
+            self._folder.record(self._memory)
+            return None
+        try:
+            return _CARRY_OUT[type(effect)](self, effect)
+        except errors.RefusedError as e:
+            self._error = e
+            return machine.Refused(str(e))
+        except errors.UpdateError as e:
+            self._error = e
+            return machine.Prevented(str(e))
+
+    def _check(self, effect: machine.Check) -> machine.Event:
+        self._client = self._connect()
+        self._offers = self._client.releases()
+        target, offer = choose(self._offers, self._wanted.name, self._wanted.version)
+        current = self._memory.current
+        if current is None or current.digest != offer.digest:
+            _check_agent(f"{offer.name} {offer.version}", offer.minimum)
+        failure = self._memory.failure(offer.digest)
+        if failure and not self._wanted.insist and (not current or current.digest != offer.digest):
+            self._error = errors.RefusedError(
+                f"{offer.name} {offer.version} failed here before and is not tried again "
+                f"({failure.reason}): release a better one, or install it by hand"
+            )
+        release = Release(
+            name=offer.name, version=offer.version, digest=offer.digest, slot="", target=target
+        )
+        return machine.Offered(release, insist=self._wanted.insist)
+
+    def _download(self, effect: machine.Download) -> machine.Event:
+        release = effect.release
+        assert self._client is not None  # Download follows Check in one process
+        self._fetched = self._client.download(
+            release.target,
+            self._offers[release.target],
+            self._folder.aside(release.slot),
+            self._folder.bundles(),
+        )
+        return machine.Downloaded()
+
+    def _verify(self, effect: machine.Verify) -> machine.Event:
+        release = effect.release
+        aside = self._folder.aside(release.slot)
+        if not aside.is_file():
+            raise errors.StorageError(f"{aside}: what was downloaded is gone: try again")
+        try:
+            bundle = archive.read(aside)
+        except archive.BundleError as e:
+            raise errors.RefusedError(f"{release.target}: {e}") from e
+        if bundle.digest != release.digest:
+            raise errors.RefusedError(
+                f"{release.target}: its content does not have the digest that its release names: "
+                "tell the repository's owner"
+            )
+        _check_agent(f"{release.name} {release.version}", bundle.manifest.minimum)
+        self._prove_release(release, aside)
+        return machine.Verified()
+
+    def _settle(self, effect: machine.Settle) -> machine.Event:
+        release = effect.release
+        if self._folder.digest(release.slot) != release.digest:
+            self._folder.settle(release.slot)
+        return machine.Settled()
+
+    def _flip(self, effect: machine.Flip) -> None:
+        self._folder.flip(effect.release.slot)
+
+    def _try(self, effect: machine.Try) -> machine.Event:
+        release = effect.release
+        if self._folder.digest(release.slot) != release.digest:
+            raise errors.StorageError(f"slot {release.slot}: does not hold {release.version}")
+        self._prove_release(release, self._folder.bundle(release.slot))
+        return machine.Kept()
+
+    def _restore(self, effect: machine.Restore) -> None:
+        if effect.release is None:
+            self._folder.run_nothing()
+        else:
+            self._folder.flip(effect.release.slot)
+        self._folder.sweep()
+
+    def _prove_release(self, release: Release, path: Path) -> None:
+        try:
+            self._prove(path)
+        except errors.RefusedError as e:
+            raise errors.RefusedError(f"{release.target}: {e}") from e
+
+
+def _check_agent(what: str, minimum: dict[str, str]) -> None:
+    try:
+        check_minimum(minimum, {"agent": __version__})
+    except CompatibilityError as e:
+        raise errors.IncompatibleError(f"{what}: {e}, or install an older release") from e
+
+
+_CARRY_OUT: dict[type[machine.Effect], Callable[[Updater, Any], machine.Event | None]] = {
+    machine.Check: Updater._check,
+    machine.Download: Updater._download,
+    machine.Verify: Updater._verify,
+    machine.Settle: Updater._settle,
+    machine.Flip: Updater._flip,
+    machine.Try: Updater._try,
+    machine.Restore: Updater._restore,
+}

@@ -1,0 +1,31 @@
+"""The fleet's command line; `fleet.command_line` lists the commands.
+
+Exit codes: 0 done, 1 an error that the message explains, 2 a wrong command line, 3 something is due.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from absl import app
+
+from fleet.command_line import parse
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Runs the command that was asked for; gives the exit code."""
+    from fleet.repository.errors import RepositoryError
+
+    try:
+        code: int = arguments.run(arguments)
+    except (RepositoryError, OSError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)

@@ -1,0 +1,70 @@
+"""What the fleet's command line takes, and the help that teaches it.
+
+A command is a module of `fleet.commands` that holds
+
+    NAME, SUMMARY, DESCRIPTION, EXAMPLES    texts of the help
+    add_arguments(parser)                   declares its arguments
+    run(arguments) -> int                   does it; gives the exit code
+
+and imports what it needs only inside `run`, so that every command starts quickly.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from absl import flags
+from absl.flags import argparse_flags
+
+from fleet.commands import keys, repository
+
+COMMANDS: tuple[ModuleType, ...] = (keys, repository)
+
+_DESCRIPTION = """\
+Looks after the update repository that a fleet of devices takes its releases from."""
+
+_EPILOG = """\
+examples:
+  python -m fleet keys init --repository var/repository
+  python -m fleet repository status --repository var/repository
+
+`python -m fleet COMMAND --help` says more about each.
+Exit codes: 0 done, 1 an error that the message explains, 2 a wrong command line, 3 something is due."""
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of the command that `argv` names; ``arguments.run`` does it.
+
+    Prints the help or what is wrong, and exits, if there is nothing to run.
+    """
+    flags.FLAGS(argv[:1])
+    arguments: argparse.Namespace = _parser().parse_args(argv[1:])
+    return arguments
+
+
+def _parser() -> argparse_flags.ArgumentParser:
+    parser = argparse_flags.ArgumentParser(
+        prog="python -m fleet", description=_DESCRIPTION, epilog=_EPILOG, **_FORM
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        command = commands.add_parser(
+            module.NAME,
+            help=module.SUMMARY,
+            description=module.DESCRIPTION,
+            epilog=f"examples:\n{module.EXAMPLES}",
+            **_FORM,
+        )
+        command.set_defaults(run=module.run)
+        module.add_arguments(command)
+    return parser
+
+
+_FORM: dict[str, Any] = {
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+    "allow_abbrev": False,
+    "inherited_absl_flags": None,
+}

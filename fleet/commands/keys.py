@@ -1,0 +1,119 @@
+"""``python -m fleet keys``: who may sign what in an update repository."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fleet.repository.root_keys import RootKeys, Signing
+
+NAME = "keys"
+SUMMARY = "who may sign what: init, new, add, rotate, revoke, renew, sign"
+DESCRIPTION = """\
+Looks after the keys of an update repository. Keys at hand lie in the folder keys/ beside it; root and
+targets keys of a fleet belong on other machines. Each change makes a new root, which needs enough keys of
+the former root and of its own: where those at hand are not enough, it waits in draft/ beside the
+repository, to be carried to the other machines and signed there. $EDGE_KEY_PASSPHRASE encrypts the key
+files that are written, and opens those that are read."""
+EXAMPLES = """\
+  python -m fleet keys init --repository R
+      a repository, and a key for each role
+  python -m fleet keys new anna.pem
+      a key pair, on the machine where it is to stay: anna.pem and anna.pem.pub
+  python -m fleet keys add root --public anna.pem.pub --threshold 2 --repository R
+      from now on the root needs two signatures
+  python -m fleet keys sign draft/3.root.json --key anna.pem
+      add a signature, on Anna's machine
+  python -m fleet keys sign --repository R
+      add those of the keys at hand, and publish the root if it has enough
+
+after a theft:
+  python -m fleet keys rotate timestamp --repository R      the thief's signatures count no more
+  python -m fleet keys revoke targets 1f3a --repository R   the same for a key that is not here
+  python -m fleet keys renew --repository R                 sign the root again before it expires
+
+Exit code 3: a root waits for signatures; the output says whose."""
+
+_ROLES = ("root", "targets", "snapshot", "timestamp")
+_WAITS = 3
+
+
+def add_arguments(parser: Any) -> None:
+    """Declares what the command takes."""
+    form: dict[str, Any] = {"allow_abbrev": False, "inherited_absl_flags": None}
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def action(name: str, text: str) -> Any:
+        made = actions.add_parser(name, help=text, description=text, **form)
+        if name != "new":
+            made.add_argument(
+                "--repository", type=Path, metavar="R", required=name != "sign",
+                help="folder of the repository",
+            )  # fmt: skip
+        if name in ("add", "rotate", "revoke"):
+            made.add_argument("role", choices=_ROLES)
+        return made
+
+    action("init", "make a repository, and a key for each role")
+    action("new", "make a key pair").add_argument("file", type=Path, metavar="FILE")
+    add = action("add", "let one more key sign for a role")
+    add.add_argument("--public", type=Path, metavar="FILE.pub", help="this one; default: a new one")
+    add.add_argument("--threshold", type=int, metavar="N", help="signatures that the role needs")
+    action("rotate", "replace the keys of a role that are at hand")
+    action("revoke", "take a key's right to sign").add_argument("keyid", metavar="KEYID")
+    action("renew", "sign the root anew as it is")
+    sign = action("sign", "sign a root that waits")
+    sign.add_argument("draft", type=Path, nargs="?", metavar="DRAFT", help="the root that waits")
+    sign.add_argument("--key", type=Path, metavar="FILE", help="private key to sign DRAFT with")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what is asked of the keys; 3 if a root waits for signatures."""
+    from datetime import UTC, datetime
+
+    from fleet.repository import root_keys
+    from fleet.repository.errors import KeysError
+
+    if arguments.action == "new":
+        print(f"made {arguments.file} and {root_keys.new_key(arguments.file)}")
+        return 0
+    if arguments.action == "init":
+        made = root_keys.initialise(arguments.repository)
+        print(f"made {made.folder}; devices trust {made.folder}/metadata/1.root.json")
+        return 0
+    if arguments.action == "sign" and arguments.repository is None:
+        if arguments.draft is None or arguments.key is None:
+            raise KeysError("keys sign: give DRAFT and --key, or --repository")
+        print(f"signed by {root_keys.sign_draft(arguments.draft, arguments.key)}")
+        return 0
+    keys = root_keys.RootKeys(arguments.repository, clock=lambda: datetime.now(UTC))
+    signing = _change(keys, arguments)
+    if signing.draft is None:
+        print(f"published root {signing.version}")
+        return 0
+    former, own = signing.missing
+    print(
+        f"root {signing.version} waits in {signing.draft}: {former} more signatures of the former "
+        f"root's keys and {own} of its own are needed, from among "
+        f"{', '.join(keyid[:8] for keyid in signing.unsigned)}"
+    )
+    return _WAITS
+
+
+def _change(keys: RootKeys, arguments: argparse.Namespace) -> Signing:
+    from fleet.repository.keys import read_public
+
+    match arguments.action:
+        case "add":
+            public = read_public(arguments.public) if arguments.public else None
+            return keys.add(arguments.role, public, arguments.threshold)
+        case "rotate":
+            return keys.rotate(arguments.role)
+        case "revoke":
+            return keys.revoke(arguments.role, arguments.keyid)
+        case "renew":
+            return keys.renew()
+        case _:
+            return keys.complete()
