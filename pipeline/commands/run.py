@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.recipe_arguments import add_recipe, data_folder, make_recipe
-from pipeline.commands.store_arguments import open_store
+from pipeline.commands.store_arguments import add_openlineage, open_telling
 
 NAME = "run"
 SUMMARY = "run a recipe, from data to a signed release"
@@ -33,6 +33,7 @@ _REFUSED = 3
 def add_arguments(parser: Any) -> None:
     """Declares the arguments."""
     add_recipe(parser)
+    add_openlineage(parser)
     parser.set_defaults(takes_beam_options=True)
 
 
@@ -50,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     root.mkdir(parents=True, exist_ok=True)
     with (
         root_lock.hold(root) as lock,
-        contextlib.closing(open_store(arguments)) as store,
         RunView() as view,
+        contextlib.closing(open_telling(arguments, view.warning)) as store,
     ):
         result = run_recipe(recipe, root, store, view, lock)
         report = report_of(recipe.name, root, result, time.monotonic() - started)

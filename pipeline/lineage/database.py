@@ -19,6 +19,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,6 +56,11 @@ def parse_url(text: str) -> sa.URL:
     if url.drivername == "sqlite" and url.database:
         return url
     raise UserError(f"--lineage: this database is not supported: {_FORMS}")
+
+
+def sqlite_url(path: Path) -> sa.URL:
+    """The URL of an SQLite database in a file of any name."""
+    return sa.URL.create("sqlite", database=str(path))
 
 
 def open_database(url: sa.URL) -> sa.Engine:

@@ -18,6 +18,7 @@ from pipeline.lineage.database import (
     for_writing,
     open_database,
     plain_errors,
+    sqlite_url,
 )
 from pipeline.lineage.past import Taken, newest_executions, newest_outputs, without_outputs
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
@@ -74,7 +75,7 @@ class LineageStore:
     @classmethod
     def at(cls, root: Path) -> LineageStore:
         """The store of the root folder `root`, in a database of its own."""
-        return cls(URL.create("sqlite", database=str(root / DATABASE)))
+        return cls(sqlite_url(root / DATABASE))
 
     def close(self) -> None:
         """Gives the connections back."""
