@@ -79,6 +79,7 @@ class Service:
         self._started = threading.Event()
         # What it warns of there, `_missed`, `_overlapped` and `_crashed` say.
         logging.getLogger("apscheduler.executors").setLevel(logging.CRITICAL)
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.WARNING)
         logging.getLogger("apscheduler.scheduler").addFilter(_is_no_overlap)
         self._scheduler = BlockingScheduler(
             executors={"default": JobThreads(1)}, timezone=datetime.UTC

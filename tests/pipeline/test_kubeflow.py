@@ -26,25 +26,27 @@ from pipeline.recipe import Recipe
 from pipeline.root_lock import hold
 from pipeline.runner import RunResult, run_recipe
 from pipeline.ui.run_view import RunView
-from tests.fixtures.steps import Fail, Judge, Release, StepParameters, Write
+from tests.fixtures.steps import Judge, Release, StepParameters, Write
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP = (sys.executable, "-m", "pipeline.kubeflow.step")
 
 
-def tiny(recordings: Path, verdict: str = "good", how: str | None = None) -> Recipe:
+def tiny(recordings: Path) -> Recipe:
     """Two steps, one of which takes what the other makes, a gate, and a release behind it."""
     first = Write(
         StepParameters(text='a "b" \\ $c\nd'),
         "FirstWrite",
         recordings=Channel(RECORDINGS, path=recordings),
     )
-    second = Write(StepParameters(text=verdict), "SecondWrite", examples=first.outputs["examples"])
-    fail = (
-        [] if how is None else [Fail(StepParameters(how=how), examples=first.outputs["examples"])]
-    )
-    judge = Judge(StepParameters(text=verdict))
-    return Recipe("tiny_recipe", (first, second, *fail, judge, Release()))
+    second = Write(StepParameters(), "SecondWrite", examples=first.outputs["examples"])
+    return Recipe("tiny_recipe", (first, second, Judge(StepParameters(text="good")), Release()))
+
+
+def refused(recordings: Path) -> Recipe:
+    """A step, a gate that does not hold, and a release behind it."""
+    write = Write(StepParameters(), recordings=Channel(RECORDINGS, path=recordings))
+    return Recipe("tiny_recipe", (write, Judge(StepParameters(text="bad")), Release()))
 
 
 @pytest.fixture
@@ -110,10 +112,10 @@ def test_a_step_behind_a_gate_that_does_not_hold_fails_and_says_so(
     tmp_path, recordings, ran, capfd
 ):
     with pytest.raises(RuntimeError, match="release"):
-        run_compiled(tiny(recordings, "bad"), tmp_path, {recordings: str(recordings)})
+        run_compiled(refused(recordings), tmp_path, {recordings: str(recordings)})
     said = capfd.readouterr().out
     assert "Release is not run, as gates do not hold: good is 0, the limit 1: be good" in said
-    assert (made(ran, "SecondWrite") / "output_model" / "given").read_text() == "text"
+    assert (made(ran, "Write") / "output_model" / "given").read_text() == "a.wav"
     assert not (made(ran, "Release") / "output_release").exists()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.schedule.cron import trigger
 from pipeline.schedule.ledger import Fire, Ledger
-from pipeline.schedule.service import CatchUp, Service
+from pipeline.schedule.service import CatchUp, Service, until_signal
 
 YEARLY = "0 3 1 1 *"
 EVERY_SECOND = "* * * * * *"
@@ -177,3 +179,25 @@ def test_a_job_of_another_version_of_the_program_is_made_anew(ledger):
     served(ledger, YEARLY, "once", 0)
     age(ledger, datetime.timedelta(days=1))
     served(ledger, YEARLY, "once", 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)]
+)
+def test_a_signal_ends_the_work_and_decides_the_exit_code(number, code):
+    ended = threading.Event()
+    before = signal.getsignal(number)
+
+    def work() -> int:
+        os.kill(os.getpid(), number)
+        assert ended.wait(60)
+        return 7
+
+    assert until_signal(work, ended.set) == code
+    assert signal.getsignal(number) == before
+
+
+def test_work_that_ends_by_itself_decides_the_exit_code():
+    assert until_signal(lambda: 7, lambda: None) == 7
+    with pytest.raises(ZeroDivisionError):
+        until_signal(lambda: 1 // 0, lambda: None)
