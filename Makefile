@@ -15,7 +15,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 SETTINGS = $(foreach setting,$(SET),--set '$(setting)')
 
-.PHONY: help run test lint lock build-files bazel-test soak fuzz conformance clean
+.PHONY: help run run-anomaly test lint lock build-files bazel-test soak fuzz conformance clean
 
 help: ## this list
 	@echo 'make TARGET'
@@ -28,6 +28,10 @@ run: $(INSTALLED) ## train and release: [DATA=DIR | KEYWORDS="yes no"] [ROOT=var
 	elif [ -n "$$DATA" ]; then set -- --data "$$DATA"; \
 	else set -- --keywords "$${KEYWORDS:-yes no stop go}"; fi; \
 	exec $(BIN)/python -m pipeline run keyword_spotting "$$@" --root "$$ROOT" $(SETTINGS)
+
+run-anomaly: $(INSTALLED) ## watch machines: [DATA=DIR of CSV files, else simulated pumps] [ROOT=var] [SET="..."]
+	@if [ -n "$$DATA" ]; then set -- --data "$$DATA"; fi; \
+	exec $(BIN)/python -m pipeline run anomaly_detection "$$@" --root "$$ROOT" $(SETTINGS)
 
 test: $(INSTALLED) ## all tests but soak and fuzz: [ARGS="-k name"]
 	$(BIN)/python -m pytest $(ARGS)

@@ -36,9 +36,9 @@ class Normaliser:
 
     def apply(self, rows: Rows) -> Rows:
         """Normalised rows; a missing value (see `rows.present`) counts as normal, 0."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            normalised = (rows - self.centre) / self.scale
-        return np.clip(np.where(present(rows), normalised, 0.0), -_LIMIT, _LIMIT)
+        there = present(rows)
+        normalised = (np.where(there, rows, 0.0) - self.centre) / self.scale
+        return np.minimum(np.maximum(np.where(there, normalised, 0.0), -_LIMIT), _LIMIT)
 
     def parameters(self) -> Parameters:
         """What a bundle carries of it."""

@@ -129,6 +129,8 @@ class Pca(Detector):
 
 def split_fairly(shares: Rows) -> Rows:
     """Shares of 0 or more with the same sum: what some channels take away, the others lose."""
+    if not shares.size or shares.min() >= 0.0:
+        return shares
     total = np.maximum(shares.sum(axis=1, keepdims=True), 0.0)
     positive_part = np.maximum(shares, 0.0)
     whole = positive_part.sum(axis=1, keepdims=True)

@@ -38,6 +38,10 @@ class ExponentialMean:
         if not len(rows):
             return means
         mean = rows[0] if self.mean is None else self.mean
+        if len(rows) == 1:
+            means[0] = mean + self.alpha * (rows[0] - mean)
+            self.mean = means[0].copy()
+            return means
         kernel, decay = _kernel(self.alpha)
         for begin in range(0, len(rows), _STEPS):
             block = rows[begin : begin + _STEPS]
@@ -97,13 +101,13 @@ class Held:
         """The next rows of the stream, filled."""
         if not len(rows):
             return rows
-        last = np.full(rows.shape[1], np.nan) if self.last is None else self.last
-        joined = np.concatenate([last[None, :], rows])
         if not present(rows).all():
+            last = np.full(rows.shape[1], np.nan) if self.last is None else self.last
+            joined = np.concatenate([last[None, :], rows])
             place = np.where(present(joined), np.arange(len(joined))[:, None], 0)
-            joined = np.take_along_axis(joined, np.maximum.accumulate(place, axis=0), axis=0)
-        self.last = joined[-1]
-        return joined[1:]
+            rows = np.take_along_axis(joined, np.maximum.accumulate(place, axis=0), axis=0)[1:]
+        self.last = rows[-1].copy()
+        return rows
 
 
 def as_parameters(**arrays: npt.NDArray[Any]) -> Parameters:

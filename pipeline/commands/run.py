@@ -22,12 +22,16 @@ EXAMPLES = """\
       learn the words in DIR: one sub-folder of recordings a word
   python -m pipeline run keyword_spotting --keywords "yes no stop go"
       no recordings: learn words from synthesised speech
+  python -m pipeline run anomaly_detection --data DIR
+      watch machines like those in DIR: CSV files that begin with normal running; without --data,
+      simulated pumps
   python -m pipeline run keyword_spotting --data DIR --set Trainer.epochs=40 --set Transform.seed=2
       change any parameter of any step
   python -m pipeline run keyword_spotting --data DIR -- --runner=DirectRunner --direct_num_workers=4
       choose how the data-parallel steps run"""
 
 _REFUSED = 3
+_MAKERS = ("SpeechSynthesizer.recordings", "MachineSimulator.recordings")  # where no data is given
 
 
 def add_arguments(parser: Any) -> None:
@@ -56,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         result = run_recipe(recipe, root, store, view, lock)
         report = report_of(recipe.name, root, result, time.monotonic() - started)
-        recordings = data or result.artifacts["SpeechSynthesizer.recordings"]
+        recordings = data or next(result.artifacts[m] for m in _MAKERS if m in result.artifacts)
         leave(recipe.name, root, result, report, recordings)
         view.summary(report, {"root": str(root)})
     return _REFUSED if result.refused else 0

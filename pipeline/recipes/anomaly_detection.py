@@ -1,6 +1,7 @@
 """The anomaly detection recipe: from a folder of sensor logs to a signed release, without a network.
 
 Every file is one machine's log in the order of time, and begins with normal running, which teaches.
+Without a folder, simulated pumps stand in.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from pathlib import Path
 from components.anomaly_packager.component import AnomalyPackager
 from components.anomaly_trainer.component import AnomalyTrainer
 from components.artifacts import RECORDINGS
-from components.base import Channel, UserError
+from components.base import Channel, Component
+from components.machine_simulator.component import MachineSimulator
 from components.pusher.component import Pusher, PusherParameters
 from pipeline.recipe import Recipe
 
@@ -22,14 +24,16 @@ def recipe(root: Path, data: Path | None, _keywords: tuple[str, ...]) -> Recipe:
 
     Args:
         root: where the repository and the trust root lie.
-        data: folder of CSV files.
-
-    Raises:
-        UserError: if no folder is given.
+        data: folder of CSV files; None to simulate.
     """
+    sources: list[Component] = []
     if data is None:
-        raise UserError(f"{NAME} needs --data DIR: a folder of CSV files, one a machine or test")
-    trainer = AnomalyTrainer(rows=Channel(RECORDINGS, path=data))
+        simulator = MachineSimulator()
+        sources.append(simulator)
+        rows = simulator.outputs["recordings"]
+    else:
+        rows = Channel(RECORDINGS, path=data)
+    trainer = AnomalyTrainer(rows=rows)
     packager = AnomalyPackager(
         None, "Packager", model=trainer.outputs["model"], evaluation=trainer.outputs["evaluation"]
     )
@@ -41,4 +45,4 @@ def recipe(root: Path, data: Path | None, _keywords: tuple[str, ...]) -> Recipe:
         evaluation=trainer.outputs["evaluation"],
         infra_validation=packager.outputs["infra_validation"],
     )
-    return Recipe(NAME, (trainer, packager, pusher))
+    return Recipe(NAME, (*sources, trainer, packager, pusher))

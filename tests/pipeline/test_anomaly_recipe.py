@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from components.base import UserError
-from pipeline.recipes.anomaly_detection import recipe
 from tests.fixtures.anomaly_bundles import csv_text, machine_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +57,9 @@ def test_from_logs_to_a_release_that_alarms(tmp_path):
     assert not any(line["anomaly"] for line in lines[:600])
 
 
-def test_without_data_the_recipe_says_what_it_needs(tmp_path):
-    with pytest.raises(UserError, match="needs --data DIR"):
-        recipe(tmp_path, None, ())
+@pytest.mark.slow
+def test_without_data_simulated_pumps_are_learned(tmp_path):
+    done = run("pipeline", "run", "anomaly_detection", "--root", tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    report = json.loads((tmp_path / "anomaly_detection" / "report.json").read_text())
+    assert report["metrics"]["roc_auc"] > report["metrics"]["control_roc_auc"] + 0.1

@@ -1,0 +1,1 @@
+"""MachineSimulator: logs of a pump that fails, for a first run without any data."""
