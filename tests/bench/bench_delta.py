@@ -39,8 +39,12 @@ from tests.bench.table import TOP, Figure, data_folder, publish
 
 _BSDIFF4 = "bsdiff4==1.2.6"
 _THREADS = 2
-_EXAMPLES = {"a light fine-tune (4,096 examples)": 4096, "a longer one (32,768)": 32_768}
-_LEARNING_RATE = 1e-4
+# Examples, and peak of the learning rate.
+_TUNES = {
+    "4,096 examples at 1e-4": (4096, 1e-4),
+    "32,768 examples at 1e-4": (32_768, 1e-4),
+    "32,768 examples at 2e-3": (32_768, 2e-3),
+}
 _REPEATS = 20
 _PEER = """
 import bsdiff4, json, sys, time
@@ -61,8 +65,8 @@ def main() -> None:
         folder = Path(name)
         old = _bundle(_train(folder))
         figures = []
-        for title, examples in _EXAMPLES.items():
-            new = _bundle(_tune(folder, examples))
+        for title, (examples, rate) in _TUNES.items():
+            new = _bundle(_tune(folder, examples, rate))
             figures += _figures(folder, title, old, new)
     publish("delta", figures)
 
@@ -133,7 +137,7 @@ def _train(folder: Path) -> bytes:
     return _converted(folder, "aware")
 
 
-def _tune(folder: Path, examples: int) -> bytes:
+def _tune(folder: Path, examples: int, rate: float) -> bytes:
     """Trains the quantised model on, keeps its scales, and converts it."""
     import tf_keras as keras
 
@@ -144,13 +148,13 @@ def _tune(folder: Path, examples: int) -> bytes:
     model = load_model(folder / "aware" / "model.h5")
     ranges = [(w, w.numpy()) for w in model.weights if w.name.endswith(("_min:0", "_max:0"))]
     parameters = QuantizerParameters(
-        epochs=1, examples_per_epoch=examples, learning_rate=_LEARNING_RATE, seed=7,
+        epochs=1, examples_per_epoch=examples, learning_rate=rate, seed=7,
         threads=_THREADS,
     )  # fmt: skip
     teacher = keras.models.load_model(folder / "float" / "model.h5", compile=False)
     loss: Any = distillation_loss(teacher, 1.0, 0.5, parameters.label_smoothing)
     features = FeatureSet.open(folder / "features")
-    name = f"tuned-{examples}"
+    name = f"tuned-{examples}-{rate}"
     (folder / name).mkdir()
     loop.fit(model, features, parameters.schedule(), parameters.augmentation(), loss, folder / name)
     for weight, value in ranges:
