@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -101,7 +102,8 @@ class _Contents:
 
     def add(self, entry: Entry, digests: Sequence[str]) -> None:
         """Takes in `entry`, whose sources have `digests`."""
-        self._made_from.update(f"{entry} {digests}\n".encode())
+        named = (type(entry).__name__, entry.name, label_of(entry), speaker_of(entry))
+        self._made_from.update(json.dumps([named, sources_of(entry), digests]).encode())
         if isinstance(entry, Clip | NoiseRecording):
             self._recordings.append(
                 Member(
