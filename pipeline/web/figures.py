@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pipeline.ui.figures import duration, milliseconds, number, operations, percent, size, words
 
-_SHARES = ("accuracy", "agreement", "sparsity", "drop", "recall", "precision", "share")
+_SHARES = ("accuracy", "agreement", "sparsity", "drop", "recall", "precision", "share", "rate")
 _SIGNS = {
     "complete": "✓",
     "cached": "↺",

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.web.figures import figure
 from pipeline.web.graph_drawing import Box, draw_graph
 from pipeline.web.graph_layout import Sizes, lay_out
 from pipeline.web.line_plot import Point, draw_plot, nice_ticks, stretches
+from pipeline.web.queries.metrics import headlines
 
 
 @st.composite
@@ -137,3 +139,34 @@ def test_any_values_are_drawn_within_the_plot_or_not_at_all(values):
     heights = [float(y) for y in re.findall(r'cy="([^"]*)"', drawn or "")]
     assert len(heights) == len(drawable)
     assert all(0 <= y <= 210 for y in heights)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        ("Evaluator.int8_accuracy", 0.5714, "57.1%"),
+        ("AnomalyTrainer.false_alarm_rate", 0.0865, "8.6%"),
+        ("AnomalyTrainer.roc_auc", 0.9161, "0.9161"),
+        ("InfraValidator.arena_bytes", 10944.0, "10,944 B"),
+        ("InfraValidator.latency_ms_litert", 0.146, "146 µs"),
+        ("InfraValidator.macs", 429_600.0, "429.6 k"),
+        ("ExampleGen.train_clips", 141.0, "141"),
+        ("Step.odd", float("nan"), "not measured"),
+        ("Step.bytes", float("inf"), "without bound"),
+    ],
+)
+def test_a_metric_is_written_as_its_name_asks(name, value, written):
+    assert figure(name, value) == written
+
+
+def test_a_run_has_at_most_three_headlines_its_chief_metrics_before_others():
+    by_step = {
+        "Gen": {"clips": 9.0},
+        "Evaluator": {"agreement": 1.0, "int8_accuracy": 0.9},
+        "InfraValidator": {"arena_bytes": 5.0},
+        "Pusher": {"new": 1.0},
+    }
+    assert headlines(by_step) == {"Evaluator.int8_accuracy": 0.9, "InfraValidator.arena_bytes": 5.0}
+    many = {"Gen": {"clips": 9.0}, "Last": {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}, "Empty": {}}
+    assert headlines(many) == {"Last.a": 1.0, "Last.b": 2.0, "Last.c": 3.0}
+    assert headlines({}) == {}

@@ -13,7 +13,14 @@ from sqlalchemy.orm import Session
 from pipeline.lineage.schema import Context, Execution
 
 # Chief metrics by the name that a component gives them, the first first.
-_CHIEF = ("int8_accuracy", "drop_upper_95", "arena_bytes")
+_CHIEF = (
+    "int8_accuracy",
+    "drop_upper_95",
+    "arena_bytes",
+    "roc_auc",
+    "false_alarm_rate",
+    "missed_rate",
+)
 _MOST_CHIEF = 3
 
 
