@@ -51,6 +51,8 @@ _EPILOG = """\
 examples:
   python -m edge_agent install --repository https://example.org/repository \\
       --trusted-root root.json --root /var/lib/edge_agent keyword_spotting
+  python -m edge_agent update-once --config agent.toml
+  python -m edge_agent status --config agent.toml
   python -m edge_agent selftest --bundle latest.bundle
   python -m edge_agent spot --bundle latest.bundle recording.wav
   arecord -q -t raw -f S16_LE -r 16000 | python -m edge_agent spot --bundle latest.bundle - --json

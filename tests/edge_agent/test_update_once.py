@@ -14,10 +14,11 @@ from edge_agent.bundle.manifest import Budget, Golden
 from edge_agent.command_line import parse
 from edge_agent.update import errors, proof
 from fleet.repository.root_keys import RootKeys
+from tests.fixtures import dying_agent
 from tests.fixtures.field import Field, served
 
 BAD = Golden(inputs="golden_inputs.npy", outputs="check_codes.npy", tolerance={"litert": 7})
-DYING = ("tests.fixtures.dying_agent",)
+DYING = (dying_agent.__name__,)
 
 
 @pytest.fixture
@@ -63,18 +64,13 @@ def test_nothing_newer_is_no_error(field):
     assert told["state"] == "idle"
 
 
-@pytest.mark.parametrize(
-    ("budget", "words"),
-    [
-        (Budget(latency_ms=1e-6, memory_bytes=10**9), "its budget is 1e-06 ms"),
-        (Budget(latency_ms=1000.0, memory_bytes=10**6), "bytes of memory here, and its budget"),
-    ],
-)
-def test_a_bundle_beyond_its_budget_is_rolled_back(field, budget, words):
+def test_a_bundle_beyond_its_budget_is_rolled_back(field):
     field.publish(1)
     field.update()
-    field.publish(2, budget=budget)
-    assert words in field.update(code=1)["last_error"]
+    field.publish(2, budget=Budget(latency_ms=1e-6, memory_bytes=10**9))
+    assert "its budget is 1e-06 ms" in field.update(code=1)["last_error"]
+    field.publish(3, budget=Budget(latency_ms=1000.0, memory_bytes=10**6))
+    assert "bytes of memory here, and its budget" in field.update(code=1)["last_error"]
     assert field.status()["version"] == "1.0.0"
 
 
@@ -138,8 +134,10 @@ def killed(field: Field, step: int, moment: str) -> bool:
     return True
 
 
-@pytest.fixture
-def two_releases(field) -> Field:
+@pytest.fixture(scope="module")
+def two_releases(tmp_path_factory) -> Field:
+    """A device that runs the first of two releases, for tests that work on copies of it."""
+    field = Field(tmp_path_factory.mktemp("field"))
     field.publish(1)
     field.update()
     field.publish(2)
@@ -161,16 +159,17 @@ def test_killed_before_and_after_every_step_it_detects_and_goes_on(two_releases,
     assert step == 13, "an update has twelve steps"
 
 
-def test_a_bundle_whose_updater_dies_again_and_again_is_refused(two_releases):
+def test_a_bundle_whose_updater_dies_again_and_again_is_refused(field):
+    field.publish(1)
+    field.update()
+    field.publish(2)
     for step, moment in ((10, "leave"), (3, "enter"), (3, "enter")):
-        words = (step, moment, "update-once", "--config", two_releases.config())
-        done = two_releases.agent(*words, module=DYING)
+        words = (step, moment, "update-once", "--config", field.config())
+        done = field.agent(*words, module=DYING)
         assert done.returncode == -signal.SIGKILL, done.stderr
-    told = two_releases.update(code=1)
-    assert "died 3 times while trial" in two_releases.status()["failed"][0]["reason"]
+    told = field.update(code=1)
+    assert "died 3 times while trial" in field.status()["failed"][0]["reason"]
     assert (told["to"], told["state"]) == ("1.0.0", "idle")
-    two_releases.publish(3)
-    assert two_releases.update()["to"] == "1.0.2"
 
 
 def test_a_killed_self_test_does_not_blame_the_bundle(tmp_path, monkeypatch):
