@@ -62,7 +62,11 @@ def converted(model: tf_keras.Model, calibration: Codes) -> bytes:
     _pin_input_range(model)
     run = tf.function(lambda codes: model(codes, training=False))
     traced = run.get_concrete_function(tf.TensorSpec((1, *shape), tf.float32, name="codes"))
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], model)
+    # The converter saves what it is given as a SavedModel: of a Keras model every layer would be traced
+    # anew, which takes most of the time, and nothing but the variables is needed.
+    held = tf.Module()
+    held.held_variables = traced.variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], held)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     windows = _with_whole_range(calibration).astype(np.float32) * np.float32(INPUT_SCALE)
     converter.representative_dataset = lambda: ([row.reshape(1, *shape)] for row in windows)

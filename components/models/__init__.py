@@ -1,1 +1,1 @@
-"""Architectures, a file each, named after their papers; `registry` finds them by name."""
+"""Architectures, a file each, named after their papers; `registry` builds them by name."""

@@ -1,4 +1,4 @@
-"""Finds an architecture by the name that recipes use."""
+"""Builds an architecture by the name that recipes use."""
 
 from __future__ import annotations
 
@@ -6,23 +6,49 @@ from collections.abc import Callable
 from typing import Any
 
 from components.base import UserError
+from components.models.bc_resnet import bc_resnet
+from components.models.ds_cnn import ds_cnn
+from components.models.keyword_transformer import keyword_transformer
+from components.models.mobilenet_v1 import mobilenet_v1
+from components.models.mobilenet_v2 import mobilenet_v2
+from components.models.mobilenet_v3 import mobilenet_v3
+from components.models.shufflenet import shufflenet
+from components.models.squeezenet import squeezenet
 from components.models.streaming_resnet import streaming_resnet
+from components.models.tc_resnet import tc_resnet
 
-Build = Callable[..., Any]
-
-ARCHITECTURES: dict[str, Build] = {"streaming_resnet": streaming_resnet}
+# Each takes frames, channels, labels and widths, and raises ValueError if they do not fit it.
+BUILDERS: dict[str, Callable[..., Any]] = {
+    "bc_resnet": bc_resnet,
+    "ds_cnn": ds_cnn,
+    "keyword_transformer": keyword_transformer,
+    "mobilenet_v1": mobilenet_v1,
+    "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v3": mobilenet_v3,
+    "shufflenet": shufflenet,
+    "squeezenet": squeezenet,
+    "streaming_resnet": streaming_resnet,
+    "tc_resnet": tc_resnet,
+}
 
 
 def build(name: str, frames: int, channels: int, labels: int, widths: tuple[int, ...]) -> Any:
     """An untrained tf_keras model: input (frames, channels, 1), output `labels` probabilities.
 
+    Args:
+        name: one of `components.models.catalogue`.
+        frames: feature frames of the window.
+        channels: feature channels of a frame.
+        labels: how many.
+        widths: channels of the architecture's stages; how many there are is its depth.
+
     Raises:
-        UserError: if there is no such architecture, or it does not fit the input.
+        UserError: if there is no such architecture, or it does not fit the input or the widths.
     """
-    if name not in ARCHITECTURES:
-        raise UserError(f"no architecture {name!r}; there are {', '.join(sorted(ARCHITECTURES))}")
+    if name not in BUILDERS:
+        raise UserError(f"no architecture {name!r}; there are {', '.join(sorted(BUILDERS))}")
     try:
-        return ARCHITECTURES[name](frames=frames, channels=channels, labels=labels, widths=widths)
+        return BUILDERS[name](frames=frames, channels=channels, labels=labels, widths=widths)
     except ValueError as e:
         raise UserError(
             f"architecture {name} does not fit {frames} frames x {channels}: {e}"

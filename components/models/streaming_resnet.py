@@ -12,6 +12,8 @@ from typing import Any
 
 import tf_keras as keras
 
+from components.models.blocks import Size, classifier, normalised
+
 layers = keras.layers
 
 
@@ -27,23 +29,14 @@ def streaming_resnet(*, frames: int, channels: int, labels: int, widths: tuple[i
         if width != before:
             x = _convolution(x, width, 3, (1, 2))
         x = _residual(x, width)
-    x = layers.AveragePooling2D((x.shape[1], x.shape[2]))(x)
-    x = layers.Flatten()(x)
-    return keras.Model(inputs, layers.Dense(labels, activation="softmax")(x))
+    return keras.Model(inputs, classifier(x, labels))
 
 
-def _convolution(x: Any, width: int, size: int, strides: tuple[int, int]) -> Any:
-    return layers.ReLU()(_normalised(x, width, size, strides))
+def _convolution(x: Any, width: int, size: Size, strides: Size) -> Any:
+    return layers.ReLU()(normalised(x, width, size, strides, padding="valid"))
 
 
 def _residual(x: Any, width: int) -> Any:
-    y = _convolution(x, width, 3, (1, 1))
-    y = _normalised(y, width, 3, (1, 1))
+    y = _convolution(x, width, 3, 1)
+    y = normalised(y, width, 3, padding="valid")
     return layers.ReLU()(layers.Add()([layers.Cropping2D(2)(x), y]))
-
-
-def _normalised(x: Any, width: int, size: int, strides: tuple[int, int]) -> Any:
-    x = layers.Conv2D(width, size, strides=strides, use_bias=False, kernel_initializer="he_normal")(
-        x
-    )
-    return layers.BatchNormalization(momentum=0.97)(x)

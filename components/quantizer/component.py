@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from components.artifacts import FEATURES, MODEL
 from components.base import Component
@@ -14,10 +15,13 @@ class QuantizerParameters(TrainingParameters):
     """Parameters of the Quantizer, beside those of every training step.
 
     Attributes:
+        method: ``aware`` trains with rounding; ``post_training`` hands the float model on, for the
+            Converter to calibrate; ``auto`` trains if every layer has a form with rounding.
         temperature: softens the outputs of the float model that is the teacher here.
         hard_weight: weight of the labels; the float model has the rest, 0 to 1.
     """
 
+    method: Literal["auto", "aware", "post_training"] = "auto"
     temperature: float = 1.0
     hard_weight: float = 0.1
     epochs: int = 2

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from components.artifacts import read_json
-from components.base import Inputs, Metrics, Outputs
+from components.base import Inputs, Metrics, Outputs, UserError, warn
 from components.quantizer.component import QuantizerParameters
 from components.training import loop
 from components.training.data import FeatureSet
@@ -17,14 +18,21 @@ from edge_agent.features.audio import INPUT_SCALE
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: QuantizerParameters) -> Metrics:
-    """Puts int8 rounding into the graph and trains on, with the float model as the teacher."""
+    """Puts int8 rounding into the graph and trains on, with the float model as the teacher.
+
+    Or hands the float model on; see `QuantizerParameters.method`.
+    """
     loop.prepare(parameters.schedule())
+    model = keras.models.load_model(inputs["model"] / "model.h5", compile=False)
+    scheme = tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme()
+    if not _trains(model, scheme, parameters.method):
+        for name in ("model.h5", "model.json"):
+            shutil.copyfile(inputs["model"] / name, outputs["model"] / name)
+        return {}
     features = FeatureSet.open(inputs["features"])
     teacher = keras.models.load_model(inputs["teacher"] / "model.h5", compile=False)
-    model = keras.models.load_model(inputs["model"] / "model.h5", compile=False)
     aware = tfmot.quantization.keras.quantize_apply(
-        tfmot.quantization.keras.quantize_annotate_model(model),
-        tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme(),
+        tfmot.quantization.keras.quantize_annotate_model(model), scheme
     )
     _fix_input_range(aware)
     history = loop.fit(
@@ -39,6 +47,26 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: QuantizerParameters) -
     )
     loop.save(aware, outputs["model"], read_json(inputs["model"] / "model.json"), history)
     return loop.metrics_of(history)
+
+
+def _trains(model: Any, scheme: Any, method: str) -> bool:
+    """Whether to train with rounding, by the wish of the user and by what the layers allow."""
+    if method == "post_training":
+        return False
+    registry = scheme.get_quantize_registry()
+    # Batch normalisation goes into the convolution before it.
+    kinds = {
+        type(layer).__name__
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.BatchNormalization) and not registry.supports(layer)
+    }
+    if not kinds:
+        return True
+    missing = f"quantisation-aware training has no form of {', '.join(sorted(kinds))}"
+    if method == "aware":
+        raise UserError(f"{missing}: set Quantizer.method to post_training, or to auto")
+    warn(f"{missing}: the float model goes on, and the Converter calibrates it")
+    return False
 
 
 def _fix_input_range(model: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 
 from components.artifacts import FEATURES, MODEL
 from components.base import Component
+from components.models.catalogue import ARCHITECTURES
 from components.training.parameters import TrainingParameters
 
 
@@ -14,8 +16,8 @@ class TrainerParameters(TrainingParameters):
     """Parameters of the Trainer, beside those of every training step.
 
     Attributes:
-        architecture: name in `components.models.registry`.
-        widths: channels of the architecture's stages.
+        architecture: name in `components.models.catalogue`; docs/architectures.md tells them apart.
+        widths: channels of the architecture's stages; how many there are is its depth.
         targets: profiles that the untrained graph must fit; the model that ships is checked again.
     """
 
@@ -23,6 +25,18 @@ class TrainerParameters(TrainingParameters):
     widths: tuple[int, ...] = (16, 32)
     threads: int = 1
     targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.architecture not in ARCHITECTURES:
+            close = difflib.get_close_matches(self.architecture, ARCHITECTURES, n=1)
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            raise ValueError(
+                f"there is no architecture {self.architecture!r}{meant}: "
+                f"take one of {', '.join(sorted(ARCHITECTURES))}"
+            )
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError("widths must be one or more positive numbers")
 
 
 class Trainer(Component):

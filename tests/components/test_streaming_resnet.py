@@ -55,7 +55,7 @@ def test_no_such_architecture_and_no_room_for_it_are_said_plainly():
     from components.base import UserError
     from components.models import registry
 
-    with pytest.raises(UserError, match="no architecture 'vgg'; there are streaming_resnet"):
+    with pytest.raises(UserError, match="no architecture 'vgg'; there are bc_resnet, ds_cnn"):
         registry.build("vgg", 49, 40, 3, (4,))
     with pytest.raises(UserError, match="streaming_resnet does not fit 10 frames x 40"):
         registry.build("streaming_resnet", 10, 40, 3, (4,))

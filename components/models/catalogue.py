@@ -1,0 +1,33 @@
+"""The architectures by name, and what can be said of each without building it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """One architecture.
+
+    Attributes:
+        streams: what it computes for a frame does not depend on where the window begins, so that it
+            may run on new frames only; otherwise it runs over a whole, sliding window.
+        edge_tpu: whether the Edge TPU is predicted to take all of it, in one partition.
+    """
+
+    streams: bool
+    edge_tpu: bool
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "bc_resnet": Architecture(streams=False, edge_tpu=True),
+    "ds_cnn": Architecture(streams=False, edge_tpu=True),
+    "keyword_transformer": Architecture(streams=False, edge_tpu=False),
+    "mobilenet_v1": Architecture(streams=False, edge_tpu=True),
+    "mobilenet_v2": Architecture(streams=False, edge_tpu=True),
+    "mobilenet_v3": Architecture(streams=False, edge_tpu=False),
+    "shufflenet": Architecture(streams=False, edge_tpu=True),
+    "squeezenet": Architecture(streams=False, edge_tpu=True),
+    "streaming_resnet": Architecture(streams=True, edge_tpu=True),
+    "tc_resnet": Architecture(streams=False, edge_tpu=True),
+}
