@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.lineage.find import bundle_of
 from pipeline.lineage.schema import Artifact, Context, Event, Execution, Release
-from pipeline.lineage.walk import ancestry
+from pipeline.lineage.walk import ancestor_ids
 
 _BATCH = 1000
 _RUNS = "runs"
@@ -60,8 +60,7 @@ def needs(session: Session, runs: int, releases: int | None, bundles: Iterable[s
         whole.update(newest)
         older = set(released) - set(newest)
         needed |= older | _taken_to_make(session, older)
-    executions = [execution.id for execution in ancestry(session, whole)]
-    needed |= whole | _events(session, executions)
+    needed |= whole | _events(session, ancestor_ids(session, whole))
     return Needs(runs=frozenset(kept), artifacts=frozenset(needed))
 
 

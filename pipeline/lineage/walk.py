@@ -23,34 +23,23 @@ from pipeline.lineage.schema import (
     ShardRecording,
 )
 
+_BATCH = 1000  # SQLite takes 32,766 values in a statement
 HISTORY = ("last_release", PREVIOUS, "previous_statistics", "schema")
 
 
 def ancestry(session: Session, artifacts: Collection[int]) -> list[Execution]:
     """The executions that `artifacts` follow from, in the order in which they began."""
-    start = (
-        select(Event.execution_id)
-        .join(Execution, Execution.id == Event.execution_id)
-        .where(
-            Event.artifact_id.in_(artifacts),
-            Event.direction == "output",
-            Execution.state == "complete",
-        )
-    )
-    up = start.cte("up", recursive=True)
-    taken, made = aliased(Event), aliased(Event)
-    further = (
-        select(made.execution_id)
-        .select_from(up)
-        .join(taken, and_(taken.execution_id == up.c.execution_id, _follows_from(taken)))
-        .join(made, and_(made.artifact_id == taken.artifact_id, made.direction == "output"))
-        .join(Execution, Execution.id == made.execution_id)
-        .where(Execution.state == "complete")
-    )
-    found = select(up.union(further).c.execution_id)
+    ids = _ancestors(artifacts)
     return list(
-        session.scalars(select(Execution).where(Execution.id.in_(found)).order_by(Execution.id))
+        session.scalars(select(Execution).where(Execution.id.in_(ids)).order_by(Execution.id))
     )
+
+
+def ancestor_ids(session: Session, artifacts: Collection[int]) -> set[int]:
+    """Ids of the executions that `artifacts`, however many, follow from."""
+    ordered = sorted(artifacts)
+    batches = (ordered[start : start + _BATCH] for start in range(0, len(ordered), _BATCH))
+    return {id_ for batch in batches for id_ in session.scalars(_ancestors(batch))}
 
 
 def taken_by(session: Session, executions: Iterable[Execution]) -> set[int]:
@@ -122,3 +111,26 @@ def _shards_of(artifacts: Collection[int]) -> Select[int]:
 
 def _follows_from(event: Any) -> ColumnElement[bool]:
     return and_(event.direction == "input", event.name.not_in(HISTORY))
+
+
+def _ancestors(artifacts: Collection[int]) -> Select[int]:
+    start = (
+        select(Event.execution_id)
+        .join(Execution, Execution.id == Event.execution_id)
+        .where(
+            Event.artifact_id.in_(artifacts),
+            Event.direction == "output",
+            Execution.state == "complete",
+        )
+    )
+    up = start.cte("up", recursive=True)
+    taken, made = aliased(Event), aliased(Event)
+    further = (
+        select(made.execution_id)
+        .select_from(up)
+        .join(taken, and_(taken.execution_id == up.c.execution_id, _follows_from(taken)))
+        .join(made, and_(made.artifact_id == taken.artifact_id, made.direction == "output"))
+        .join(Execution, Execution.id == made.execution_id)
+        .where(Execution.state == "complete")
+    )
+    return select(up.union(further).c.execution_id)

@@ -103,7 +103,10 @@ def test_what_a_kept_run_took_from_the_cache_stays(store, tmp_path, gc):
     assert there(first) == {"ExampleGen", "Transform"}
 
 
-def test_a_release_keeps_what_it_follows_from(store, tmp_path, gc):
+@pytest.mark.parametrize("batch", [1, 1000])
+def test_a_release_keeps_what_it_follows_from(store, tmp_path, gc, monkeypatch, batch):
+    for module in ("needs", "walk"):
+        monkeypatch.setattr(f"pipeline.lineage.{module}._BATCH", batch)
     releases = [
         whole_run(store, tmp_path, [f"no/ann_{n}.wav"], epochs=n, version=f"1.0.{n}")
         for n in range(4)
