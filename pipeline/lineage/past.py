@@ -7,9 +7,10 @@ number that says what is newest, never the artifact's.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
 
@@ -40,46 +41,51 @@ def newest_executions(recipe: str, root: str, component: str) -> Select[Executio
     )
 
 
-def newest_outputs(
-    recipe: str, root: str, type_: str, source: Path | None, other_than: Taken | None
-) -> Select[Artifact]:
-    """The artifacts of a type that the complete runs made or took from the cache.
+def complete_runs(
+    recipe: str, root: str, source: Path | None, other_than: Taken | None
+) -> Select[int]:
+    """The complete runs of a recipe.
 
     Args:
         recipe: the recipe's name.
         root: which root's runs.
-        type_: the artifact type's name.
         source: if given, only runs count that took this folder as an input.
         other_than: if given, only runs count in which that component took something else.
     """
     query = (
-        select(Artifact)
-        .join(Event, Event.artifact_id == Artifact.id)
-        .join(Execution, Event.execution_id == Execution.id)
-        .join(Context, Execution.context_id == Context.id)
-        .where(
-            Context.recipe == recipe,
-            Context.root == root,
-            Context.state == "complete",
-            Event.direction == "output",
-            Artifact.type == type_,
-        )
-        .order_by(Context.id.desc(), Execution.id.desc())
+        select(Context.id)
+        .where(Context.recipe == recipe, Context.root == root, Context.state == "complete")
+        .order_by(Context.id.desc())
     )
     if source is not None:
-        query = query.where(Context.id.in_(_runs_that_took().where(Artifact.uri == str(source))))
+        query = query.where(_took(Artifact.uri == str(source)))
     if other_than is not None:
         query = query.where(
-            Context.id.in_(
-                _runs_that_took().where(
-                    Execution.component == other_than.component,
-                    Execution.state.in_(_DONE),
-                    Event.name == other_than.input,
-                    Artifact.digest != other_than.digest,
-                )
+            _took(
+                Execution.component == other_than.component,
+                Execution.state.in_(_DONE),
+                Event.name == other_than.input,
+                Artifact.digest != other_than.digest,
             )
         )
     return query
+
+
+def outputs_of(runs: Sequence[int], type_: str) -> Select[Artifact]:
+    """The artifacts of a type, whose folders were not removed, that `runs` made or took from the cache."""
+    return (
+        select(Artifact)
+        .join(Event, Event.artifact_id == Artifact.id)
+        .join(Execution, Event.execution_id == Execution.id)
+        .where(
+            Execution.context_id.in_(runs),
+            Event.direction == "output",
+            # In a form that no index has: SQLite would go through all artifacts of the type.
+            func.coalesce(Artifact.type, "") == type_,
+            Artifact.removed.is_(None),
+        )
+        .order_by(Execution.context_id.desc(), Execution.id.desc())
+    )
 
 
 def without_outputs() -> Select[int]:
@@ -96,10 +102,13 @@ def without_outputs() -> Select[int]:
     )
 
 
-def _runs_that_took() -> Select[int]:
+def _took(*what: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether the run of the enclosing query took an artifact such as `what` says."""
     return (
-        select(Execution.context_id)
+        select(Execution.id)
         .join(Event, Event.execution_id == Execution.id)
         .join(Artifact, Event.artifact_id == Artifact.id)
-        .where(Event.direction == "input")
+        .where(Execution.context_id == Context.id, Event.direction == "input", *what)
+        .correlate(Context)
+        .exists()
     )

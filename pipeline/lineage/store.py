@@ -20,11 +20,18 @@ from pipeline.lineage.database import (
     plain_errors,
     sqlite_url,
 )
-from pipeline.lineage.past import Taken, newest_executions, newest_outputs, without_outputs
+from pipeline.lineage.past import (
+    Taken,
+    complete_runs,
+    newest_executions,
+    outputs_of,
+    without_outputs,
+)
 from pipeline.lineage.schema import Artifact, Context, Event, Execution
 
 RunState = Literal["complete", "refused", "failed", "interrupted"]
 DATABASE = "lineage.db"
+_RUNS = 32  # that are looked through at once
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -296,13 +303,14 @@ class LineageStore:
         """The artifact of a type that the newest complete run of `recipe` has.
 
         The run made it, or took it from the cache. An artifact whose folder has been removed is
-        passed over. For the arguments see `pipeline.lineage.past.newest_outputs`.
+        passed over. For the arguments see `pipeline.lineage.past.complete_runs`.
         """
-        query = newest_outputs(recipe, self._root, type_, source, other_than)
+        query = complete_runs(recipe, self._root, source, other_than)
         with self.read() as session:
-            for artifact in session.scalars(query.execution_options(yield_per=16)):
-                if Path(artifact.uri).is_dir():
-                    return _cached(artifact)
+            for runs in session.scalars(query.execution_options(yield_per=_RUNS)).partitions():
+                for artifact in session.scalars(outputs_of(runs, type_)):
+                    if Path(artifact.uri).is_dir():
+                        return _cached(artifact)
         return None
 
     @contextlib.contextmanager

@@ -8,8 +8,8 @@ is not measured.
 
 What is measured: the walk from a bundle's digest to its account as JSON, in this process with a store
 that is open, over bundles of all ages (the first one is asked with nothing in the database's own cache
-but what the loading left there); the whole command, with interpreter start; and the look-ups that every
-step of a run does.
+but what the loading left there); the whole command, with interpreter start; and look-ups that every step
+of a run does.
 """
 
 from __future__ import annotations
@@ -122,7 +122,6 @@ def measured(name: str, store: LineageStore, where: list[str]) -> list[Figure]:
     lookups = {
         "find_cached": lambda: store.find_cached(digest("key", newest, "Evaluator")),
         "latest_execution": lambda: store.latest_execution("keyword_spotting", "Evaluator"),
-        "latest_output": lambda: store.latest_output("keyword_spotting", "Statistics"),
     }
     return [
         figure(f"{name}: lineage of a bundle, first", walks[0]),
