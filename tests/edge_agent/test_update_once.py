@@ -70,7 +70,7 @@ def test_a_bundle_beyond_its_budget_is_rolled_back(field):
     field.publish(2, budget=Budget(latency_ms=1e-6, memory_bytes=10**9))
     assert "its budget is 1e-06 ms" in field.update(code=1)["last_error"]
     field.publish(3, budget=Budget(latency_ms=1000.0, memory_bytes=10**6))
-    assert "bytes of memory here, and its budget" in field.update(code=1)["last_error"]
+    assert "bytes of memory here, and its budget is 1000000" in field.update(code=1)["last_error"]
     assert field.status()["version"] == "1.0.0"
 
 
