@@ -181,12 +181,9 @@ def test_one_run_now_tells_by_its_exit_code_and_its_hooks(tmp_path, start, capsy
     assert (tmp_path / "told").read_text() == "refused 1 \n"
     command = ["pipeline", "schedule", "keyword_spotting", f"--root={tmp_path / 'root'}"]
     assert main(parse([*command, "--history", "--timezone", "Asia/Tokyo"])) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[2:] for line in lines] == [
-        ["refused", "run", "1"],
-        ["complete", "run", "2"],
-    ]
-    assert all("+09:00  " in line for line in lines)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split()[2:] == ["refused", "run", "1"]
+    assert "+09:00  " in line
 
 
 def test_the_run_itself_is_that_of_the_pipeline(tmp_path, start):
