@@ -62,8 +62,8 @@ def has_knobs(name: str, macs: int) -> None:
         assert model.output_shape == (None, LABELS)
         return model.count_params(), count_macs(model)
 
-    narrower, plain, deeper = cost((16,)), cost(WIDTHS), cost((*WIDTHS, 48))
-    assert narrower[0] < plain[0] < deeper[0]
+    shallower, plain, wider = cost(WIDTHS[:1]), cost(WIDTHS), cost((WIDTHS[0], 48))
+    assert shallower[0] < plain[0] < wider[0]
     assert plain[1] == macs
 
 
