@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,16 +16,20 @@ _Stamp = tuple[int, int, int, int]
 
 # A file that changed so short a time ago may change again within one tick of the file system's clock.
 _SETTLED_NS = 2_000_000_000
-_LOGS = "logs"
+_NO_CONTENT = ("logs",)
 
 
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the relative paths and contents of all files below `folder`, hex.
 
-    A folder ``logs`` at its top does not count: it is for people, and holds times of day.
+    Links are followed, as those who read the folder follow them.
     """
-    names = sorted(_stamps(folder))
-    return _total(dict(zip(names, _read(folder, names), strict=True)))
+    return _read_all(folder, ())
+
+
+def artifact_digest(folder: Path) -> str:
+    """The same of an artifact's folder: ``logs`` at its top is for people and does not count."""
+    return _read_all(folder, _NO_CONTENT)
 
 
 class DigestMemory:
@@ -33,7 +37,7 @@ class DigestMemory:
 
     It can be removed at any time: it spares work and decides nothing. A change of a file through
     its file system is always seen, for that moves the inode's time of change; decay of the disk
-    below it is not: `folder_digest` reads every byte.
+    below it is not: the functions of this module read every byte.
 
     Args:
         folder: where it is kept.
@@ -44,9 +48,16 @@ class DigestMemory:
 
     def folder_digest(self, folder: Path) -> str:
         """The same as `folder_digest`, reading only the files that it does not remember."""
+        return self._digest(folder, ())
+
+    def artifact_digest(self, folder: Path) -> str:
+        """The same as `artifact_digest`, reading only the files that it does not remember."""
+        return self._digest(folder, _NO_CONTENT)
+
+    def _digest(self, folder: Path, left_out: Collection[str]) -> str:
         place = self._folder / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()}.json"
         known = _load(place)
-        stamps = _stamps(folder)
+        stamps = _stamps(folder, left_out)
         digests = {
             name: known[name][1]
             for name, stamp in stamps.items()
@@ -84,23 +95,34 @@ def _load(place: Path) -> dict[str, tuple[_Stamp, str]]:
         return {}
 
 
-def _stamps(folder: Path) -> dict[str, _Stamp]:
+def _stamps(folder: Path, left_out: Collection[str]) -> dict[str, _Stamp]:
     """Every file below `folder` that counts, by its relative path."""
     return {
         name: (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        for name, status in _files(folder, "")
+        for name, status in _files(folder, "", left_out, frozenset())
     }
 
 
-def _files(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+def _files(
+    folder: Path, prefix: str, left_out: Collection[str], around: frozenset[tuple[int, int]]
+) -> Iterator[tuple[str, os.stat_result]]:
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in around:
+        return  # a link to a folder that it lies in
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if name != _LOGS:
-                    yield from _files(Path(entry.path), f"{name}/")
+            if entry.is_dir():
+                if name not in left_out:
+                    yield from _files(Path(entry.path), f"{name}/", left_out, around | {here})
             elif entry.is_file():
                 yield name, entry.stat()
+
+
+def _read_all(folder: Path, left_out: Collection[str]) -> str:
+    names = sorted(_stamps(folder, left_out))
+    return _total(dict(zip(names, _read(folder, names), strict=True)))
 
 
 def _read(folder: Path, names: list[str]) -> list[str]:

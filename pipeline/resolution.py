@@ -10,7 +10,7 @@ from typing import Any
 from components.base import PREVIOUS, Channel, Component, UserError
 from pipeline import keys
 from pipeline.code_digest import Code, CodeDigests
-from pipeline.digests import DigestMemory, folder_digest
+from pipeline.digests import DigestMemory, artifact_digest
 from pipeline.lineage.past import Taken
 from pipeline.lineage.store import (
     CachedArtifact,
@@ -101,7 +101,7 @@ class Resolution:
         for artifact in execution.outputs.values():
             if not artifact.folder.is_dir():
                 return Found(damaged=f"{artifact.folder} was removed")
-            if self._digests.folder_digest(artifact.folder) != artifact.digest:
+            if self._digests.artifact_digest(artifact.folder) != artifact.digest:
                 return Found(damaged=f"{artifact.folder} is not what it was when it was made")
         folders = {name: artifact.folder for name, artifact in execution.outputs.items()}
         if not component.stands(folders):
@@ -121,7 +121,7 @@ class Resolution:
     def is_sound(self, artifact: CachedArtifact) -> bool:
         """Whether the artifact, of which every byte is read once a run, is what was recorded."""
         if artifact.folder not in self._sound:
-            if not artifact.folder.is_dir() or folder_digest(artifact.folder) != artifact.digest:
+            if not artifact.folder.is_dir() or artifact_digest(artifact.folder) != artifact.digest:
                 return False
             self._sound.add(artifact.folder)
         return True
@@ -168,7 +168,7 @@ class Resolution:
         earlier = self._store.latest_output(
             self._recipe.name, channel.type.name, history.source, taken
         )
-        if earlier and self._digests.folder_digest(earlier.folder) != earlier.digest:
+        if earlier and self._digests.artifact_digest(earlier.folder) != earlier.digest:
             raise UserError(
                 f"{earlier.folder}: is not what it was when it was made, and {component.id} holds "
                 "its result against it: put it back from a copy, or remove the folder to look "

@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 from components.artifacts import Gate, read_gates, write_json
 from components.base import PREVIOUS, Component, Metrics
 from pipeline import execution, keys
-from pipeline.digests import folder_digest
+from pipeline.digests import artifact_digest
 from pipeline.folders import RecipeFolders
 from pipeline.lineage.store import CachedArtifact, CachedExecution, LineageStore
 from pipeline.recipe import Recipe
@@ -330,7 +330,7 @@ class _Walk:
         del self._running[future]
         seconds = time.monotonic() - running.started
         described = {
-            name: (type_.name, final / name, folder_digest(final / name))
+            name: (type_.name, final / name, artifact_digest(final / name))
             for name, type_ in component.OUTPUTS.items()
         }
         ids = self._store.end_execution(running.recorded, metrics, described)

@@ -28,7 +28,7 @@ from typing import Any
 from components.artifacts import Gate, read_gates, write_gates, write_json
 from components.base import Channel, Component, UserError
 from pipeline.code_digest import CodeDigests
-from pipeline.digests import folder_digest
+from pipeline.digests import artifact_digest
 from pipeline.execution import Execution, StepCrashed
 from pipeline.keys import cache_key, key_parts
 from pipeline.recipe import Recipe, apply_settings
@@ -92,7 +92,7 @@ def _execute(component: Component, specification: Mapping[str, Any]) -> None:
     inputs = {name: Path(folder) for name, folder in specification["inputs"].items()}
     outputs = {name: Path(folder) for name, folder in specification["outputs"].items()}
     with tempfile.TemporaryDirectory() as aside:
-        digests = {name: folder_digest(folder) for name, folder in inputs.items()}
+        digests = {name: artifact_digest(folder) for name, folder in inputs.items()}
         code = CodeDigests(Path(aside) / "code").of(component).digest
         key = cache_key(key_parts(component, digests, code))
         for folder in outputs.values():

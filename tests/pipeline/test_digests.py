@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import digests
-from pipeline.digests import DigestMemory, folder_digest
+from pipeline.digests import DigestMemory, artifact_digest, folder_digest
 
 
 def tree(folder: Path, files: dict[str, str]) -> Path:
@@ -81,13 +81,39 @@ def test_any_change_of_content_changes_the_digest(tmp_path, files):
     assert folder_digest(tree(tmp_path / "after", files)) != folder_digest(before)
 
 
-def test_logs_do_not_count(tmp_path):
-    folder = tree(tmp_path, {"a": "x"})
-    before = folder_digest(folder)
+def test_logs_do_not_count_in_an_artifact(tmp_path, memory):
+    folder = tree(tmp_path / "made", {"a": "x"})
+    before = artifact_digest(folder)
     tree(folder, {"logs/today": "12:00", "logs/deep/er": "more"})
-    assert folder_digest(folder) == before
+    assert artifact_digest(folder) == before == memory.artifact_digest(folder)
     tree(folder, {"logsheet": "is content"})
-    assert folder_digest(folder) != before
+    assert artifact_digest(folder) != before
+
+
+def test_a_word_called_logs_counts(tmp_path, memory):
+    folder = tree(tmp_path / "words", {"a/1.wav": "x"})
+    before = memory.folder_digest(folder)
+    tree(folder, {"logs/1.wav": "y"})
+    assert memory.folder_digest(folder) == folder_digest(folder) != before
+
+
+def test_what_lies_behind_a_link_counts(tmp_path, memory):
+    elsewhere = tree(tmp_path / "elsewhere", {"1.wav": "x"})
+    folder = tree(tmp_path / "words", {"a/1.wav": "x"})
+    (folder / "b").symlink_to(elsewhere)
+    (folder / "c.wav").symlink_to(elsewhere / "1.wav")
+    before = memory.folder_digest(settled(folder))
+    assert before == folder_digest(folder)
+    (elsewhere / "1.wav").write_text("other")
+    assert memory.folder_digest(folder) == folder_digest(folder) != before
+
+
+def test_a_circle_of_links_ends(tmp_path, memory):
+    folder = tree(tmp_path / "words", {"a/1.wav": "x"})
+    before = folder_digest(folder)
+    (folder / "a" / "up").symlink_to(folder)
+    (folder / "broken").symlink_to(folder / "nowhere")
+    assert folder_digest(folder) == before == memory.folder_digest(folder)
 
 
 def test_a_name_that_is_no_text_is_a_name_too(tmp_path):
