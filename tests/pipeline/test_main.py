@@ -61,7 +61,7 @@ def test_the_exit_code_reaches_the_shell(tmp_path):
     [
         (["fly"], "invalid choice: 'fly' (choose from"),
         (["run"], "required: RECIPE"),
-        (["run", "keyword_spoting"], "invalid choice: 'keyword_spoting' (choose from 'keyword_sp"),
+        (["run", "keyword_spoting"], "invalid choice: 'keyword_spoting' (choose from '"),
         (["run", "keyword_spotting", "more"], "unrecognized arguments: more"),
         (["run", "keyword_spotting", "--seed", "x"], "invalid int value: 'x'"),
         (["parameters", "keyword_spotting", "--", "--runner=X"], "runs no Beam pipeline"),
