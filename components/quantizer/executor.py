@@ -25,7 +25,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: QuantizerParameters) -
     loop.prepare(parameters.schedule())
     model = keras.models.load_model(inputs["model"] / "model.h5", compile=False)
     scheme = tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme()
-    if not _trains(model, scheme, parameters.method):
+    if not _trains(model, parameters.method):
         for name in ("model.h5", "model.json"):
             shutil.copyfile(inputs["model"] / name, outputs["model"] / name)
         return {}
@@ -49,16 +49,22 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: QuantizerParameters) -
     return loop.metrics_of(history)
 
 
-def _trains(model: Any, scheme: Any, method: str) -> bool:
+def _trains(model: Any, method: str) -> bool:
     """Whether to train with rounding, by the wish of the user and by what the layers allow."""
     if method == "post_training":
         return False
-    registry = scheme.get_quantize_registry()
+    # Not in the public interface. The scheme's own registry answers yes for any layer without weights.
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (
+        default_8bit_quantize_registry,
+    )
+
+    registry = default_8bit_quantize_registry.Default8BitQuantizeRegistry()
     # Batch normalisation goes into the convolution before it.
     kinds = {
         type(layer).__name__
         for layer in model.layers
-        if not isinstance(layer, keras.layers.BatchNormalization) and not registry.supports(layer)
+        if not isinstance(layer, (keras.layers.InputLayer, keras.layers.BatchNormalization))
+        and not registry.supports(layer)
     }
     if not kinds:
         return True

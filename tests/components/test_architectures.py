@@ -92,6 +92,24 @@ def test_what_streams_gives_a_frame_the_same_features_wherever_the_window_begins
     assert same == ARCHITECTURES[name].streams
 
 
+@slow
+@with_tensorflow
+def test_the_quantizer_trains_what_has_a_form_with_rounding_and_names_what_has_none():
+    from components.base import UserError
+    from components.models import registry
+    from components.quantizer import executor
+
+    without = {"mobilenet_v3", "keyword_transformer"}
+    for name in NAMES:
+        model = registry.build(name, FRAMES, CHANNELS, LABELS, WIDTHS)
+        assert executor._trains(model, "auto") == (name not in without)
+        assert not executor._trains(model, "post_training")
+    with pytest.raises(UserError, match=r"no form of .*MultiHeadAttention"):
+        executor._trains(
+            registry.build("keyword_transformer", FRAMES, CHANNELS, LABELS, WIDTHS), "aware"
+        )
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
