@@ -18,6 +18,7 @@ from components.records import (
     shard_paths,
 )
 from components.tfrecord import RecordError, read_records, write_records
+from tests.fixtures.apart import with_tensorflow
 
 _FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 _EXAMPLES = st.builds(
@@ -155,8 +156,10 @@ def test_an_error_in_a_record_names_the_shard(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@with_tensorflow
 def test_tensorflow_reads_and_writes_the_same_format(tmp_path: Path) -> None:
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     path = tmp_path / shard_name("train", 0, 1)
     write_records(path, [encode_example(_ONE)])
     (record,) = list(tf.data.TFRecordDataset(str(path)))

@@ -59,8 +59,16 @@ def dask_scheduler(folder: Path) -> Iterator[str]:
     file = folder / "scheduler.json"
     where = ("--host=127.0.0.1", "--port=0", "--no-dashboard", f"--scheduler-file={file}")
     with process("-m", "distributed.cli.dask_scheduler", *where):
-        eventually(file.exists)
-        yield json.loads(file.read_text())["address"]
+        eventually(lambda: address_in(file))
+        yield str(address_in(file))
+
+
+def address_in(file: Path) -> str | None:
+    """The address in a scheduler's file, once it is there and whole."""
+    try:
+        return str(json.loads(file.read_text())["address"])
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def dask_worker(address: str, **variables: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
