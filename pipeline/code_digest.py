@@ -10,13 +10,13 @@ import ast
 import dataclasses
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from components.base import Component
+from pipeline.memory import recall, remember
 from pipeline.modules import mentions, nearest
 
 _TOP = Path(__file__).resolve().parent.parent
@@ -57,7 +57,7 @@ class CodeDigests:
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
-        self._remembered = _sources(_load(memory / _SOURCES))
+        self._remembered = _sources(recall(memory / _SOURCES))
         self._found: dict[str, Code] = {}
         self._read: dict[str, _Source] = {}
         self._sources: dict[Path, _Source] = {}
@@ -89,18 +89,17 @@ class CodeDigests:
 
     def files_of(self, digest: str) -> Mapping[str, str] | None:
         """The digests of the files of an earlier `Code`, if it is remembered."""
-        files = _load(self._memory / f"{digest}.json")
+        files = recall(self._memory / f"{digest}.json")
         return files if isinstance(files, dict) else None
 
     def save(self) -> None:
         """Remembers what was read and found, so far as it is new."""
-        self._memory.mkdir(parents=True, exist_ok=True)
         if not self._read.keys() <= self._remembered.keys():
             content = {key: dataclasses.astuple(source) for key, source in self._read.items()}
-            _save(self._memory / _SOURCES, content)
+            remember(self._memory / _SOURCES, content)
         for digest, code in self._found.items():
             if not (self._memory / f"{digest}.json").exists():
-                _save(self._memory / f"{digest}.json", code.files)
+                remember(self._memory / f"{digest}.json", code.files)
 
     def _source(self, path: Path) -> _Source:
         if path not in self._sources:
@@ -172,19 +171,6 @@ def _data_paths(folder: Path) -> Iterator[Path]:
             yield path
         elif path.is_dir() and not (path / "__init__.py").exists():
             yield from _data_paths(path)
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _save(path: Path, content: Mapping[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(aside, path)
 
 
 def _sources(content: Any) -> dict[str, _Source]:

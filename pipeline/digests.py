@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from pipeline.memory import recall, remember
 
 # What a file system tells of a file without reading it: size, times of last change of content and of
 # inode (ns), inode number.
@@ -56,7 +58,7 @@ class DigestMemory:
 
     def _digest(self, folder: Path, left_out: Collection[str]) -> str:
         place = self._folder / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()}.json"
-        known = _load(place)
+        known = _known(recall(place))
         stamps = _stamps(folder, left_out)
         digests = {
             name: known[name][1]
@@ -67,31 +69,30 @@ class DigestMemory:
         if unknown:
             digests |= dict(zip(unknown, _read(folder, unknown), strict=True))
         if unknown or known.keys() - stamps.keys():
-            self._save(place, stamps, digests)
+            remember(place, _settled(stamps, digests))
         return _total(digests)
 
-    def _save(self, place: Path, stamps: Mapping[str, _Stamp], digests: Mapping[str, str]) -> None:
-        settled = time.time_ns() - _SETTLED_NS
-        content = {
-            name: (stamp, digests[name])
-            for name, stamp in stamps.items()
-            if max(stamp[1], stamp[2]) < settled
-        }
-        self._folder.mkdir(parents=True, exist_ok=True)
-        aside = place.with_name(f".{place.name}.{os.getpid()}")
-        aside.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(aside, place)
+
+def _settled(
+    stamps: Mapping[str, _Stamp], digests: Mapping[str, str]
+) -> dict[str, tuple[_Stamp, str]]:
+    """What may be remembered: the files that have not changed a moment ago."""
+    since = time.time_ns() - _SETTLED_NS
+    return {
+        name: (stamp, digests[name])
+        for name, stamp in stamps.items()
+        if max(stamp[1], stamp[2]) < since
+    }
 
 
-def _load(place: Path) -> dict[str, tuple[_Stamp, str]]:
-    """What is remembered; nothing, if it is not there or damaged."""
+def _known(content: Any) -> dict[str, tuple[_Stamp, str]]:
+    """What is remembered; nothing, if it is damaged."""
     try:
-        content = json.loads(place.read_text(encoding="utf-8"))
         return {
             name: ((size, modified, changed, inode), str(digest))
             for name, ((size, modified, changed, inode), digest) in content.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         return {}
 
 

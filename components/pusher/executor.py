@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 from pathlib import Path
 
 from components.artifacts import Gate, read_gates, write_json
@@ -12,6 +10,7 @@ from components.base import Inputs, Metrics, Outputs, UserError, warn
 from components.pusher.component import PusherParameters
 from edge_agent.bundle import archive
 from fleet.repository import Repository, RepositoryError
+from fleet.repository.files import write_whole
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: PusherParameters) -> Metrics:
@@ -48,7 +47,10 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PusherParameters) -> M
             f"this very bundle is already released as {release.name} {release.version}; it is not "
             f"released again as {parameters.version}"
         )
-    _export(repository.trust_roots()[-1], root_json)
+    try:
+        write_whole(root_json, repository.trust_roots()[-1])
+    except RepositoryError as e:
+        raise UserError(str(e)) from e
     write_json(outputs["release"] / "release.json", dataclasses.asdict(release))
     return {"new": float(release.new), "bytes": float(candidate.stat().st_size)}
 
@@ -91,24 +93,3 @@ def _check_trust_root(repository: Repository, root_json: Path) -> None:
             "hold it would refuse this release; name its own repository as Pusher.repository, or "
             "move the file away"
         )
-
-
-def _export(root: bytes, root_json: Path) -> None:
-    aside = root_json.with_name(f".{root_json.name}.part")
-    try:
-        root_json.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as file:
-                file.write(root)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(root_json)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                aside.unlink()
-            raise
-    except OSError as e:
-        raise UserError(
-            f"{root_json}: cannot be written ({e.strerror}): make room or give write access, then "
-            "run the pipeline again"
-        ) from e
