@@ -2,7 +2,7 @@
 
 The schema version is ``major.minor``: an agent reads any minor of a major it knows, ignoring keys it
 does not know, and refuses an unknown major. Minor 1 added the workload ``anomaly_detection``; a keyword
-bundle is the same in both.
+bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, and its bytes are the same.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from edge_agent.decoding import DecodeError, decode
 from edge_agent.features.audio import AudioFeatures
 
 SCHEMA_VERSION = "1.1"
+GATED_SCHEMA_VERSION = "1.2"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -35,6 +36,28 @@ class Operator:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What makes a stage a gate: a small model that runs each hop, and says whether others need to.
+
+    Its outputs are the probabilities of `_silence_`, of `_unknown_` and of any keyword, in this order.
+
+    Attributes:
+        opens_at: probability of any keyword, from which on the stages that it gates run.
+        macs: multiply-accumulates of one run of it.
+        golden_outputs: .npy file, int8, shape (n, 3): what TFLite's reference kernels gave for the
+            inputs of the bundle's golden vectors.
+    """
+
+    opens_at: float
+    macs: int
+    golden_outputs: str
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.opens_at <= 1.0 or self.macs < 0:
+            raise ValueError("opens_at must be 0 to 1, and macs 0 or more")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
     """One model of the bundle, and how it is fed.
 
@@ -44,7 +67,8 @@ class Stage:
         mode: ``sliding_window`` runs over a whole window each hop; ``streaming`` over new frames only.
         frames: feature frames that the input takes.
         state: (input name, output name) pairs that carry state from step to step.
-        gated_by: the stage that must fire before this one runs, if any.
+        gated_by: the gate that must open before this one runs, if any.
+        gate: what makes this one a gate, if it is one.
     """
 
     name: str
@@ -53,6 +77,7 @@ class Stage:
     frames: int
     state: tuple[tuple[str, ...], ...] = ()
     gated_by: str | None = None
+    gate: Gate | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,7 +202,7 @@ class KeywordManifest(Manifest):
         policy: from scores to detections.
         operators: all operators of all stages.
         arena_bytes: TFLM arena of the largest stage, reference kernels; 0 where it did not run.
-        macs: multiply-accumulates of one inference.
+        macs: multiply-accumulates of one inference in which every stage runs.
         warm_up_frames: feature frames before the first score counts.
         golden: for the self-test.
         check_set: to tell whether a changed model has forgotten something.
@@ -252,6 +277,9 @@ _BY_WORKLOAD: dict[str, type[KeywordManifest] | type[AnomalyManifest]] = {
 def encode_manifest(manifest: Manifest) -> bytes:
     """The manifest as deterministic JSON bytes."""
     content = dataclasses.asdict(manifest)
+    for stage in content.get("stages", ()):
+        if stage["gate"] is None:
+            del stage["gate"]  # A bundle without a gate is what it was before there were any.
     return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
@@ -322,15 +350,19 @@ def _check(manifest: KeywordManifest) -> tuple[str, ...]:
     if not manifest.stages:
         raise ManifestError("manifest.json: stages is empty")
     names = [s.name for s in manifest.stages]
+    gates = {s.name: s.gate for s in manifest.stages if s.gate is not None}
     for stage in manifest.stages:
         if not 1 <= stage.frames <= 10_000:
             raise ManifestError(f"manifest.json: stage {stage.name}: frames must be 1 to 10000")
         if stage.gated_by is not None and stage.gated_by not in names:
             raise ManifestError(f"manifest.json: stage {stage.name}: no stage {stage.gated_by}")
+        if stage.gated_by is not None and stage.gated_by not in gates:
+            raise ManifestError(f"manifest.json: stage {stage.name}: {stage.gated_by} is no gate")
         if any(len(pair) != 2 for pair in stage.state):
             raise ManifestError(
                 f"manifest.json: stage {stage.name}: state pairs are (input, output)"
             )
     golden, check = manifest.golden, manifest.check_set
     models = [stage.model for stage in manifest.stages]
-    return (*models, golden.inputs, golden.outputs, check.codes, check.labels)
+    opened = [gate.golden_outputs for gate in gates.values()]
+    return (*models, *opened, golden.inputs, golden.outputs, check.codes, check.labels)

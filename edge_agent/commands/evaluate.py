@@ -27,7 +27,9 @@ EXAMPLES = """\
 
 --json prints one line:
   {"accuracy": 0.9, "n": 296, "per_label": {"yes": {"recall": .., "precision": .., "n": ..}, ..},
-   "confusion": {"labels": [..], "counts": [[..], ..]}}   rows: the truth; columns: what was said"""
+   "confusion": {"labels": [..], "counts": [[..], ..]}}   rows: the truth; columns: what was said
+and, of a bundle with a gate, what that spared:
+  "computation": {"windows": .., "classified": .., "gate_macs": .., "classifier_macs": .., "saved": ..}"""
 
 
 def add_arguments(parser: Any) -> None:
@@ -67,3 +69,6 @@ def _table(scores: Scores) -> Iterator[str]:
     yield f"{'truth / said':<{width}} {columns}"
     for label, row in zip(scores.labels, scores.counts, strict=True):
         yield f"{label:<{width}} " + "".join(f" {count:7d}" for count in row)
+    if scores.computation is not None:
+        yield ""
+        yield scores.computation.as_text()

@@ -25,7 +25,9 @@ EXAMPLES = """\
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | python -m edge_agent spot --bundle latest.bundle -
 
 --json prints one line a detection: {"time_s": 12.34, "label": "yes", "score": 0.97}
-time_s is the middle of the word, in seconds from the beginning of the recording."""
+time_s is the middle of the word, in seconds from the beginning of the recording.
+Of a bundle with a gate, the last line says what that spared:
+  {"computation": {"windows": .., "classified": .., "gate_macs": .., "classifier_macs": .., "saved": ..}}"""
 
 _FILE_BLOCK_S, _LIVE_BLOCK_S = 1.0, 0.1
 
@@ -42,13 +44,15 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints each detection."""
-    from edge_agent.keyword.spotting import spot
+    from edge_agent.keyword.classifier import KeywordClassifier
+    from edge_agent.keyword.spotting import spot_with
     from edge_agent.sources.wav import WavError
 
     with opened(arguments.bundle) as bundle:
+        classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime=arguments.runtime)
         try:
             with _samples(arguments.source) as (rate, blocks):
-                for found in spot(bundle, rate, blocks, runtime=arguments.runtime):
+                for found in spot_with(classifier, rate, blocks):
                     time_s, score = round(found.time_s, 3), round(found.score, 4)
                     if arguments.json:
                         line = {"time_s": time_s, "label": found.label, "score": score}
@@ -57,6 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
                         print(f"{time_s:10.2f} s  {found.label:<20} {score:.2f}", flush=True)
         except WavError as e:
             raise CommandError(str(e)) from e
+    spared = classifier.computation()
+    if spared is not None:
+        line = {"computation": spared.as_json()}
+        print(json.dumps(line) if arguments.json else spared.as_text(), flush=True)
     return 0
 
 

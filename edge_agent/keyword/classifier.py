@@ -8,7 +8,7 @@ windows exist.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from edge_agent.features.audio import (
     clip_codes,
 )
 from edge_agent.features.waveform import fit
+from edge_agent.keyword.gate import GATE_OUTPUTS, Computation, OpenedGate, probabilities
 from edge_agent.runtime import Model, Runtime, RuntimeModelError, open_model
 
 
@@ -80,7 +81,7 @@ def clip_windows(codes: Codes, frames: int, policy: DetectionPolicy) -> Codes:
 
 
 class KeywordClassifier:
-    """The sliding-window model of a bundle.
+    """The sliding-window model of a bundle, and the gate in front of it, if it has one.
 
     Attributes:
         labels: what the probabilities stand for, in order.
@@ -90,6 +91,7 @@ class KeywordClassifier:
         warm_up_frames: frames before the first score counts.
         clip_samples: samples of one clip.
         model: the loaded model.
+        gate: the loaded gate, if the bundle has one.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class KeywordClassifier:
                 f"the bundle is for {manifest.workload}, not for keyword_spotting: name another, "
                 "or use its own command (python -m edge_agent --help)"
             )
-        stage = _only_stage(manifest)
+        gate, stage = _stages(manifest)
         self.warm_up_frames = manifest.warm_up_frames
         self.labels = manifest.labels
         self.features = manifest.features
@@ -121,18 +123,35 @@ class KeywordClassifier:
         self.clip_samples = clip_samples(manifest.features, stage.frames)
         if clip_margin(self.policy) > self.frames:
             raise ClassifierError("policy.clip_hops reach beyond the clip: build the bundle again")
-        try:
-            self.model = open_model(files[stage.model], runtime=runtime, threads=threads)
-        except RuntimeModelError as e:
-            raise RuntimeModelError(f"{stage.model}: {e}") from e
-        _check(self.model, manifest, stage)
+        self.model = _opened(manifest, stage, files, runtime, threads, manifest.labels)
+        self.gate: OpenedGate | None = None
+        self._gate_macs, self._macs = 0, manifest.macs
+        self._windows = self._classified = 0
+        if gate is not None and gate.gate is not None:
+            model = _opened(manifest, gate, files, runtime, threads, GATE_OUTPUTS)
+            self.gate = OpenedGate(model, gate.gate.opens_at, self.labels)
+            self._gate_macs = gate.gate.macs
+            self._macs -= gate.gate.macs
 
     def probabilities(self, codes: Codes) -> Float32:
         """The probabilities of one window: codes (frames, channels) to float32 (labels,)."""
-        output = self.model.output
-        raw = self.model.invoke(codes).astype(np.float32)
-        result: Float32 = (raw - np.float32(output.zero_point)) * np.float32(output.scale)
-        return result
+        self._windows += 1
+        shut = None if self.gate is None else self.gate.answer(codes)
+        if shut is not None:
+            return shut
+        self._classified += 1
+        return probabilities(self.model, codes)
+
+    def computation(self) -> Computation | None:
+        """What the gate spared so far; None without a gate."""
+        if self.gate is None:
+            return None
+        return Computation(
+            windows=self._windows,
+            classified=self._classified,
+            gate_macs=self._gate_macs,
+            classifier_macs=self._macs,
+        )
 
     def clip_probabilities(self, codes: Codes) -> Float32:
         """The mean over a clip's windows: (margin + frames + margin, channels) to (labels,)."""
@@ -150,18 +169,44 @@ class KeywordClassifier:
         return self.clip_probabilities(clip_codes_with_margin(clip, self.features, margin))
 
 
-def _only_stage(manifest: KeywordManifest) -> Stage:
+def _stages(manifest: KeywordManifest) -> tuple[Stage | None, Stage]:
+    """The gate, if there is one, and the classifier."""
     stages = manifest.stages
-    if len(stages) != 1 or stages[0].mode != "sliding_window" or stages[0].state:
+    gates = [s for s in stages if s.gate is not None]
+    rest = [s for s in stages if s.gate is None]
+    plain = all(s.mode == "sliding_window" and not s.state for s in stages)
+    by = rest[0].gated_by if len(rest) == 1 else None
+    if not plain or len(rest) != 1 or by != (gates[0].name if gates else None) or len(gates) > 1:
         kinds = ", ".join(f"{s.name} ({s.mode})" for s in stages)
         raise ClassifierError(
-            "this agent runs bundles of one sliding_window stage without state; this one has "
-            f"{kinds}: update the agent"
+            "this agent runs bundles of one sliding_window stage without state, with or without a "
+            f"gate before it; this one has {kinds}: update the agent"
         )
-    return stages[0]
+    if gates and gates[0].frames != rest[0].frames:
+        raise ClassifierError(
+            f"the gate sees {gates[0].frames} frames and the classifier {rest[0].frames}: build the "
+            "bundle again"
+        )
+    return (gates[0] if gates else None), rest[0]
 
 
-def _check(model: Model, manifest: KeywordManifest, stage: Stage) -> None:
+def _opened(
+    manifest: KeywordManifest,
+    stage: Stage,
+    files: Mapping[str, bytes],
+    runtime: Runtime,
+    threads: int,
+    outputs: Sequence[str],
+) -> Model:
+    try:
+        model = open_model(files[stage.model], runtime=runtime, threads=threads)
+    except RuntimeModelError as e:
+        raise RuntimeModelError(f"{stage.model}: {e}") from e
+    _check(model, manifest, stage, outputs)
+    return model
+
+
+def _check(model: Model, manifest: KeywordManifest, stage: Stage, outputs: Sequence[str]) -> None:
     try:
         present = {"agent": edge_agent.__version__, model.runtime: model.version}
         check_minimum(manifest.minimum, present)
@@ -179,9 +224,9 @@ def _check(model: Model, manifest: KeywordManifest, stage: Stage) -> None:
             f"{stage.model}: its input has scale {scale:g} and zero point {zero_point}; the "
             f"features have {INPUT_SCALE:g} and {INPUT_ZERO_POINT}: {again}"
         )
-    if model.output.shape != (1, len(manifest.labels)):
+    if model.output.shape != (1, len(outputs)):
         raise ClassifierError(
-            f"{stage.model}: gives {model.output.shape}, and there are {len(manifest.labels)} "
+            f"{stage.model}: gives {model.output.shape}, and there are {len(outputs)} "
             f"labels: {again}"
         )
     low, high = ((code - model.output.zero_point) * model.output.scale for code in (-128, 127))

@@ -20,6 +20,7 @@ from edge_agent.bundle.archive import Bundle
 from edge_agent.bundle.manifest import UNKNOWN
 from edge_agent.features.waveform import conform
 from edge_agent.keyword.classifier import KeywordClassifier
+from edge_agent.keyword.gate import Computation
 from edge_agent.runtime import Runtime
 from edge_agent.sources.wav import read_wav
 
@@ -63,6 +64,7 @@ class Scores:
         per_label: by label.
         labels: order of the rows and columns of `counts`.
         counts: clips by truth (rows) and decision (columns).
+        computation: what the gate spared, if the bundle has one.
     """
 
     accuracy: float
@@ -70,15 +72,18 @@ class Scores:
     per_label: dict[str, LabelScore]
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+    computation: Computation | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The form that ``edge_agent evaluate --json`` prints."""
-        return {
+        scores = {
             "accuracy": self.accuracy,
             "n": self.n,
             "per_label": {name: dataclasses.asdict(s) for name, s in self.per_label.items()},
             "confusion": {"labels": list(self.labels), "counts": [list(r) for r in self.counts]},
         }
+        gated = self.computation
+        return scores if gated is None else scores | {"computation": gated.as_json()}
 
 
 def score(labels: Sequence[str], truth: Sequence[int], said: Sequence[int]) -> Scores:
@@ -140,7 +145,8 @@ def evaluate(
         samples, rate = read_wav(clip.path)
         pcm = conform(samples, rate, classifier.features.sample_rate)
         said.append(int(np.argmax(classifier.classify(pcm))))
-    return score(labels, truth, said)
+    scores = score(labels, truth, said)
+    return dataclasses.replace(scores, computation=classifier.computation())
 
 
 def _from_folders(data: Path) -> list[Clip]:

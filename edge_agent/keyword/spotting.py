@@ -106,6 +106,13 @@ def spot(
         WavError: from `blocks`.
     """
     classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime=runtime)
+    yield from spot_with(classifier, rate, blocks)
+
+
+def spot_with(
+    classifier: KeywordClassifier, rate: int, blocks: Iterable[Float32]
+) -> Iterator[Detection]:
+    """`spot` with a model that is loaded already; no other stream may use it meanwhile."""
     spotter = Spotter(classifier, warm_up_frames=classifier.warm_up_frames)
     conformer = StreamConformer(rate, classifier.features.sample_rate)
     for block in blocks:
