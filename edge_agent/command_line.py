@@ -20,6 +20,7 @@ from absl import flags
 from absl.flags import argparse_flags
 
 from edge_agent.commands import (
+    classify,
     evaluate,
     install,
     replay,
@@ -36,6 +37,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     spot,
     score,
     replay,
+    classify,
     selftest,
     install,
     update_once,
@@ -44,8 +46,8 @@ COMMANDS: tuple[ModuleType, ...] = (
 )
 
 _DESCRIPTION = """\
-Runs bundles on this device: installs them, tests them, spots words with them, and watches rows of
-sensor values for anomalies."""
+Runs bundles on this device: installs them, tests them, spots words with them, watches rows of sensor
+values for anomalies, and says what pictures show."""
 
 _EPILOG = """\
 examples:
@@ -57,6 +59,7 @@ examples:
   python -m edge_agent spot --bundle latest.bundle recording.wav
   arecord -q -t raw -f S16_LE -r 16000 | python -m edge_agent spot --bundle latest.bundle - --json
   python -m edge_agent score --bundle pump.bundle --csv pump.csv
+  python -m edge_agent classify --bundle digits.bundle seven.png
   python -m edge_agent evaluate --bundle latest.bundle --data recordings --list recordings/test.txt
 
 `python -m edge_agent COMMAND --help` says more about each.

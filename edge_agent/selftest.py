@@ -6,13 +6,15 @@ A bundle for anomaly detection runs on numpy; its scores may differ by rounding.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_agent.bundle.archive import Bundle
-from edge_agent.bundle.manifest import AnomalyManifest, KeywordManifest
+from edge_agent.bundle.manifest import AnomalyManifest, Golden, ImageManifest, KeywordManifest
 from edge_agent.keyword.classifier import KeywordClassifier
+from edge_agent.pictures.classifier import PictureClassifier
 from edge_agent.runtime import Model, Runtime
 from edge_agent.watching.bundle import WatchError
 from edge_agent.watching.golden import largest_difference
@@ -57,7 +59,18 @@ def run(bundle: Bundle, *, runtime: Runtime = "auto") -> SelfTestResult:
     if isinstance(manifest, AnomalyManifest):
         return _rows(bundle, manifest.golden.tolerance)
     if isinstance(manifest, KeywordManifest):
-        return _vectors(bundle, manifest, runtime)
+        words = KeywordClassifier(manifest, bundle.files, runtime=runtime)
+        models = {manifest.golden.outputs: words.model}
+        if words.gate is not None:
+            models |= {
+                stage.gate.golden_outputs: words.gate.model
+                for stage in manifest.stages
+                if stage.gate is not None
+            }
+        return _vectors(bundle, manifest.golden, models)
+    if isinstance(manifest, ImageManifest):
+        pictures = PictureClassifier(manifest, bundle.files, runtime=runtime)
+        return _vectors(bundle, manifest.golden, {manifest.golden.outputs: pictures.model})
     raise SelfTestError(f"the workload {manifest.workload} has no self-test: update the agent")
 
 
@@ -76,10 +89,9 @@ def _rows(bundle: Bundle, tolerance: float) -> SelfTestResult:
     )
 
 
-def _vectors(bundle: Bundle, manifest: KeywordManifest, runtime: Runtime) -> SelfTestResult:
-    golden = manifest.golden
-    classifier = KeywordClassifier(manifest, bundle.files, runtime=runtime)
-    model = classifier.model
+def _vectors(bundle: Bundle, golden: Golden, models: Mapping[str, Model]) -> SelfTestResult:
+    """Runs the golden vectors on `models`, each by the file of what it must give."""
+    model = models[golden.outputs]
     tolerance = golden.tolerance.get(model.runtime)
     if tolerance is None:
         raise SelfTestError(
@@ -87,19 +99,7 @@ def _vectors(bundle: Bundle, manifest: KeywordManifest, runtime: Runtime) -> Sel
             f"{', '.join(sorted(golden.tolerance)) or 'no runtime'}, or build the bundle again"
         )
     inputs = bundle.array(golden.inputs)
-    off = [_off(model, inputs, bundle.array(golden.outputs), golden.outputs)]
-    if classifier.gate is not None:
-        off += [
-            _off(
-                classifier.gate.model,
-                inputs,
-                bundle.array(gate.golden_outputs),
-                gate.golden_outputs,
-            )
-            for gate in (stage.gate for stage in manifest.stages)
-            if gate is not None
-        ]
-    max_lsb = max(off)
+    max_lsb = max(_off(m, inputs, bundle.array(name), name) for name, m in models.items())
     if max_lsb > tolerance:
         raise SelfTestError(
             f"{model.runtime} {model.version} differs from the golden outputs by {max_lsb} steps, "
@@ -118,11 +118,12 @@ def _vectors(bundle: Bundle, manifest: KeywordManifest, runtime: Runtime) -> Sel
 def _off(model: Model, inputs: Array, outputs: Array, name: str) -> int:
     """The largest difference of what `model` gives for `inputs` from `outputs`, in steps."""
     vectors = len(inputs) if inputs.ndim else 0
+    *shape, depth = model.input.shape[1:]
     if (
         inputs.dtype != np.int8
         or outputs.dtype != np.int8
         or not vectors
-        or inputs.shape != (vectors, *model.input.shape[1:-1])
+        or inputs.shape != (vectors, *shape, *([] if depth == 1 else [depth]))
         or outputs.shape != (vectors, *model.output.shape[1:])
     ):
         raise SelfTestError(

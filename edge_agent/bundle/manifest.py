@@ -3,6 +3,7 @@
 The schema version is ``major.minor``: an agent reads any minor of a major it knows, ignoring keys it
 does not know, and refuses an unknown major. Minor 1 added the workload ``anomaly_detection``; a keyword
 bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, and its bytes are the same.
+Minor 3 added the workload ``image_classification``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any, Literal
 from edge_agent.anomaly.scoring import ScoringSettings
 from edge_agent.decoding import DecodeError, decode
 from edge_agent.features.audio import AudioFeatures
+from edge_agent.features.image import ImageFeatures
 
 SCHEMA_VERSION = "1.1"
 GATED_SCHEMA_VERSION = "1.2"
+IMAGE_SCHEMA_VERSION = "1.3"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -113,7 +116,7 @@ class Golden:
     """Input and output vectors for the self-test.
 
     Attributes:
-        inputs: .npy file, int8, shape (n, frames, channels).
+        inputs: .npy file, int8, shape (n, frames, channels), or (n, *features.shape) of pictures.
         outputs: .npy file, int8, shape (n, labels): what TFLite's reference kernels gave.
         tolerance: by runtime (``tflite_runtime``, ``litert``), the largest difference in LSB.
     """
@@ -268,9 +271,40 @@ class AnomalyManifest(Manifest):
     golden: GoldenRows
 
 
-_BY_WORKLOAD: dict[str, type[KeywordManifest] | type[AnomalyManifest]] = {
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageManifest(Manifest):
+    """What a bundle for the classification of pictures says.
+
+    Its envelope's ``triggers_per_hour`` says nothing: there is no stream.
+
+    Attributes:
+        features: how a picture becomes the model's input.
+        labels: the model's outputs, in order.
+        model: the .tflite file in the archive.
+        operators: all operators of the model.
+        arena_bytes: TFLM arena, reference kernels; 0 where it did not run.
+        macs: multiply-accumulates of one inference.
+        golden: for the self-test.
+        check_set: to tell whether a changed model has forgotten something.
+    """
+
+    workload: Literal["image_classification"]
+    features: ImageFeatures
+    labels: tuple[str, ...]
+    model: str
+    operators: tuple[Operator, ...]
+    arena_bytes: int
+    macs: int
+    golden: Golden
+    check_set: CheckSet
+
+
+AnyManifest = KeywordManifest | AnomalyManifest | ImageManifest
+
+_BY_WORKLOAD: dict[str, type[AnyManifest]] = {
     "keyword_spotting": KeywordManifest,
     "anomaly_detection": AnomalyManifest,
+    "image_classification": ImageManifest,
 }
 
 
@@ -283,7 +317,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def decode_manifest(data: bytes) -> KeywordManifest | AnomalyManifest:
+def decode_manifest(data: bytes) -> AnyManifest:
     """Parses and checks a manifest.
 
     Raises:
@@ -308,14 +342,25 @@ def decode_manifest(data: bytes) -> KeywordManifest | AnomalyManifest:
         manifest = decode(_type(content.get("workload")), content)
     except (DecodeError, RecursionError) as e:
         raise ManifestError(f"manifest.json: {e}") from e
-    used = _check_rows(manifest) if isinstance(manifest, AnomalyManifest) else _check(manifest)
-    for file in used:
+    for file in _used(manifest):
         if file not in manifest.files:
             raise ManifestError(f"manifest.json: {file} is used but not listed in files")
     return manifest
 
 
-def _type(workload: Any) -> type[KeywordManifest] | type[AnomalyManifest]:
+def _used(manifest: AnyManifest) -> tuple[str, ...]:
+    """Checks what the types do not say; gives the files that are used."""
+    if isinstance(manifest, AnomalyManifest):
+        return _check_rows(manifest)
+    labels = manifest.labels
+    if len(set(labels)) != len(labels) or not 2 <= len(labels) <= 1000:
+        raise ManifestError("manifest.json: labels must be 2 to 1000 different words")
+    golden, check = manifest.golden, manifest.check_set
+    models = (manifest.model,) if isinstance(manifest, ImageManifest) else _check(manifest)
+    return (*models, golden.inputs, golden.outputs, check.codes, check.labels)
+
+
+def _type(workload: Any) -> type[AnyManifest]:
     if not isinstance(workload, str) or workload not in _BY_WORKLOAD:
         raise ManifestError(
             f"manifest.json: workload: {str(workload)[:60]!r} is not one of "
@@ -337,10 +382,8 @@ def _check_rows(manifest: AnomalyManifest) -> tuple[str, ...]:
 
 
 def _check(manifest: KeywordManifest) -> tuple[str, ...]:
-    """Checks what the types do not say; gives the files that are used."""
+    """Checks what the types do not say of sound; gives the models that are used."""
     labels = manifest.labels
-    if len(set(labels)) != len(labels) or not 2 <= len(labels) <= 1000:
-        raise ManifestError("manifest.json: labels must be 2 to 1000 different words")
     for needed in (UNKNOWN, SILENCE):
         if needed not in labels:
             raise ManifestError(f"manifest.json: labels lack {needed}")
@@ -362,7 +405,5 @@ def _check(manifest: KeywordManifest) -> tuple[str, ...]:
             raise ManifestError(
                 f"manifest.json: stage {stage.name}: state pairs are (input, output)"
             )
-    golden, check = manifest.golden, manifest.check_set
-    models = [stage.model for stage in manifest.stages]
     opened = [gate.golden_outputs for gate in gates.values()]
-    return (*models, *opened, golden.inputs, golden.outputs, check.codes, check.labels)
+    return (*(stage.model for stage in manifest.stages), *opened)

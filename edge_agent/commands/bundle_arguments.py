@@ -29,7 +29,7 @@ def add_bundle(parser: Any) -> None:
 def opened(path: Path) -> Iterator[Bundle]:
     """The bundle at `path`; turns what may be wrong with it into an error that names it."""
     from edge_agent.bundle.archive import BundleError, read
-    from edge_agent.keyword.classifier import ClassifierError
+    from edge_agent.classification import ClassifierError
     from edge_agent.runtime import RuntimeModelError
 
     try:

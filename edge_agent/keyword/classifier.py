@@ -12,25 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-import edge_agent
 from edge_agent.bundle.manifest import DetectionPolicy, KeywordManifest, Manifest, Stage
-from edge_agent.compatibility import CompatibilityError, check_minimum
-from edge_agent.features.audio import (
-    INPUT_SCALE,
-    INPUT_ZERO_POINT,
-    AudioFeatures,
-    Codes,
-    Float32,
-    Pcm,
-    clip_codes,
-)
+from edge_agent.classification import ClassifierError, open_classifier, probabilities
+from edge_agent.features.audio import AudioFeatures, Codes, Float32, Pcm, clip_codes
 from edge_agent.features.waveform import fit
-from edge_agent.keyword.gate import GATE_OUTPUTS, Computation, OpenedGate, probabilities
-from edge_agent.runtime import Model, Runtime, RuntimeModelError, open_model
-
-
-class ClassifierError(Exception):
-    """The bundle's model cannot be used as a keyword classifier here; the message says why."""
+from edge_agent.keyword.gate import GATE_OUTPUTS, Computation, OpenedGate
+from edge_agent.runtime import Model, Runtime
 
 
 def clip_samples(features: AudioFeatures, frames: int) -> int:
@@ -198,40 +185,12 @@ def _opened(
     threads: int,
     outputs: Sequence[str],
 ) -> Model:
-    try:
-        model = open_model(files[stage.model], runtime=runtime, threads=threads)
-    except RuntimeModelError as e:
-        raise RuntimeModelError(f"{stage.model}: {e}") from e
-    _check(model, manifest, stage, outputs)
-    return model
-
-
-def _check(model: Model, manifest: KeywordManifest, stage: Stage, outputs: Sequence[str]) -> None:
-    try:
-        present = {"agent": edge_agent.__version__, model.runtime: model.version}
-        check_minimum(manifest.minimum, present)
-    except CompatibilityError as e:
-        raise ClassifierError(str(e)) from e
-    again = "build the bundle again"
-    shape = (1, stage.frames, manifest.features.channels, 1)
-    if model.input.shape != shape:
-        raise ClassifierError(
-            f"{stage.model}: takes {model.input.shape}, and the manifest says {shape}: {again}"
-        )
-    scale, zero_point = model.input.scale, model.input.zero_point
-    if not math.isclose(scale, INPUT_SCALE, rel_tol=1e-6) or zero_point != INPUT_ZERO_POINT:
-        raise ClassifierError(
-            f"{stage.model}: its input has scale {scale:g} and zero point {zero_point}; the "
-            f"features have {INPUT_SCALE:g} and {INPUT_ZERO_POINT}: {again}"
-        )
-    if model.output.shape != (1, len(outputs)):
-        raise ClassifierError(
-            f"{stage.model}: gives {model.output.shape}, and there are {len(outputs)} "
-            f"labels: {again}"
-        )
-    low, high = ((code - model.output.zero_point) * model.output.scale for code in (-128, 127))
-    if not -1e-3 <= low <= high <= 1.001 or high - low < 0.5:
-        raise ClassifierError(
-            f"{stage.model}: its output covers {low:g} to {high:g}, which are not probabilities: "
-            f"{again}"
-        )
+    return open_classifier(
+        files[stage.model],
+        stage.model,
+        shape=(1, stage.frames, manifest.features.channels, 1),
+        labels=len(outputs),
+        minimum=manifest.minimum,
+        runtime=runtime,
+        threads=threads,
+    )

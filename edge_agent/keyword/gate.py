@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
+from edge_agent.classification import probabilities
 from edge_agent.features.audio import Codes, Float32
 from edge_agent.runtime import Model
 
@@ -82,10 +83,3 @@ class OpenedGate:
         # The probability of a keyword is lower than what it opens at, and counts for neither.
         answer[self._places] = heard[:2] / max(float(heard[:2].sum()), 1e-6)
         return answer
-
-
-def probabilities(model: Model, codes: Codes) -> Float32:
-    """What a model gives for one window: codes (frames, channels) to float32 (outputs,)."""
-    raw = model.invoke(codes).astype(np.float32)
-    result: Float32 = (raw - np.float32(model.output.zero_point)) * np.float32(model.output.scale)
-    return result

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from edge_agent import selftest
 from edge_agent.bundle import archive
-from edge_agent.keyword.classifier import ClassifierError
+from edge_agent.classification import ClassifierError
 from edge_agent.runtime import RuntimeModelError
 from edge_agent.update.errors import RefusedError, StorageError
 

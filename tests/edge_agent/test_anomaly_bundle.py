@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from edge_agent import selftest
 from edge_agent.bundle.archive import Bundle, BundleError, describe_files, pack, unpack
 from edge_agent.bundle.manifest import AnomalyManifest, KeywordManifest, encode_manifest
-from edge_agent.keyword.classifier import ClassifierError, KeywordClassifier
+from edge_agent.classification import ClassifierError
+from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.selftest import SelfTestError
 from edge_agent.watching.bundle import WatchError, open_scorer
 from tests.fixtures.anomaly_bundles import CHANNELS, SETTINGS, anomaly_bundle, machine_rows

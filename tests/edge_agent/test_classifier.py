@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edge_agent.bundle.manifest import DetectionPolicy, Stage
+from edge_agent.classification import ClassifierError
 from edge_agent.features.audio import AudioFeatures, clip_codes
 from edge_agent.keyword.classifier import (
-    ClassifierError,
     KeywordClassifier,
     clip_codes_with_margin,
     clip_samples,
@@ -114,7 +114,7 @@ def test_stages_that_this_agent_does_not_run_are_refused():
 
 
 def test_scales_other_than_the_features_and_probabilities_are_refused(monkeypatch):
-    import edge_agent.keyword.classifier as module
+    import edge_agent.classification as module
 
     opened = module.open_model
 

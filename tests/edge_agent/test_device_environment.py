@@ -40,8 +40,9 @@ def test_the_device_s_versions_are_those_of_the_lock():
     device = pins(PACKAGE / "requirements.txt")
     assert device
     assert {name: lock.get(name) for name in device} == device
-    (litert,) = settings()["project"]["optional-dependencies"]["litert"]
-    assert litert == f"ai-edge-litert=={lock['ai-edge-litert']}"
+    extras = settings()["project"]["optional-dependencies"]
+    assert extras["litert"] == [f"ai-edge-litert=={lock['ai-edge-litert']}"]
+    assert extras["pictures"] == [f"pillow=={lock['pillow']}"]
 
 
 def run(*command) -> str:

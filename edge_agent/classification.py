@@ -1,0 +1,88 @@
+"""What every model that gives a probability a label must be, and its probabilities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+import edge_agent
+from edge_agent.compatibility import CompatibilityError, check_minimum
+from edge_agent.features.audio import INPUT_SCALE, INPUT_ZERO_POINT
+from edge_agent.runtime import Model, Runtime, RuntimeModelError, open_model
+
+_AGAIN = "build the bundle again"
+
+
+class ClassifierError(Exception):
+    """The bundle's model cannot be used as a classifier here; the message says why."""
+
+
+def open_classifier(
+    data: bytes,
+    name: str,
+    *,
+    shape: tuple[int, ...],
+    labels: int,
+    minimum: Mapping[str, str],
+    runtime: Runtime = "auto",
+    threads: int = 1,
+) -> Model:
+    """Loads a model that takes feature codes as they are and gives probabilities.
+
+    Args:
+        data: the .tflite file.
+        name: what errors call it.
+        shape: of its input by the manifest, with the leading 1.
+        labels: how many probabilities it gives.
+        minimum: least versions of the agent and the runtimes.
+        runtime: which interpreter.
+        threads: threads of one inference.
+
+    Raises:
+        ClassifierError: if the model is something else, or this agent or runtime is too old.
+        RuntimeModelError: if no runtime here takes it.
+    """
+    try:
+        model = open_model(data, runtime=runtime, threads=threads)
+    except RuntimeModelError as e:
+        raise RuntimeModelError(f"{name}: {e}") from e
+    try:
+        check_minimum(minimum, {"agent": edge_agent.__version__, model.runtime: model.version})
+    except CompatibilityError as e:
+        raise ClassifierError(str(e)) from e
+    _check(model, name, shape, labels)
+    return model
+
+
+def probabilities(model: Model, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+    """What `model` gives for one input of codes, float32 (labels,)."""
+    raw = model.invoke(codes).astype(np.float32)
+    result: npt.NDArray[np.float32] = (raw - np.float32(model.output.zero_point)) * np.float32(
+        model.output.scale
+    )
+    return result
+
+
+def _check(model: Model, name: str, shape: tuple[int, ...], labels: int) -> None:
+    if model.input.shape != shape:
+        raise ClassifierError(
+            f"{name}: takes {model.input.shape}, and the manifest says {shape}: {_AGAIN}"
+        )
+    scale, zero_point = model.input.scale, model.input.zero_point
+    if not math.isclose(scale, INPUT_SCALE, rel_tol=1e-6) or zero_point != INPUT_ZERO_POINT:
+        raise ClassifierError(
+            f"{name}: its input has scale {scale:g} and zero point {zero_point}; the "
+            f"features have {INPUT_SCALE:g} and {INPUT_ZERO_POINT}: {_AGAIN}"
+        )
+    if model.output.shape != (1, labels):
+        raise ClassifierError(
+            f"{name}: gives {model.output.shape}, and there are {labels} labels: {_AGAIN}"
+        )
+    low, high = ((code - model.output.zero_point) * model.output.scale for code in (-128, 127))
+    if not -1e-3 <= low <= high <= 1.001 or high - low < 0.5:
+        raise ClassifierError(
+            f"{name}: its output covers {low:g} to {high:g}, which are not probabilities: {_AGAIN}"
+        )

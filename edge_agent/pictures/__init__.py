@@ -1,0 +1,1 @@
+"""Classifying pictures: one decision a picture, by a bundle's model."""
