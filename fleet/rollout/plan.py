@@ -1,0 +1,191 @@
+"""What an operator decides before a rollout: its groups, their thresholds, and when it may touch devices.
+
+A plan comes from a person or a program as JSON, so reading one trusts nothing: every field is checked
+for its type and bounds, and an unknown one is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fleet.rollout.errors import PlanError
+from fleet.rollout.filters import Filter
+
+MAX_GROUPS = 50
+MAX_LISTED = 10_000
+_DAY = 86_400.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Group:
+    """Devices that are updated together, and what they must prove before the next group begins.
+
+    A device belongs to the first group that takes it: by `devices`, by `matches`, or by `percent`.
+
+    Attributes:
+        name: what people call it.
+        devices: ids of devices that belong to it whatever else holds.
+        matches: a filter on attributes (`fleet.rollout.filters`); empty takes none.
+        percent: share of the rollout's devices, by a stable hash of their ids (0 to 100). Shares of
+            several groups add up; those of 100 in all take every device.
+        success_threshold: share (0 to 1) of the expected devices that must succeed.
+        error_threshold: share (0 to 1) of failures and time-outs above which the rollout halts.
+        minimum_sample: devices that must have decided before the group can be done; failures are
+            counted against at least so many.
+        exposure: devices that may be touched without having succeeded yet, at any time.
+        ramp: that many times the successes may be touched without having succeeded, if it is more.
+        patience_s: seconds after its beginning for which devices that do not poll are waited for.
+    """
+
+    name: str
+    devices: tuple[str, ...] = ()
+    matches: str = ""
+    percent: float = 0.0
+    success_threshold: float = 0.9
+    error_threshold: float = 0.1
+    minimum_sample: int = 10
+    exposure: int = 50
+    ramp: float = 1.0
+    patience_s: float = 7 * _DAY
+
+    def __post_init__(self) -> None:
+        _check(0 < len(self.name) <= 64, "name", "give it 1 to 64 characters")
+        _check(len(self.devices) <= MAX_LISTED, "devices", f"list at most {MAX_LISTED}")
+        Filter.parse(self.matches)
+        _bounded("percent", self.percent, 0, 100)
+        _bounded("success_threshold", self.success_threshold, 0, 1)
+        _bounded("error_threshold", self.error_threshold, 0, 1)
+        _bounded("minimum_sample", self.minimum_sample, 1, 1_000_000)
+        _bounded("exposure", self.exposure, 1, 10_000_000)
+        _bounded("ramp", self.ramp, 0, 1000)
+        _bounded("patience_s", self.patience_s, 1, 3650 * _DAY)
+        _check(
+            bool(self.devices or self.matches or self.percent),
+            f"groups: {self.name}",
+            "it takes no device: give devices, matches or percent",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A rollout's groups in their order, and its bounds.
+
+    Attributes:
+        groups: the canary first, then the waves.
+        target: a filter that devices of any group must match, but for listed ones; empty takes all.
+        time_out_s: seconds after a device was shown its action at which, still open, it times out.
+        not_before: moment (seconds since 1970) before which no device is touched.
+        not_after: moment after which no further device is touched; None for ever.
+        late_joiners: ``take``: a device that appears later gets the release; ``leave``: it does not.
+    """
+
+    groups: tuple[Group, ...]
+    target: str = ""
+    time_out_s: float = 6 * 3600.0
+    not_before: float = 0.0
+    not_after: float | None = None
+    late_joiners: str = "take"
+
+    def __post_init__(self) -> None:
+        _check(0 < len(self.groups) <= MAX_GROUPS, "groups", f"give 1 to {MAX_GROUPS}")
+        names = [group.name for group in self.groups]
+        _check(len(set(names)) == len(names), "groups", "give each a name of its own")
+        total = sum(group.percent for group in self.groups)
+        _check(total <= 100.000001, "groups", f"their percent add up to {total:g}: at most 100")
+        Filter.parse(self.target)
+        _bounded("time_out_s", self.time_out_s, 1, 3650 * _DAY)
+        _bounded("not_before", self.not_before, 0, 1e12)
+        if self.not_after is not None:
+            _bounded("not_after", self.not_after, 0, 1e12)
+            _check(self.not_before < self.not_after, "not_after", "it must follow not_before")
+        _check(self.late_joiners in ("take", "leave"), "late_joiners", "say take or leave")
+
+
+def waves(canary: Group, shares: Sequence[float], like: Group | None = None) -> tuple[Group, ...]:
+    """Groups: `canary`, then a wave for each of `shares`, the percentages reached after each.
+
+    The last share should be 100, so that every device is in some group.
+
+    Args:
+        canary: the first group.
+        shares: of all devices, in percent, each above the one before; ``(10, 100)`` makes a wave up to
+            a tenth and one with the rest.
+        like: thresholds for the waves; the canary's if None.
+
+    Raises:
+        PlanError: if the shares do not rise from the canary's percent to at most 100.
+    """
+    groups, reached = [canary], canary.percent
+    for number, share in enumerate(shares, 1):
+        _check(reached < share <= 100, "waves", f"{share:g} must lie above {reached:g}, up to 100")
+        groups.append(
+            dataclasses.replace(
+                like or canary,
+                name=f"wave-{number}",
+                devices=(),
+                matches="",
+                percent=share - reached,
+            )
+        )
+        reached = share
+    return tuple(groups)
+
+
+def encode(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON."""
+    return dataclasses.asdict(plan)
+
+
+def decode(value: Any) -> Plan:
+    """The plan that `value`, read from JSON, describes.
+
+    Raises:
+        PlanError: if it is none; the message names the field.
+    """
+    fields = _fields(Plan, value, "plan")
+    groups: Any = fields["groups"]
+    _check(isinstance(groups, list | tuple), "groups", "give a list")
+    _check(len(groups) <= MAX_GROUPS, "groups", f"give at most {MAX_GROUPS}")
+    fields["groups"] = tuple(Group(**_fields(Group, group, "group")) for group in groups)
+    return Plan(**fields)
+
+
+_TEXTS = ("name", "matches", "target", "late_joiners")
+_WHOLE = ("minimum_sample", "exposure")
+
+
+def _fields(kind: type[Plan] | type[Group], value: Any, what: str) -> dict[str, Any]:
+    _check(isinstance(value, Mapping), what, "give an object")
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    for name in value:
+        _check(name in known, str(name)[:40], f"unknown; a {what} has {', '.join(known)}")
+    required = "groups" if kind is Plan else "name"
+    _check(required in value, required, f"a {what} needs it")
+    fields = dict(value)
+    for name, given in fields.items():
+        if name in _TEXTS:
+            _check(isinstance(given, str), name, "give a text")
+        elif name == "devices":
+            _check(
+                isinstance(given, list | tuple) and all(isinstance(v, str) for v in given),
+                name,
+                "give a list of ids",
+            )
+            fields[name] = tuple(given)
+        elif name in _WHOLE:
+            _check(type(given) is int, name, "give a whole number")
+        elif name != "groups" and not (name == "not_after" and given is None):
+            _check(type(given) in (int, float), name, "give a number")
+    return fields
+
+
+def _bounded(name: str, value: float, least: float, most: float) -> None:
+    _check(math.isfinite(value) and least <= value <= most, name, f"give {least:g} to {most:g}")
+
+
+def _check(holds: bool, field: str, advice: str) -> None:
+    if not holds:
+        raise PlanError(f"{field}: {advice}")
