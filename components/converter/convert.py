@@ -49,8 +49,8 @@ def converted(model: tf_keras.Model, calibration: Codes) -> bytes:
     brings the ranges of its layers; those of a plain one are taken from `calibration`.
 
     Args:
-        model: one input of shape (batch, frames, channels, 1), the batch free or 1.
-        calibration: int8 codes, shape (rows, frames, channels).
+        model: one input of shape (batch, frames, channels, depth), the batch free or 1.
+        calibration: int8 codes, shape (rows, frames, channels), or (rows, frames, channels, depth).
 
     Raises:
         UserError: if the model has another input, or does not convert.
@@ -87,7 +87,7 @@ def converted(model: tf_keras.Model, calibration: Codes) -> bytes:
 
 def _window_shape(model: Any, calibration: Codes) -> tuple[int, ...]:
     shape = tuple(model.input_shape[1:]) if isinstance(model.input_shape, tuple) else ()
-    if shape != (*calibration.shape[1:], 1):
+    if shape != (*calibration.shape[1:], 1) and shape != calibration.shape[1:]:
         raise UserError(
             f"the model takes {model.input_shape}, and the features are windows of "
             f"{calibration.shape[1:]}: train it on these features"

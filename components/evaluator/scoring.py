@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.training.data import FeatureSet
-from edge_agent.features.audio import INPUT_SCALE
+from components.training.data import FeatureSet, as_inputs
 from edge_agent.runtime import open_model
 
 Probabilities = npt.NDArray[np.float32]
@@ -19,7 +17,7 @@ _BATCH = 512
 
 
 def int8_scorer(model: bytes) -> Score:
-    """Scores windows of codes (n, frames, channels) on LiteRT, the runtime that a device prefers.
+    """Scores windows of codes (n, frames, channels), or pictures, on LiteRT, which a device prefers.
 
     tflite-runtime cannot be loaded beside TensorFlow, which scores the float models here; the
     InfraValidator runs it in a process of its own.
@@ -45,8 +43,7 @@ def float_scorer(model_folder: Path) -> Score:
     def score(windows: npt.NDArray[np.int8]) -> Probabilities:
         parts = []
         for start in range(0, len(windows), _BATCH):
-            batch: Any = windows[start : start + _BATCH, ..., None].astype(np.float32)
-            parts.append(infer(tf.constant(batch * np.float32(INPUT_SCALE))).numpy())
+            parts.append(infer(tf.constant(as_inputs(windows[start : start + _BATCH]))).numpy())
         return np.concatenate(parts)
 
     return score

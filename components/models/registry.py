@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tf_keras as keras
+
 from components.base import UserError
 from components.models.bc_resnet import bc_resnet
 from components.models.ds_cnn import ds_cnn
@@ -32,8 +34,10 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def build(name: str, frames: int, channels: int, labels: int, widths: tuple[int, ...]) -> Any:
-    """An untrained tf_keras model: input (frames, channels, 1), output `labels` probabilities.
+def build(
+    name: str, frames: int, channels: int, labels: int, widths: tuple[int, ...], *, depth: int = 1
+) -> Any:
+    """An untrained tf_keras model: input (frames, channels, depth), output `labels` probabilities.
 
     Args:
         name: one of `components.models.catalogue`.
@@ -41,6 +45,7 @@ def build(name: str, frames: int, channels: int, labels: int, widths: tuple[int,
         channels: feature channels of a frame.
         labels: how many.
         widths: channels of the architecture's stages; how many there are is its depth.
+        depth: values of one channel of a frame: 3 of coloured pictures.
 
     Raises:
         UserError: if there is no such architecture, or it does not fit the input or the widths.
@@ -48,8 +53,13 @@ def build(name: str, frames: int, channels: int, labels: int, widths: tuple[int,
     if name not in BUILDERS:
         raise UserError(f"no architecture {name!r}; there are {', '.join(sorted(BUILDERS))}")
     try:
-        return BUILDERS[name](frames=frames, channels=channels, labels=labels, widths=widths)
+        model = BUILDERS[name](frames=frames, channels=channels, labels=labels, widths=widths)
+        if depth == 1:
+            return model
+        # No architecture says how deep its input is: its layers are made anew on a deeper one.
+        return keras.models.clone_model(model, keras.layers.Input((frames, channels, depth)))
     except ValueError as e:
         raise UserError(
-            f"architecture {name} does not fit {frames} frames x {channels}: {e}"
+            f"architecture {name} does not fit {frames} frames x {channels}"
+            f"{f' x {depth}' if depth > 1 else ''}: {e}"
         ) from e

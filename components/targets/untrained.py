@@ -29,9 +29,8 @@ def lint_untrained(model: tf_keras.Model, targets: Sequence[str]) -> None:
     from components.converter.convert import to_int8
 
     profiles = [load_profile(name) for name in targets]
-    _, frames, channels, _ = model.input_shape
     random = np.random.default_rng(0)
-    codes = random.integers(-128, 128, (_ROWS, frames, channels)).astype(np.int8)
+    codes = random.integers(-128, 128, (_ROWS, *model.input_shape[1:])).astype(np.int8)
     graph = parse_graph(to_int8(model, codes))
     refusals = []
     for profile in profiles:

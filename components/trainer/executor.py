@@ -19,9 +19,10 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TrainerParameters) -> 
     model = registry.build(
         parameters.architecture,
         features.frames,
-        features.features.channels,
+        features.channels,
         len(features.labels),
         parameters.widths,
+        depth=features.depth,
     )
     if parameters.targets:
         lint_untrained(model, parameters.targets)

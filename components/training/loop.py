@@ -14,11 +14,10 @@ import tf_keras as keras
 from components.artifacts import write_json
 from components.base import Metrics, Progress, UserError
 from components.training.checkpoint import Checkpoint, State
-from components.training.data import FeatureSet
+from components.training.data import FeatureSet, as_inputs
 from components.training.losses import Loss
 from components.training.parameters import FeatureAugmentation, Schedule
 from components.training.sampler import Sampler
-from edge_agent.features.audio import INPUT_SCALE
 
 Tensor = Any
 Model = Any
@@ -240,7 +239,7 @@ class _Validation:
     def __init__(self, features: FeatureSet) -> None:
         split = features.split("val")
         codes = features.centred(np.asarray(split.codes))
-        self._inputs = codes.astype(np.float32)[..., None] * np.float32(INPUT_SCALE)
+        self._inputs = as_inputs(codes)
         self._labels = split.label
         self._infer: Any = None
 

@@ -10,6 +10,8 @@ from typing import Any
 class FeatureAugmentation:
     """Random changes of the feature codes of each example, drawn anew every time it is seen.
 
+    Of a picture, time runs down its rows and the mel axis along its columns.
+
     Attributes:
         shift_frames: most shift in time, frames, either way (within the margin of Transform).
         time_stretch: most natural log of the time axis' stretch.
@@ -23,6 +25,7 @@ class FeatureAugmentation:
         mask_channels: widest channel mask, channels.
         mixup: most that another example of the batch may weigh in an example and its label, 0 to
             below 1 (mixup, Zhang et al., 2018, with uniform weights).
+        mirror: share of examples turned left to right, 0 to 1; for pictures of things that may be.
     """
 
     shift_frames: float
@@ -35,6 +38,7 @@ class FeatureAugmentation:
     mask_frames: float
     mask_channels: float
     mixup: float
+    mirror: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,7 @@ class TrainingParameters:
     mask_frames: float = 8.0
     mask_channels: float = 7.0
     mixup: float = 0.4
+    mirror: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1 or self.examples_per_epoch < self.batch:
@@ -109,6 +114,8 @@ class TrainingParameters:
             raise ValueError("label_smoothing and ema must be 0 to below 1")
         if not 0.0 <= self.unknown_share < 1.0 or not 0.0 <= self.mixup < 1.0:
             raise ValueError("unknown_share and mixup must be 0 to below 1")
+        if not 0.0 <= self.mirror <= 1.0:
+            raise ValueError("mirror must be 0 to 1")
         if self.threads < 1:
             raise ValueError("threads must be 1 or more")
         if self.learning_rate <= 0:

@@ -39,12 +39,18 @@ class Sampler:
         unknown_share: float,
     ) -> None:
         split = features.split("train")
-        self._codes = tf.constant(np.asarray(split.codes))
+        # Of coloured pictures (rows, height, width, 3) becomes (rows, height, 3 x width): colours side by
+        # side, so that both axes are stretched by one matrix product each, as those of sound are.
+        codes = np.asarray(split.codes)
+        if features.depth > 1:
+            codes = codes.transpose(0, 1, 3, 2).reshape(*codes.shape[:2], -1)
+        self._codes = tf.constant(codes)
         self._labels = tf.constant(split.label)
         self._depth = len(features.labels)
         self._frames = features.frames
         self._source_frames = features.frames + 2 * features.margin
-        self._channels = features.features.channels
+        self._channels = features.channels
+        self._colours = features.depth
         self._augmentation = augmentation
         self._batch = batch
         self._seed = seed
@@ -57,7 +63,7 @@ class Sampler:
         ]
 
     def draw(self, step: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch of step number `step`: inputs (batch, frames, channels, 1), one-hot labels."""
+        """The batch of step number `step`: inputs (batch, frames, channels, depth), one-hot labels."""
         draws = _Draws(tf.stack([tf.constant(self._seed, tf.int32), tf.cast(step, tf.int32)]))
         rows = []
         for count, group in self._groups:
@@ -69,10 +75,14 @@ class Sampler:
         codes = tf.clip_by_value(self._colour(codes, draws), -128.0, 127.0)
         inputs = self._mask(codes * INPUT_SCALE, draws)
         labels = tf.one_hot(tf.gather(self._labels, picked), self._depth)
-        return self._mix(inputs[..., None], labels, draws)
+        colours = tf.reshape(inputs, (self._batch, self._frames, self._colours, self._channels))
+        return self._mix(tf.transpose(colours, (0, 1, 3, 2)), labels, draws)
 
     def _warp(self, codes: Tensor, draws: _Draws) -> Tensor:
-        """Shift and stretch in time, shift and stretch along the mel axis: linear interpolation."""
+        """Shift and stretch in time, shift and stretch along the mel axis: linear interpolation.
+
+        Shape (batch, frames x colours, channels).
+        """
         a, batch = self._augmentation, self._batch
         stretch = tf.exp(draws.uniform((batch, 1), -a.time_stretch, a.time_stretch))
         shift = draws.uniform((batch, 1), -a.shift_frames, a.shift_frames)
@@ -84,6 +94,10 @@ class Sampler:
         scale = tf.exp(draws.uniform((batch, 1), -a.warp, a.warp))
         offset = draws.uniform((batch, 1), -a.warp_shift, a.warp_shift)
         channels = scale * tf.range(self._channels, dtype=tf.float32)[None] + offset
+        if a.mirror:
+            turned = draws.uniform((batch, 1), 0.0, 1.0) < a.mirror
+            channels = tf.where(turned, self._channels - 1.0 - channels, channels)
+        codes = tf.reshape(codes, (batch, self._frames * self._colours, self._channels))
         return tf.matmul(codes, _interpolation(channels, self._channels), transpose_b=True)
 
     def _colour(self, codes: Tensor, draws: _Draws) -> Tensor:
@@ -98,6 +112,7 @@ class Sampler:
         a = self._augmentation
         mean = tf.reduce_mean(inputs, [1, 2], keepdims=True)
         in_time = self._span(self._frames, a.mask_frames, draws)[:, :, None]
+        in_time = tf.repeat(in_time, self._colours, axis=1)
         in_channel = self._span(self._channels, a.mask_channels, draws)[:, None, :]
         masked = tf.maximum(in_time, in_channel)
         return inputs * (1.0 - masked) + mean * masked
