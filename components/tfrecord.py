@@ -30,22 +30,21 @@ class RecordError(UserError):
     """A file of records is damaged; the message names the file and the place in it."""
 
 
-def write_records(path: Path, records: Iterable[bytes]) -> int:
-    """Writes `records` as the file `path`, whole or not at all; returns how many there were.
+def write_records(path: Path, records: Iterable[bytes]) -> list[int]:
+    """Writes `records` as the file `path`, whole or not at all; gives the masked CRC-32C of each.
 
     The records are written aside as they come, synced and renamed, so that two workers that write
     the same file at once leave one whole file.
     """
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    count = 0
+    checksums: list[int] = []
     try:
         with os.fdopen(handle, "wb") as file:
             for record in records:
                 length = struct.pack("<Q", len(record))
-                file.write(length + _FOOT.pack(_masked_crc(length)))
-                file.write(record)
-                file.write(_FOOT.pack(_masked_crc(record)))
-                count += 1
+                checksums.append(_masked_crc(record))
+                head, foot = _FOOT.pack(_masked_crc(length)), _FOOT.pack(checksums[-1])
+                file.write(b"".join((length, head, record, foot)))  # one call of the system
             file.flush()
             os.fsync(file.fileno())
         os.chmod(aside, 0o644)
@@ -53,7 +52,7 @@ def write_records(path: Path, records: Iterable[bytes]) -> int:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-    return count
+    return checksums
 
 
 def read_records(path: Path) -> Iterator[bytes]:
@@ -64,14 +63,28 @@ def read_records(path: Path) -> Iterator[bytes]:
             `MAX_RECORD_BYTES`.
         OSError: if it cannot be read.
     """
+    yield from (record for record, _ in _read_all(path))
+
+
+def read_checksums(path: Path) -> list[int]:
+    """The masked CRC-32C of each record of the file `path`, held against the record.
+
+    Raises:
+        as `read_records`.
+    """
+    return [checksum for _, checksum in _read_all(path)]
+
+
+def _read_all(path: Path) -> Iterator[tuple[bytes, int]]:
     with path.open("rb") as file:
         offset = 0
         while head := file.read(_HEAD.size):
-            yield (record := _read_one(file, head, f"{path}, byte {offset}"))
+            record, checksum = _read_one(file, head, f"{path}, byte {offset}")
+            yield record, checksum
             offset += _HEAD.size + len(record) + _FOOT.size
 
 
-def _read_one(file: BinaryIO, head: bytes, where: str) -> bytes:
+def _read_one(file: BinaryIO, head: bytes, where: str) -> tuple[bytes, int]:
     if len(head) < _HEAD.size:
         raise RecordError(f"{where}: cut short: make the file again")
     length, crc = _HEAD.unpack(head)
@@ -83,9 +96,10 @@ def _read_one(file: BinaryIO, head: bytes, where: str) -> bytes:
     foot = file.read(_FOOT.size)
     if len(data) < length or len(foot) < _FOOT.size:
         raise RecordError(f"{where}: cut short: make the file again")
-    if _masked_crc(data) != _FOOT.unpack(foot)[0]:
+    checksum = _masked_crc(data)
+    if checksum != _FOOT.unpack(foot)[0]:
         raise RecordError(f"{where}: a record's data is damaged: make the file again")
-    return data
+    return data, checksum
 
 
 def _masked_crc(data: bytes) -> int:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,7 +41,8 @@ class Watcher(Protocol):
 class Execution:
     """One component's executor, running in a child process of its own.
 
-    The child leads a process group; `cancel` ends the whole group.
+    The child leads a process group; `cancel` ends the whole group. Its temporary files lie in a folder
+    that goes with it: Beam and TensorFlow leave some behind each time.
 
     Args:
         component: what to run.
@@ -67,6 +69,7 @@ class Execution:
         }
         self._id = component.id
         self._log = log
+        self._scratch = tempfile.TemporaryDirectory(prefix="step-", ignore_cleanup_errors=True)
         with log.open("wb") as err:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "components.child", json.dumps(specification)],
@@ -75,7 +78,7 @@ class Execution:
                 stderr=err,
                 text=True,
                 encoding="utf-8",
-                env=_environment(),
+                env=_environment(self._scratch.name),
                 start_new_session=True,
                 pass_fds=inherits,
             )
@@ -95,6 +98,7 @@ class Execution:
             for stream in (self._child.stdin, self._child.stdout):
                 if stream is not None:
                     stream.close()
+            self._scratch.cleanup()
         if "metrics" in result:
             return dict(result["metrics"])
         if "error" in result:
@@ -121,10 +125,10 @@ class Execution:
         return result
 
 
-def _environment() -> dict[str, str]:
+def _environment(scratch: str) -> dict[str, str]:
     top = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(p for p in (top, os.environ.get("PYTHONPATH", "")) if p)
-    return {**_SURROUNDINGS, **os.environ, "PYTHONPATH": path}
+    return {**_SURROUNDINGS, **os.environ, "PYTHONPATH": path, "TMPDIR": scratch}
 
 
 def _qualified(type_: type[Any]) -> str:

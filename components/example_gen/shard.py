@@ -24,9 +24,9 @@ from components.example_gen.plan import (
     speaker_of,
 )
 from components.example_gen.problems import BadRecording, Problem
-from components.members import Member, ShardMembers, digest_of, link_or_copy
+from components.members import Member, ShardMembers, link_or_copy, shard_digest
 from components.records import Example, encode_example, shard_name
-from components.tfrecord import write_records
+from components.tfrecord import RecordError, read_checksums, write_records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,10 @@ def make_shard(
             except BadRecording as e:
                 problems.append(e.problem)
 
-    write_records(path, records())
+    checksums = write_records(path, records())  # fills `contents`
+    digest = shard_digest(contents.made_from, checksums)
     return {
-        "members": contents.members(path.name, digest_of(path), labels).to_json(),
+        "members": contents.members(path.name, digest, labels).to_json(),
         "problems": [dataclasses.astuple(problem) for problem in problems],
         "made": True,
     }
@@ -147,7 +148,6 @@ def _take_over(
         return False
     try:
         link_or_copy(earlier.path, path)
-    except FileNotFoundError:
-        return False
-    # What cannot be trusted is written anew, over it.
-    return digest_of(path) == earlier.digest
+        return shard_digest(contents.made_from, read_checksums(path)) == earlier.digest
+    except (FileNotFoundError, RecordError):
+        return False  # what cannot be trusted is written anew, over it

@@ -22,7 +22,7 @@ class ShardRecord:
 
     Attributes:
         file: the shard's name.
-        examples: SHA-256 of the shard, hex.
+        examples: digest of the shard, hex (`components.members.ShardMembers`).
         context: digest of all else that decides the part: parameters, labels, views, noise.
         clips: how many it shows.
         rows: how many it has.

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA = 2
+SCHEMA = 3
 VERSION_TABLE = "lineage_version"
 
 
@@ -77,7 +77,7 @@ class Artifact(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     type: Mapped[str] = mapped_column(index=True)
-    uri: Mapped[str]
+    uri: Mapped[str] = mapped_column(index=True)
     digest: Mapped[str] = mapped_column(index=True)
     created: Mapped[datetime.datetime]
     removed: Mapped[datetime.datetime | None]
@@ -125,9 +125,9 @@ class Release(Base):
 
 
 class Shard(Base):
-    """A file of examples, by the SHA-256 of its bytes: its members are stored once for all artifacts.
+    """A file of examples, by its digest: its members are stored once for all artifacts.
 
-    ``recordings`` is how many it holds.
+    ``recordings`` is how many it holds; those of one artifact's shards differ.
     """
 
     __tablename__ = "shard"

@@ -17,7 +17,7 @@ from components.records import (
     shard_name,
     shard_paths,
 )
-from components.tfrecord import RecordError, read_records, write_records
+from components.tfrecord import RecordError, read_checksums, read_records, write_records
 from tests.fixtures.apart import with_tensorflow
 
 _FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -76,7 +76,7 @@ def test_records_survive_their_file(
     tmp_path_factory: pytest.TempPathFactory, records: list[bytes]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "round_trip.tfrecord"
-    assert write_records(path, records) == len(records)
+    assert write_records(path, records) == read_checksums(path)
     assert list(read_records(path)) == records
 
 

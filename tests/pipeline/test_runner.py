@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -153,6 +154,15 @@ def test_a_step_that_fails_leaves_nothing_and_says_why(store, tmp_path, how, err
     assert view.seen[-1] == ("failed", "Fail", str(caught.value))
     assert [c.state for c in rows(store, Context)] == ["failed"]
     assert [e.state for e in rows(store, Execution)] == ["complete", "failed"]
+
+
+def test_temporary_files_of_a_step_go_with_it(store, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with pytest.raises(StepCrashed):
+        run(store, tmp_path, View(), *fails("abort"))
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_run_whose_first_step_fails_leaves_its_log_alone(store, tmp_path):
