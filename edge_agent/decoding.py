@@ -1,7 +1,7 @@
 """Typed decoding of foreign JSON and TOML into frozen dataclasses, with errors that name the place.
 
 Unknown keys are ignored, so that a newer writer's minor additions are read by an older agent; a
-wrong type, a missing key or a non-finite number is an error.
+wrong type, a missing key or a non-finite number is an error. `encode` is the way back.
 """
 
 from __future__ import annotations
@@ -10,9 +10,30 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# Metadata of a field that is left out where it is None: what does not use it is written as before it
+# was added, to the same bytes.
+ADDED: Mapping[str, Any] = types.MappingProxyType({"left_out_where_none": True})
+
+
+def encode(value: Any) -> Any:
+    """What `decode` takes, of dataclasses, tuples, tables and scalars: ready for JSON."""
+    if dataclasses.is_dataclass(value):
+        fields = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {
+            field.name: encode(part)
+            for field, part in fields.items()
+            if part is not None or not field.metadata.get("left_out_where_none")
+        }
+    if isinstance(value, tuple | list):
+        return [encode(part) for part in value]
+    if isinstance(value, dict):
+        return {key: encode(part) for key, part in value.items()}
+    return value
 
 
 class DecodeError(ValueError):

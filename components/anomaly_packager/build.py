@@ -15,6 +15,7 @@ from edge_agent.anomaly.rows import Rows
 from edge_agent.anomaly.scoring import Scorer, ScoringSettings
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
+    AUTOENCODER_SCHEMA_VERSION,
     SCHEMA_VERSION,
     AnomalyManifest,
     Budget,
@@ -76,7 +77,7 @@ def build(
         **{names[name]: _npy(array) for name, array in parameters.items()},
     }
     manifest = AnomalyManifest(
-        schema_version=SCHEMA_VERSION,
+        schema_version=_schema_version(settings),
         name=identity.name,
         workload="anomaly_detection",
         targets=(),
@@ -114,3 +115,7 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
+
+
+def _schema_version(settings: ScoringSettings) -> str:
+    return SCHEMA_VERSION if settings.detectors.autoencoder is None else AUTOENCODER_SCHEMA_VERSION

@@ -18,8 +18,12 @@ class AnomalyTrainerParameters:
         label: column that is 1 in anomalous rows; files without it count as normal throughout.
         ignore: columns that are no sensors.
         warm_up_rows: rows at each file's beginning that are normal running, and teach.
+        detector: ``pca`` (principal components), or ``autoencoder``, which can follow bent relations and
+            takes about a second of each stream's warm-up to learn (x86-64).
         lags: rows that the detector sees beside each other.
-        variance: share of the normal variance that its plane holds.
+        variance: share of the normal variance that the plane of principal components holds.
+        hidden: units of the autoencoder's layers before and behind its bottleneck.
+        bottleneck: values that the autoencoder passes everything through.
         wandering_limit: see edge_agent.anomaly.wandering; 0 for a detector that follows nothing.
         wandering_alpha: weight of the newest row in the slow mean.
         normaliser: ``moments`` or ``robust``.
@@ -35,8 +39,11 @@ class AnomalyTrainerParameters:
     label: str = "anomaly"
     ignore: tuple[str, ...] = ("changepoint",)
     warm_up_rows: int = 400
+    detector: Literal["pca", "autoencoder"] = "pca"
     lags: int = 8
     variance: float = 0.9
+    hidden: int = 32
+    bottleneck: int = 6
     wandering_limit: float = 100.0
     wandering_alpha: float = 0.003
     normaliser: Literal["moments", "robust"] = "moments"

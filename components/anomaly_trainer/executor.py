@@ -14,6 +14,7 @@ from components.anomaly_trainer.files import Log
 from components.artifacts import write_gates, write_json
 from components.base import Inputs, Metrics, Outputs, UserError, warn
 from edge_agent.anomaly.alarm import AlarmPolicy
+from edge_agent.anomaly.autoencoder import AutoencoderSettings
 from edge_agent.anomaly.detectors import DetectorSettings
 from edge_agent.anomaly.pca import PcaSettings
 from edge_agent.anomaly.scoring import PARTS, Scorer, ScoringSettings
@@ -79,9 +80,7 @@ def scoring_settings(parameters: AnomalyTrainerParameters) -> ScoringSettings:
             limit=parameters.wandering_limit, alpha=parameters.wandering_alpha
         )
     return ScoringSettings(
-        detectors=DetectorSettings(
-            pca=PcaSettings(lags=parameters.lags, variance=parameters.variance)
-        ),
+        detectors=_detectors(parameters),
         threshold=ThresholdRule(kind="peaks", rate=parameters.rate, margin=parameters.margin),
         alarm=AlarmPolicy(persistence=parameters.persistence),
         normaliser=parameters.normaliser,
@@ -90,6 +89,15 @@ def scoring_settings(parameters: AnomalyTrainerParameters) -> ScoringSettings:
         warm_up_rows=parameters.warm_up_rows,
         per_machine=PARTS,
     )
+
+
+def _detectors(parameters: AnomalyTrainerParameters) -> DetectorSettings:
+    if parameters.detector == "autoencoder":
+        settings = AutoencoderSettings(
+            lags=parameters.lags, hidden=parameters.hidden, bottleneck=parameters.bottleneck
+        )
+        return DetectorSettings(autoencoder=settings)
+    return DetectorSettings(pca=PcaSettings(lags=parameters.lags, variance=parameters.variance))
 
 
 def usable(logs: Sequence[Log], warm_up_rows: int) -> list[Log]:

@@ -6,18 +6,21 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edge_agent.anomaly.autoencoder import Autoencoder, AutoencoderSettings
 from edge_agent.anomaly.combination import Combination
 from edge_agent.anomaly.detector import Detector
 from edge_agent.anomaly.gaussian import GaussianSettings, SlowGaussian
 from edge_agent.anomaly.half_space import HalfSpaceSettings, HalfSpaceTrees
 from edge_agent.anomaly.pca import Pca, PcaSettings
 from edge_agent.anomaly.zscore import ZScore, ZScoreSettings
+from edge_agent.decoding import ADDED
 
 _MAKERS: Mapping[str, Callable[[Any], Detector]] = {
     "pca": Pca,
     "z_score": ZScore,
     "gaussian": SlowGaussian,
     "half_space": HalfSpaceTrees,
+    "autoencoder": Autoencoder,
 }
 
 
@@ -30,12 +33,14 @@ class DetectorSettings:
         z_score: of exponential means.
         gaussian: of slow normal distributions.
         half_space: of half-space trees.
+        autoencoder: of a small network.
     """
 
     pca: PcaSettings | None = None
     z_score: ZScoreSettings | None = None
     gaussian: GaussianSettings | None = None
     half_space: HalfSpaceSettings | None = None
+    autoencoder: AutoencoderSettings | None = dataclasses.field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         if not self.chosen():

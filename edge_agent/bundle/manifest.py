@@ -3,7 +3,7 @@
 The schema version is ``major.minor``: an agent reads any minor of a major it knows, ignoring keys it
 does not know, and refuses an unknown major. Minor 1 added the workload ``anomaly_detection``; a keyword
 bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, and its bytes are the same.
-Minor 3 added the workload ``image_classification``.
+Minor 3 added the workload ``image_classification``, minor 4 autoencoders among the detectors of anomalies.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import re
 from typing import Any, Literal
 
 from edge_agent.anomaly.scoring import ScoringSettings
-from edge_agent.decoding import DecodeError, decode
+from edge_agent.decoding import ADDED, DecodeError, decode, encode
 from edge_agent.features.audio import AudioFeatures
 from edge_agent.features.image import ImageFeatures
 
 SCHEMA_VERSION = "1.1"
 GATED_SCHEMA_VERSION = "1.2"
 IMAGE_SCHEMA_VERSION = "1.3"
+AUTOENCODER_SCHEMA_VERSION = "1.4"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -80,7 +81,7 @@ class Stage:
     frames: int
     state: tuple[tuple[str, ...], ...] = ()
     gated_by: str | None = None
-    gate: Gate | None = None
+    gate: Gate | None = dataclasses.field(default=None, metadata=ADDED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -310,11 +311,7 @@ _BY_WORKLOAD: dict[str, type[AnyManifest]] = {
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """The manifest as deterministic JSON bytes."""
-    content = dataclasses.asdict(manifest)
-    for stage in content.get("stages", ()):
-        if stage["gate"] is None:
-            del stage["gate"]  # A bundle without a gate is what it was before there were any.
-    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    return (json.dumps(encode(manifest), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def decode_manifest(data: bytes) -> AnyManifest:

@@ -64,6 +64,23 @@ def test_faults_are_found_and_every_file_is_told_of(logs):
     assert 0 < found["state_bytes"] < 16 * 1024
 
 
+def test_an_autoencoder_finds_them_too_and_travels_in_the_bundle(logs, tmp_path):
+    parameters = dataclasses.replace(PARAMETERS, detector="autoencoder", hidden=12, bottleneck=3)
+    made = trained(logs, parameters)
+    found = read_json(made["evaluation"] / "evaluation.json")
+    assert found["roc_auc"] > 0.9
+    assert found["missed_rate"] < 0.2
+    packed = {name: tmp_path / f"packed_{name}" for name in ("bundle", "infra_validation")}
+    for path in packed.values():
+        path.mkdir()
+    package(made, packed, AnomalyPackagerParameters())
+    bundle = archive.read(packed["bundle"] / "candidate.bundle")
+    assert bundle.manifest.schema_version == "1.4"
+    assert bundle.manifest.scoring.detectors.autoencoder.hidden == 12
+    # The device learns the network anew in the warm-up of the golden rows, and scores as here.
+    assert selftest.run(bundle).max_lsb < 1e-6
+
+
 def test_without_labels_the_false_alarms_alone_decide(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()

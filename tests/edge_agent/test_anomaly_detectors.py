@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_agent.anomaly import normaliser
+from edge_agent.anomaly import autoencoder, normaliser
+from edge_agent.anomaly.autoencoder import AutoencoderSettings
 from edge_agent.anomaly.detectors import DetectorSettings, make_detector
 from edge_agent.anomaly.gaussian import GaussianSettings
 from edge_agent.anomaly.half_space import HalfSpaceSettings
+from edge_agent.anomaly.metrics import roc_auc
 from edge_agent.anomaly.pca import PcaSettings
 from edge_agent.anomaly.rows import ExponentialMean, Lags
 from edge_agent.anomaly.zscore import ZScoreSettings
@@ -20,6 +22,9 @@ SETTINGS = {
     "plain_z_score": DetectorSettings(z_score=ZScoreSettings(alpha=1.0)),
     "gaussian": DetectorSettings(gaussian=GaussianSettings(alpha=0.01)),
     "half_space": DetectorSettings(half_space=HalfSpaceSettings(trees=25, depth=6)),
+    "autoencoder": DetectorSettings(
+        autoencoder=AutoencoderSettings(lags=3, hidden=12, bottleneck=4, steps=200)
+    ),
     "combination": DetectorSettings(
         pca=PcaSettings(lags=2, variance=0.8), z_score=ZScoreSettings(alpha=0.2)
     ),
@@ -237,3 +242,57 @@ def test_lags_put_the_newest_first_and_repeat_the_first_row_before_it():
 def test_settings_that_cannot_be_used_are_refused(make):
     with pytest.raises(ValueError, match=r"\w"):
         make()
+
+
+def bent_rows(count: int, seed: int) -> np.ndarray:
+    """Three channels: one that wanders, and the square and the sine of it."""
+    random = np.random.default_rng(seed)
+    angle = random.uniform(-2.0, 2.0, count)
+    rows = np.stack([angle, angle**2 - 1.3, np.sin(2 * angle)], axis=1)
+    return rows + 0.05 * random.normal(size=rows.shape)
+
+
+def test_an_autoencoder_follows_a_bent_relation_that_principal_components_do_not():
+    broken = bent_rows(300, 2)
+    broken[:, 1] = bent_rows(300, 3)[:, 1]
+    rows, labels = np.concatenate([bent_rows(300, 1), broken]), np.repeat([False, True], 300)
+
+    def auc(settings: DetectorSettings) -> float:
+        detector = make_detector(settings)
+        detector.learn(bent_rows(600, 0))
+        return roc_auc(detector.process(rows).sum(axis=1), labels)
+
+    straight = auc(DetectorSettings(pca=PcaSettings(lags=1)))
+    bent = auc(DetectorSettings(autoencoder=AutoencoderSettings(lags=1, hidden=16, bottleneck=1)))
+    assert bent > 0.85
+    assert bent > straight + 0.1
+
+
+def test_the_slopes_of_an_autoencoder_are_those_of_its_error():
+    random = np.random.default_rng(4)
+    settings = AutoencoderSettings(lags=1, hidden=5, bottleneck=2, steps=1)
+    seen = random.normal(size=(20, 3))
+    weights = [random.normal(size=w.shape) for w in autoencoder._trained(seen, settings)]
+
+    def error() -> float:
+        return float(np.mean((autoencoder._passed(seen, weights)[-1] - seen) ** 2))
+
+    for place, slope in enumerate(autoencoder._slopes(seen, weights)):
+        at = tuple(size // 2 for size in slope.shape)
+        kept, step = weights[place][at], 1e-5
+        weights[place][at] = kept + step
+        above = error()
+        weights[place][at] = kept - step
+        below = error()
+        weights[place][at] = kept
+        assert slope[at] == pytest.approx((above - below) / (2 * step), rel=1e-4, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"lags": 0}, "lags"), ({"bottleneck": 40}, "bottleneck <= hidden"), ({"steps": 0}, "steps"),
+     ({"learning_rate": 0.0}, "learning_rate"), ({"seed": -1}, "seed")],
+)  # fmt: skip
+def test_an_autoencoder_s_settings_out_of_range_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        AutoencoderSettings(**wrong)
