@@ -88,5 +88,6 @@ $(INSTALLED): requirements.txt
 	@echo 'Making the environment in .venv (2.6 GB)' >&2
 	@$(BIN)/python -m pip install --quiet "$$(grep '^uv==' requirements.txt)"
 	@rm -f $@
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
+	@# Compiled once: with PYTHONDONTWRITEBYTECODE set, each process would compile what it imports.
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.txt
 	@cp requirements.txt $@
