@@ -56,8 +56,15 @@ class DigestMemory:
         """The same as `artifact_digest`, reading only the files that it does not remember."""
         return self._digest(folder, _NO_CONTENT)
 
+    def forget(self, folder: Path) -> None:
+        """Forgets the files of a folder that is gone."""
+        self._place(folder).unlink(missing_ok=True)
+
+    def _place(self, folder: Path) -> Path:
+        return self._folder / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()}.json"
+
     def _digest(self, folder: Path, left_out: Collection[str]) -> str:
-        place = self._folder / f"{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()}.json"
+        place = self._place(folder)
         known = _known(recall(place))
         stamps = _stamps(folder, left_out)
         digests = {

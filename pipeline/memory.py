@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+MEMORY = ".memory"  # the folder for it below a root
+
 
 def recall(path: Path) -> Any:
     """What was remembered at `path`; None if there is nothing, or it is no JSON."""

@@ -12,8 +12,10 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from pipeline.digests import DigestMemory
 from pipeline.lineage.needs import mark_removed
 from pipeline.lineage.store import LineageStore
+from pipeline.memory import MEMORY
 
 _ASIDE = ".removed"  # in the folder of a recipe
 
@@ -28,6 +30,7 @@ def remove(root: Path, store: LineageStore, folders: Iterable[tuple[int, Path]])
     """
     for aside in root.glob(f"*/{_ASIDE}"):
         shutil.rmtree(aside)
+    memory = DigestMemory(root / MEMORY)
     for id_, folder in folders:
         recipe = folder.parents[3]
         aside = recipe / _ASIDE / str(id_)
@@ -36,6 +39,7 @@ def remove(root: Path, store: LineageStore, folders: Iterable[tuple[int, Path]])
             os.rename(folder, aside)
         with store.write() as session:
             mark_removed(session, id_)
+        memory.forget(folder)
         shutil.rmtree(aside, ignore_errors=True)
         for empty in (folder.parent, aside.parent):
             with contextlib.suppress(OSError):

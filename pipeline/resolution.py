@@ -18,9 +18,8 @@ from pipeline.lineage.store import (
     LineageStore,
     PastExecution,
 )
+from pipeline.memory import MEMORY
 from pipeline.recipe import Recipe
-
-_MEMORY = ".memory"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,8 @@ class Resolution:
     def __init__(self, recipe: Recipe, root: Path, store: LineageStore) -> None:
         self._recipe = recipe
         self._store = store
-        self._digests = DigestMemory(root / _MEMORY)
-        self._code = CodeDigests(root / _MEMORY / "code")
+        self._digests = DigestMemory(root / MEMORY)
+        self._code = CodeDigests(root / MEMORY / "code")
         self._outside: dict[Path, CachedArtifact] = {}
         self._sound: set[Path] = set()
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import removal, root_lock
+from pipeline import digests, removal, root_lock
 from pipeline.__main__ import main
 from pipeline.command_line import parse
+from pipeline.digests import DigestMemory
 from pipeline.lineage.schema import Artifact
 from pipeline.lineage.store import LineageStore
+from pipeline.memory import MEMORY
 from tests.fixtures.lineage_rows import rows
 from tests.fixtures.lineage_runs import Recorder, sha, whole_run
 
@@ -75,6 +77,17 @@ def test_it_only_says_what_would_go_unless_told_to_delete(store, tmp_path, gc):
     removed = {a["id"] for a in plan["artifacts"]}
     assert {a.id for a in rows(store, Artifact) if a.removed is not None} == removed
     assert gc("--delete")["artifacts"] == []
+
+
+def test_what_was_remembered_of_a_removed_folder_goes_with_it(store, tmp_path, gc, monkeypatch):
+    monkeypatch.setattr(digests, "_SETTLED_NS", 0)  # also what changed a moment ago is remembered
+    first, second = refused_runs(store, tmp_path, 1)[0], tmp_path / "try" / "runs" / "000002"
+    memory = DigestMemory(tmp_path / MEMORY)
+    for folder in (first.folder / "Trainer" / "model", second / "Trainer" / "model"):
+        memory.artifact_digest(folder)
+    assert len(list((tmp_path / MEMORY).iterdir())) == 2
+    gc("--delete")
+    assert len(list((tmp_path / MEMORY).iterdir())) == 1
 
 
 def test_the_newest_complete_runs_and_all_after_them_stay(store, tmp_path, gc):
