@@ -37,11 +37,13 @@ def nearest(dotted: str, exists: Callable[[str], bool]) -> str | None:
 
 
 def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            continue
-        yield node
-        yield from _runtime_nodes(node)
+    left = [tree]
+    while left:
+        for node in ast.iter_child_nodes(left.pop()):
+            if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+                continue
+            yield node
+            left.append(node)
 
 
 def _mentioned(node: ast.AST) -> Iterator[str]:

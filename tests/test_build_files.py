@@ -26,21 +26,26 @@ def needed_by(root: Path, name: str) -> set[str]:
     return {n for n in needs(modules[name], modules) if not n.endswith("__init__")}
 
 
+@pytest.fixture(scope="module")
+def targets():
+    """Those of this checkout."""
+    return find_targets(find_modules(ROOT))
+
+
 @pytest.mark.checkout
-def test_build_files_of_this_checkout_are_up_to_date():
-    wanted = build_files(ROOT)
+def test_build_files_of_this_checkout_are_up_to_date(targets):
+    wanted = build_files(ROOT, targets)
     wrong = [
         str(path)
         for path, text in wanted.items()
         if not (ROOT / path).is_file() or (ROOT / path).read_text() != text
     ]
-    assert not [*wrong, *map(str, left_over(ROOT))], "run `make build-files`"
+    assert not [*wrong, *map(str, left_over(ROOT, targets))], "run `make build-files`"
 
 
 @pytest.mark.checkout
-def test_every_test_file_of_this_checkout_has_a_target():
+def test_every_test_file_of_this_checkout_has_a_target(targets):
     files = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py")}
-    targets = find_targets(find_modules(ROOT))
     assert files == {t.package / t.srcs[0] for t in targets if t.is_test}
 
 
@@ -98,7 +103,7 @@ def test_modules_of_a_package_that_need_each_other_share_a_target(tmp_path):
 def test_packages_that_need_each_other_are_refused_by_name(tmp_path):
     root = checkout(tmp_path, fleet__a__x="import fleet.b.y", fleet__b__y="import fleet.a.x")
     with pytest.raises(ImportCycleError, match=r"fleet\.a\.x, fleet\.b\.y"):
-        build_files(root)
+        find_targets(find_modules(root))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +126,7 @@ def test_files_beside_the_modules_go_along_as_data(tmp_path):
     root = checkout(tmp_path, fleet__a="", fleet__b__c="", fleet__b__d__e="")
     (root / "fleet" / "b" / "pages").mkdir()
     (root / "fleet" / "b" / "pages" / "index.html").touch()
-    written = build_files(root)
+    written = build_files(root, find_targets(find_modules(root)))
     assert 'data = [":data_files"]' in written[Path("fleet/b/BUILD")]
     assert "data_files" not in written[Path("fleet/BUILD")]
     assert "data_files" not in written[Path("fleet/b/d/BUILD")]
@@ -129,8 +134,8 @@ def test_files_beside_the_modules_go_along_as_data(tmp_path):
 
 def test_a_folder_without_modules_keeps_no_written_build_file(tmp_path):
     root = checkout(tmp_path, fleet__a="", fleet__b__c="")
-    for path, text in build_files(root).items():
+    for path, text in build_files(root, find_targets(find_modules(root))).items():
         (root / path).write_text(text)
     for path in (root / "fleet" / "b").glob("*.py"):
         path.unlink()
-    assert left_over(root) == [Path("fleet/b/BUILD")]
+    assert left_over(root, find_targets(find_modules(root))) == [Path("fleet/b/BUILD")]

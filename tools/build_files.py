@@ -35,10 +35,10 @@ filegroup(
 """
 
 
-def build_files(root: Path) -> dict[Path, str]:
+def build_files(root: Path, targets: Iterable[Target]) -> dict[Path, str]:
     """The text of each package's BUILD file, by its path relative to the checkout `root`."""
     packages: dict[Path, list[Target]] = {}
-    for target in find_targets(find_modules(root)):
+    for target in targets:
         packages.setdefault(target.package, []).append(target)
     return {
         package / "BUILD": _build_file(targets, has_data=_has_data(root, package, packages))
@@ -46,9 +46,9 @@ def build_files(root: Path) -> dict[Path, str]:
     }
 
 
-def left_over(root: Path) -> list[Path]:
+def left_over(root: Path, targets: Iterable[Target]) -> list[Path]:
     """BUILD files of an earlier writing in folders that hold no module any more."""
-    wanted = build_files(root)
+    wanted = {target.package / "BUILD" for target in targets}
     found = (path for house in HOUSES for path in sorted((root / house).rglob("BUILD")))
     written = (path.relative_to(root) for path in found if path.read_text().startswith(_HEADER))
     return [path for path in written if path not in wanted]
@@ -104,9 +104,10 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError("it takes no arguments")
     root = Path(__file__).resolve().parents[1]
-    for path in left_over(root):
+    targets = find_targets(find_modules(root))
+    for path in left_over(root, targets):
         (root / path).unlink()
-    for path, text in build_files(root).items():
+    for path, text in build_files(root, targets).items():
         (root / path).write_text(text)
 
 
