@@ -36,7 +36,7 @@ from pipeline.lineage import account
 from pipeline.lineage.find import find
 from pipeline.lineage.store import DATABASE, LineageStore
 from tests.bench.table import TOP, Figure, publish
-from tests.fixtures.lineage_rows import new_database
+from tests.fixtures.postgresql import new_database
 
 ARTIFACTS = 1_000_000
 LIMIT_MS = 200.0

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.lineage.store import LineageStore
-from tests.fixtures.lineage_rows import new_database, new_schema
+from tests.fixtures.postgresql import new_database, new_schema
 
 
 @pytest.fixture(scope="session")

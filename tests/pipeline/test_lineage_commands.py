@@ -10,8 +10,8 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.command_line import parse
 from pipeline.lineage.store import DATABASE, LineageStore
-from tests.fixtures.lineage_rows import new_schema
 from tests.fixtures.lineage_runs import whole_run
+from tests.fixtures.postgresql import new_schema
 
 FIRST = ["no/ann_1.wav", "no/bob_1.wav", "yes/ann_1.wav", "yes/bob_1.wav"]
 SECOND = [*FIRST, "yes/cid_1.wav"]

@@ -14,7 +14,8 @@ from pipeline.lineage import database
 from pipeline.lineage.schema import Artifact, Context, Execution
 from pipeline.lineage.store import LineageStore
 from tests.fixtures.cuttable import cuttable_way
-from tests.fixtures.lineage_rows import new_schema, rows
+from tests.fixtures.lineage_rows import rows
+from tests.fixtures.postgresql import new_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 

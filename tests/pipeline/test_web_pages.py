@@ -21,7 +21,7 @@ from pipeline.lineage.schema import VERSION_TABLE, Artifact, Context, Event, Exe
 from pipeline.lineage.store import DATABASE, LineageStore
 from pipeline.web.app import make_app
 from pipeline.web.reading import ReadOnlyStore
-from tests.fixtures.lineage_rows import new_database
+from tests.fixtures.postgresql import new_database
 
 NOON = datetime.datetime(2026, 11, 26, 12, 0)
 

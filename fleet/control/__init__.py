@@ -1,0 +1,1 @@
+"""What is done to a fleet, by the rules of `fleet.rollout`, in a transaction that is given."""

@@ -1,0 +1,126 @@
+"""Which devices a rollout has: an action for each, made when it starts or when the device comes late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from fleet.control import releases
+from fleet.control.devices import eligible
+from fleet.control.standing import Standing, Standings
+from fleet.rollout.engine import RolloutState
+from fleet.rollout.membership import Membership
+from fleet.store.schema import Action, Device, Release, Rollout
+
+_BATCH = 2000
+
+
+def enrol(standings: Standings, standing: Standing) -> None:
+    """Makes the missing actions of a rollout's devices.
+
+    Left out are devices that run the release already, or do not meet its minimum. What an earlier
+    rollout of the same name of releases still had for a device is superseded.
+    """
+    connection, now = standings.connection, standings.now
+    release = releases.by_id(connection, standing.release_id)
+    device = sa.select(Device.id, Device.name, Device.attributes, Device.installed_id).where(
+        Device.tenant_id == standing.tenant_id,
+        ~sa.exists().where(Action.device_id == Device.id, Action.rollout_id == standing.id),
+    )
+    if standing.rolls_back is not None:
+        touched = sa.select(Action.device_id).where(
+            Action.rollout_id == standing.rolls_back, Action.offered.is_not(None)
+        )
+        if standing.rolls_back_group is not None:
+            touched = touched.where(Action.group_index == standing.rolls_back_group)
+        device = device.where(Device.id.in_(touched))
+    membership = Membership(standing.plan, str(standing.id))
+    made: list[dict[str, Any]] = []
+    for row in connection.execute(device.order_by(Device.id)).all():
+        index = 0 if standing.rolls_back else membership.group_of(row.name, row.attributes)
+        if (
+            index is not None
+            and row.installed_id != release.id
+            and eligible(release.minimum, row.attributes)
+        ):
+            made.append(_action(standing, row.id, index, now))
+    for start in range(0, len(made), _BATCH):
+        connection.execute(sa.insert(Action), made[start : start + _BATCH])
+    _supersede(standings, standing, release.name)
+    standings.changed(standing.id)
+
+
+def join(standings: Standings, device: Any) -> None:
+    """Gives a device that came late, or told more of itself, its action in each rollout that takes it.
+
+    Of several rollouts of one name of releases, only the newest that is not halted or given up counts:
+    nobody is led through the past.
+
+    Args:
+        standings: of the transaction.
+        device: the device's row.
+    """
+    connection = standings.connection
+    states = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.FINISHED)
+    newest = (
+        sa.select(sa.func.max(Rollout.id))
+        .join(Release, Release.id == Rollout.release_id)
+        .where(
+            Rollout.tenant_id == device.tenant_id,
+            Rollout.state.in_(states),
+            Rollout.rolls_back.is_(None),
+        )
+        .group_by(Release.name)
+    )
+    for id_ in connection.scalars(newest).all():
+        standing = standings.of(id_)
+        if standing.plan.late_joiners != "take" or device.installed_id == standing.release_id:
+            continue
+        known = sa.select(Action.id).where(
+            Action.device_id == device.id, Action.rollout_id == standing.id
+        )
+        index = Membership(standing.plan, str(id_)).group_of(device.name, device.attributes)
+        release = releases.by_id(connection, standing.release_id)
+        if index is None or not eligible(release.minimum, device.attributes):
+            continue
+        if connection.scalar(known) is None:
+            connection.execute(
+                sa.insert(Action), [_action(standing, device.id, index, standings.now)]
+            )
+            standings.changed(id_)
+
+
+def _action(standing: Standing, device: int, index: int, now: float) -> dict[str, Any]:
+    return {
+        "device_id": device,
+        "rollout_id": standing.id,
+        "release_id": standing.release_id,
+        "group_index": index,
+        "state": "scheduled",
+        "created": now,
+        "cancel_asked": False,
+        "superseded": False,
+        "execution": "",
+    }
+
+
+def _supersede(standings: Standings, standing: Standing, name: str) -> None:
+    connection = standings.connection
+    mine = sa.select(Action.device_id).where(Action.rollout_id == standing.id)
+    line = sa.select(Release.id).where(
+        Release.tenant_id == standing.tenant_id, Release.name == name
+    )
+    older = sa.and_(
+        Action.rollout_id < standing.id, Action.device_id.in_(mine), Action.release_id.in_(line)
+    )
+    waiting = sa.and_(older, Action.state == "scheduled")
+    for rollout in connection.scalars(sa.select(Action.rollout_id).where(waiting).distinct()).all():
+        standings.changed(rollout)
+    connection.execute(
+        sa.update(Action)
+        .where(waiting)
+        .values(state="canceled", ended=standings.now, superseded=True)
+    )
+    at_work = Action.state.in_(("offered", "running", "timed_out"))
+    connection.execute(sa.update(Action).where(older, at_work).values(superseded=True))

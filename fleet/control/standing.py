@@ -1,0 +1,185 @@
+"""How rollouts stand: read from the database, counted from the actions, and written back by the engine.
+
+`Standings` is for one transaction, in which nobody else writes. It counts a rollout's actions once, and
+again only after one of them changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from fleet.control import audit
+from fleet.rollout import engine
+from fleet.rollout.action import IN_FLIGHT
+from fleet.rollout.engine import Counts, GroupState, Rollout, RolloutState
+from fleet.rollout.plan import Plan, decode
+from fleet.store.errors import NotFoundError
+from fleet.store.schema import Action
+from fleet.store.schema import Rollout as Row
+
+ENGINE = "rollout engine"
+LIVE = (RolloutState.RUNNING, RolloutState.FINISHED)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Standing:
+    """A rollout within a transaction: its row's identity, plan and state, and its groups' counts."""
+
+    id: int
+    tenant_id: int
+    name: str
+    release_id: int
+    rolls_back: int | None
+    rolls_back_group: int | None
+    plan: Plan
+    rollout: Rollout
+    counts: list[Counts]
+
+
+class Standings:
+    """The rollouts that a transaction has to do with.
+
+    Args:
+        connection: the transaction; one that writes, if `settle` is to be called.
+        now: seconds since 1970.
+    """
+
+    def __init__(self, connection: sa.Connection, now: float) -> None:
+        self.connection = connection
+        self.now = now
+        self._known: dict[int, Standing] = {}
+        self._changed: set[int] = set()
+
+    def of(self, id_: int) -> Standing:
+        """How a rollout stands.
+
+        Raises:
+            NotFoundError: if there is none.
+        """
+        known = self._known.get(id_)
+        if known is None:
+            known = self._known[id_] = _load(self.connection, id_)
+        return known
+
+    def changed(self, id_: int) -> None:
+        """An action of the rollout changed: it is counted anew when it is settled."""
+        self._changed.add(id_)
+
+    def room(self, id_: int, index: int) -> int:
+        """How many further devices of a group may be shown their action."""
+        standing = self.of(id_)
+        return engine.allowance(
+            standing.plan, standing.rollout, index, standing.counts[index], self.now
+        )
+
+    def take_place(self, id_: int, index: int) -> None:
+        """One more device of a group was shown its action."""
+        counts = self.of(id_).counts
+        counts[index] = dataclasses.replace(counts[index], in_flight=counts[index].in_flight + 1)
+
+    def change(self, id_: int, move: Callable[[Standing], Rollout]) -> Standing:
+        """Moves a rollout as a person asked for, and settles it.
+
+        Raises:
+            RolloutError: if it cannot be moved so.
+        """
+        standing = self.of(id_)
+        before = standing.rollout
+        standing.rollout = move(standing)
+        _save(self.connection, standing, before)
+        self._settle(id_)
+        return standing
+
+    def settle(self) -> list[Standing]:
+        """Lets the engine draw the conclusions from what changed; gives the rollouts concerned."""
+        settled = [self._settle(id_) for id_ in sorted(self._changed)]
+        self._changed.clear()
+        return settled
+
+    def _settle(self, id_: int) -> Standing:
+        standing = self.of(id_)
+        standing.counts = count(self.connection, id_, len(standing.plan.groups))
+        before = standing.rollout
+        standing.rollout = engine.advance(standing.plan, before, standing.counts, self.now)
+        if standing.rollout != before:
+            _save(self.connection, standing, before)
+            self._note(standing, before)
+        return standing
+
+    def _note(self, standing: Standing, before: Rollout) -> None:
+        after = standing.rollout
+        subject = f"{standing.id} {standing.name}"
+        note = (self.connection, self.now, standing.tenant_id, ENGINE)
+        for group, old, new in zip(standing.plan.groups, before.groups, after.groups, strict=True):
+            if old.begun is None and new.begun is not None:
+                audit.note(*note, "group begins", subject, {"group": group.name})
+            if old.done is None and new.done is not None:
+                audit.note(*note, "group is done", subject, {"group": group.name})
+        if after.state is not before.state:
+            audit.note(*note, f"rollout {after.state}", subject, {"reason": after.reason})
+
+
+def count(connection: sa.Connection, rollout: int, groups: int) -> list[Counts]:
+    """What the devices of each group have come to, counted from the actions."""
+    query = (
+        sa.select(Action.group_index, Action.state, sa.func.count(), sa.func.count(Action.offered))
+        .where(Action.rollout_id == rollout)
+        .group_by(Action.group_index, Action.state)
+    )
+    found: list[dict[str, int]] = [{} for _ in range(groups)]
+    for index, state, devices, offered in connection.execute(query):
+        group = found[index]
+        group["devices"] = group.get("devices", 0) + devices
+        if state in IN_FLIGHT:
+            group["in_flight"] = group.get("in_flight", 0) + devices
+        elif state == "canceled":
+            group |= {"canceled": devices, "canceled_touched": offered}
+        elif state != "scheduled":
+            group[state] = devices
+    return [Counts(**group) for group in found]
+
+
+def live(connection: sa.Connection) -> list[int]:
+    """The ids of the rollouts that may touch devices."""
+    return list(connection.scalars(sa.select(Row.id).where(Row.state.in_(LIVE)).order_by(Row.id)))
+
+
+def _load(connection: sa.Connection, id_: int) -> Standing:
+    row: Any = connection.execute(sa.select(*Row.__table__.columns).where(Row.id == id_)).first()
+    if row is None:
+        raise NotFoundError(f"rollout {id_}: there is none")
+    plan = decode(row.plan)
+    return Standing(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        name=row.name,
+        release_id=row.release_id,
+        rolls_back=row.rolls_back,
+        rolls_back_group=row.rolls_back_group,
+        plan=plan,
+        rollout=Rollout(
+            state=RolloutState(row.state),
+            reason=row.reason,
+            groups=tuple(GroupState(**group) for group in row.groups),
+        ),
+        counts=count(connection, row.id, len(plan.groups)),
+    )
+
+
+def _save(connection: sa.Connection, standing: Standing, before: Rollout) -> None:
+    after = standing.rollout
+    if after == before:
+        return
+    connection.execute(
+        sa.update(Row)
+        .where(Row.id == standing.id)
+        .values(
+            state=str(after.state),
+            reason=after.reason,
+            groups=[dataclasses.asdict(group) for group in after.groups],
+        )
+    )

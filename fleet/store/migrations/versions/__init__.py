@@ -1,0 +1,1 @@
+"""A module for each schema, which leads there from the one before."""

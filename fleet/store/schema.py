@@ -1,0 +1,194 @@
+"""Tables of the fleet server. Moments are seconds since 1970, UTC, of the server's (injected) clock.
+
+No table holds a counter: how a rollout stands is counted from its actions. Tokens are there as SHA-256
+of their text alone. `fleet.store.migrations` makes these tables, and leads from each schema to the next.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA = "1"
+VERSION_TABLE = "fleet_version"
+OPEN = "state IN ('scheduled', 'offered', 'running', 'timed_out')"
+"""The actions that a device may be shown or report of; a query in these words uses their index."""
+
+
+class Base(DeclarativeBase):
+    """Declarative base of all tables."""
+
+
+class Tenant(Base):
+    """A fleet by itself: its devices, releases and rollouts are seen by nobody else.
+
+    ``poll_s`` is what devices are told to wait between polls; ``gateway_hash`` is of the token with
+    which any device may come, and be registered when it is unknown; ``confirmation`` says whether a
+    device must consent before it is given a deployment.
+    """
+
+    __tablename__ = "tenant"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created: Mapped[float]
+    poll_s: Mapped[float]
+    gateway_hash: Mapped[str | None]
+    confirmation: Mapped[bool]
+
+
+class Operator(Base):
+    """A person or program with a token; ``tenant_id`` is null for one who may act in all tenants.
+
+    ``role`` is viewer, operator or signer, each of which may do what those before it may.
+    """
+
+    __tablename__ = "operator"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenant.id"))
+    name: Mapped[str]
+    role: Mapped[str]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    created: Mapped[float]
+    expires: Mapped[float | None]
+
+
+class Device(Base):
+    """A device: hawkBit's controller, by the id that it gives itself.
+
+    ``token_hash`` is null for one that comes by gateway token; ``seen`` is its last poll, written late
+    and in batches; ``asked`` is whether it is to be asked for its attributes.
+    """
+
+    __tablename__ = "device"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id"))
+    name: Mapped[str]
+    token_hash: Mapped[str | None]
+    created: Mapped[float]
+    seen: Mapped[float | None]
+    attributes: Mapped[dict[str, str]] = mapped_column(JSON)
+    asked: Mapped[bool]
+    auto_confirm: Mapped[str | None]
+    installed_id: Mapped[int | None] = mapped_column(ForeignKey("release.id"))
+    installed_action_id: Mapped[int | None] = mapped_column(Integer)
+
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+
+class Release(Base):
+    """A version of a bundle, or of another file, that devices may be given.
+
+    ``target`` is its path in the TUF repository, empty for a file that is not there; ``file`` is where
+    its bytes lie below the server's root; ``minimum`` holds the least versions that a device must have.
+    """
+
+    __tablename__ = "release"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id"))
+    name: Mapped[str]
+    version: Mapped[str]
+    workload: Mapped[str]
+    target: Mapped[str]
+    filename: Mapped[str]
+    file: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    sha1: Mapped[str]
+    md5: Mapped[str]
+    minimum: Mapped[dict[str, str]] = mapped_column(JSON)
+    created: Mapped[float]
+
+    __table_args__ = (UniqueConstraint("tenant_id", "name", "version"),)
+
+
+class Rollout(Base):
+    """A rollout as `fleet.rollout.engine` left it; ``plan`` and ``groups`` are that package's as JSON.
+
+    ``rolls_back`` is the rollout whose touched devices this one brings to another version, those of the
+    group with the index ``rolls_back_group`` alone if that is given.
+    """
+
+    __tablename__ = "rollout"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id"))
+    release_id: Mapped[int] = mapped_column(ForeignKey("release.id"))
+    name: Mapped[str]
+    plan: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[str]
+    reason: Mapped[str]
+    groups: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    created: Mapped[float]
+    started: Mapped[float | None]
+    rolls_back: Mapped[int | None] = mapped_column(ForeignKey("rollout.id"))
+    rolls_back_group: Mapped[int | None]
+
+    __table_args__ = (Index("rollout_by_state", "state"), Index("rollout_by_tenant", "tenant_id"))
+
+
+class Action(Base):
+    """That a device is to run the release of a rollout: `fleet.rollout.action`.
+
+    ``confirmed`` is null where no consent is needed, false while it is awaited; ``superseded`` is
+    whether a later rollout gave the device another version of the same name; ``execution`` is the last
+    word of the device.
+    """
+
+    __tablename__ = "action"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    rollout_id: Mapped[int] = mapped_column(ForeignKey("rollout.id"))
+    release_id: Mapped[int] = mapped_column(ForeignKey("release.id"))
+    group_index: Mapped[int]
+    state: Mapped[str]
+    created: Mapped[float]
+    offered: Mapped[float | None]
+    ended: Mapped[float | None]
+    cancel_asked: Mapped[bool]
+    confirmed: Mapped[bool | None]
+    superseded: Mapped[bool]
+    execution: Mapped[str]
+
+    __table_args__ = (
+        UniqueConstraint("rollout_id", "device_id"),
+        Index("action_open", "device_id", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
+        Index("action_by_device", "device_id", "id"),
+        Index("action_by_group", "rollout_id", "group_index", "state", "offered"),
+        {"sqlite_autoincrement": True},  # a device may remember an id: none is used twice
+    )
+
+
+class Report(Base):
+    """What a device said of an action; ``kind`` is deployment, cancel or confirmation."""
+
+    __tablename__ = "report"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("action.id"), index=True)
+    kind: Mapped[str]
+    received: Mapped[float]
+    execution: Mapped[str]
+    finished: Mapped[str]
+    code: Mapped[int | None]
+    details: Mapped[list[str]] = mapped_column(JSON)
+
+
+class Audit(Base):
+    """Who changed what: rows are added and never changed; triggers of the database hold that."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    tenant_id: Mapped[int | None] = mapped_column(ForeignKey("tenant.id"), index=True)
+    who: Mapped[str]
+    what: Mapped[str]
+    subject: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)

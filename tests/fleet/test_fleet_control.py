@@ -1,0 +1,304 @@
+"""A fleet through its rollouts, in a real database of each kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+import pytest
+
+from fleet.control import actions, devices, releases, rollouts, tenants
+from fleet.control.actions import MAX_REPORTS
+from fleet.control.enrolment import join
+from fleet.rollout.action import Report
+from fleet.rollout.errors import ActionClosedError, ActionUnknownError, RolloutError
+from fleet.rollout.plan import Group
+from fleet.store.errors import ConflictError, NotFoundError
+from tests.fixtures.small_fleet import CANARY
+
+ALL = dataclasses.replace(CANARY, percent=100, exposure=100)
+
+
+def summary(status):
+    return [(g["name"], g["state"], g["touched"], g["success"]) for g in status["groups"]]
+
+
+def test_a_good_release_goes_from_the_canary_to_everybody(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(40)
+    rollout = fleet.start(fleet.release("1.0.0"))
+    canary, wave = fleet.status(rollout)["groups"]
+    assert canary["devices"] + wave["devices"] == 40
+    assert fleet.poll(ids[0]) == fleet.poll(ids[0])
+    while fleet.go_round(ids):
+        pass
+    status = fleet.status(rollout)
+    assert (status["state"], status["reason"]) == ("finished", "")
+    assert [g["success"] for g in status["groups"]] == [canary["devices"], wave["devices"]]
+    assert all(len(fleet.actions(device, "success")) == 1 for device in ids)
+
+
+def test_a_bad_release_touches_the_exposure_and_nobody_else(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(60)
+    rollout = fleet.start(fleet.release("1.0.0"), dataclasses.replace(CANARY, percent=100))
+    assert [fleet.poll(device) is not None for device in ids].count(True) == CANARY.exposure
+    fleet.go_round(ids, "failure")
+    status = fleet.status(rollout)
+    assert status["state"] == "halted"
+    assert "canary: 4 of 4 devices failed" in status["reason"]
+    assert status["groups"][0]["touched"] == CANARY.exposure
+    assert fleet.go_round(ids) == 0
+
+
+def test_silence_halts_and_a_late_word_counts(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(10)
+    rollout = fleet.start(fleet.release("1.0.0"), ALL)
+    shown = {device: fleet.poll(device) for device in ids}
+    fleet.tick(99)
+    assert fleet.status(rollout)["state"] == "running"
+    fleet.tick(1)
+    status = fleet.status(rollout)
+    assert (status["state"], status["groups"][0]["timed_out"]) == ("halted", 10)
+    fleet.report(ids[0], shown[ids[0]], "closed", "success")
+    group = fleet.status(rollout)["groups"][0]
+    assert (group["timed_out"], group["success"]) == (9, 1)
+
+
+def test_reports_that_repeat_or_come_too_late_change_nothing(any_fleet):
+    fleet = any_fleet
+    device, other = fleet.add_devices(2)
+    rollout = fleet.start(fleet.release("1.0.0"), ALL)
+    action = fleet.poll(device)
+    for _ in range(3):
+        fleet.report(device, action, "proceeding")
+    with pytest.raises(ActionUnknownError):
+        fleet.report(other, action, "closed", "failure")
+    fleet.report(device, action, "closed", "success")
+    for finished in ("success", "failure"):
+        with pytest.raises(ActionClosedError):
+            fleet.report(device, action, "closed", finished)
+    group = fleet.status(rollout)["groups"][0]
+    assert (group["success"], group["error"]) == (1, 0)
+    with fleet.database.read() as connection:
+        (told,) = devices.history(connection, device)
+    assert [r["execution"] for r in told["reports"]] == ["proceeding", "closed"]
+
+
+def test_a_huge_history_is_bounded_and_its_end_is_kept(small_fleet):
+    (device,) = small_fleet.add_devices(1)
+    small_fleet.start(small_fleet.release("1.0.0"), ALL)
+    action = small_fleet.poll(device)
+    with small_fleet.standings() as standings:
+        for number in range(MAX_REPORTS + 20):
+            said = Report(execution="proceeding")
+            actions.report(standings, device, action, said, None, [f"{number}%"])
+        said = Report(execution="closed", finished="success")
+        actions.report(standings, device, action, said, 0, ["done"])
+    with small_fleet.database.read() as connection:
+        (told,) = devices.history(connection, device)
+    assert len(told["reports"]) == MAX_REPORTS + 1
+    assert told["reports"][-1]["details"] == ["done"]
+
+
+def test_an_abort_withdraws_what_was_not_shown_and_asks_the_rest_to_cancel(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(10)
+    rollout = fleet.start(fleet.release("1.0.0"), dataclasses.replace(CANARY, percent=100))
+    shown = {device: fleet.poll(device) for device in ids[:3]}
+    with fleet.standings() as standings:
+        rollouts.abort(standings, fleet.tenant.id, "anna", rollout)
+    status = fleet.status(rollout)
+    assert (status["state"], status["reason"]) == ("aborted", "aborted by anna")
+    assert status["groups"][0]["canceled"] == 7
+    assert [fleet.poll(device) for device in ids[3:]] == [None] * 7
+    assert all(fleet.actions(device)[0].cancel_asked for device in shown)
+    first, second, third = shown
+    with fleet.standings() as standings:
+        done = Report(execution="closed", finished="success")
+        actions.report_cancel(standings, first, shown[first], done, None, ())
+    fleet.report(second, shown[second], "closed", "success")  # it had finished already
+    fleet.tick(100)
+    states = [fleet.actions(device)[0].state for device in (first, second, third)]
+    assert states == ["canceled", "success", "timed_out"]
+
+
+def test_pause_holds_and_resume_takes_in_who_came_meanwhile(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(4)
+    rollout = fleet.start(fleet.release("1.0.0"), ALL)
+    with fleet.standings() as standings:
+        rollouts.pause(standings, fleet.tenant.id, "anna", rollout, "lunch")
+    assert fleet.go_round(ids) == 0
+    assert fleet.status(rollout)["reason"] == "lunch"
+    ids += fleet.add_devices(3, "late")
+    with fleet.standings() as standings:
+        rollouts.resume(standings, fleet.tenant.id, "anna", rollout)
+    assert fleet.go_round(ids) == 7
+    assert fleet.status(rollout)["state"] == "finished"
+
+
+def test_a_late_joiner_gets_the_newest_release_and_not_the_past(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(3)
+    for version in ("1.0.0", "1.1.0"):
+        rollout = fleet.start(fleet.release(version), ALL)
+        fleet.go_round(ids)
+    (late,) = fleet.add_devices(1, "late")
+    action = fleet.poll(late)
+    assert fleet.actions(late)[0].rollout_id == rollout
+    fleet.report(late, action, "closed", "success")
+    assert fleet.poll(late) is None
+    assert fleet.status(rollout)["groups"][0]["success"] == 4
+
+
+def test_a_newer_rollout_supersedes_what_the_older_had_not_shown(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(6)
+    old = fleet.start(fleet.release("1.0.0"), dataclasses.replace(ALL, exposure=2))
+    at_work = fleet.poll(ids[0])
+    timed_out = fleet.poll(ids[1])
+    other = fleet.start(fleet.release("1.0.0", "other"), ALL)
+    new = fleet.start(fleet.release("1.1.0"), ALL)
+    assert fleet.status(old)["groups"][0]["canceled"] == 4
+    assert fleet.status(other)["groups"][0]["canceled"] == 0
+    assert fleet.poll(ids[0]) == at_work
+    fleet.report(ids[0], at_work, "closed", "success")
+    fleet.now += 100
+    fleet.tick()
+    states = {a.id: (a.state, a.superseded) for a in fleet.actions(ids[1])}
+    assert states[timed_out] == ("timed_out", True)
+    while fleet.go_round(ids):
+        pass
+    assert fleet.status(new)["groups"][0]["success"] == 6
+    assert fleet.status(other)["groups"][0]["success"] == 6
+
+
+def test_a_roll_back_brings_those_who_were_touched_to_the_chosen_version(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(30)
+    good = fleet.release("1.0.0")
+    fleet.start(good, ALL)
+    fleet.go_round(ids)
+    canary = dataclasses.replace(CANARY, percent=0, devices=tuple(f"device-{n}" for n in range(6)))
+    rest = dataclasses.replace(CANARY, name="rest", percent=100)
+    bad = fleet.start(fleet.release("1.1.0"), canary, rest)
+    assert fleet.go_round(ids[:6]) + fleet.go_round(ids[:6]) == 6
+    assert fleet.go_round(ids[6:8]) == 2
+    with fleet.standings() as standings:
+        with pytest.raises(NotFoundError, match="canary, rest"):
+            rollouts.roll_back(standings, fleet.tenant.id, "anna", bad, good, "none")
+        back = rollouts.roll_back(standings, fleet.tenant.id, "anna", bad, good, "canary").id
+    assert fleet.status(bad)["state"] == "running"
+    assert fleet.status(back)["groups"][0]["devices"] == 6
+    with fleet.standings() as standings:
+        back = rollouts.roll_back(standings, fleet.tenant.id, "anna", bad, good).id
+    assert fleet.status(bad)["state"] == "aborted"
+    assert fleet.status(back)["groups"][0]["devices"] == 8
+    assert fleet.go_round(ids) == 8
+    assert fleet.status(back)["state"] == "finished"
+    with fleet.database.read() as connection:
+        told = devices.listing(connection, fleet.tenant.id, limit=100)
+    assert {d["installed"]["version"] for d in told} == {"1.0.0"}
+
+
+def test_devices_that_run_it_or_cannot_are_left_out(any_fleet):
+    fleet = any_fleet
+    old = fleet.add_devices(2, "old", agent="0.9", litert="2.0.0")
+    new = fleet.add_devices(2, "new", agent="1.0", litert="2.0.0")
+    fleet.add_devices(2, "mute")
+    release = fleet.release("1.0.0")
+    with fleet.database.write() as connection:
+        table = releases.Release
+        needs = {"agent": "1.0.0", "litert": "1.4", "tflite_runtime": "2.14"}
+        connection.execute(table.__table__.update().values(minimum=needs))
+    rollout = fleet.start(release, ALL)
+    assert fleet.status(rollout)["groups"][0]["devices"] == 2
+    assert fleet.go_round(new) == 2
+    with fleet.standings() as standings:
+        connection = standings.connection
+        devices.set_attributes(connection, old[0], {"agent": "1.1"}, "merge")
+        join(standings, devices.find(connection, fleet.tenant.id, "old-0"))
+    assert fleet.go_round(old) == 1
+    with pytest.raises(RolloutError, match="no device is in its first group"):
+        fleet.start(release, dataclasses.replace(ALL, percent=0, devices=("new-0",)))
+
+
+@pytest.mark.parametrize(
+    ("told", "may"),
+    [
+        ({}, False),
+        ({"agent": "1.2"}, False),
+        ({"agent": "1.2", "litert": "1.4.0"}, True),
+        ({"agent": "1.2", "litert": "1.3", "tflite_runtime": "2.14.0rc1"}, True),
+        ({"agent": "1.1.9", "litert": "1.4.0"}, False),
+        ({"agent": "junk", "litert": "1.4.0"}, False),
+    ],
+)
+def test_who_meets_a_minimum(told, may):
+    least = {"agent": "1.2.0", "litert": "1.4.0", "tflite_runtime": "2.14"}
+    assert devices.eligible(least, told) is may
+    assert devices.eligible({}, told)
+
+
+def test_consent_is_asked_for_and_given(any_fleet):
+    fleet = any_fleet
+    first, second = fleet.add_devices(2)
+    fleet.start(fleet.release("1.0.0"), ALL)
+    with fleet.database.write() as connection:
+        tenants.change(connection, fleet.now, "anna", "default", confirmation=True)
+        fleet.tenant = tenants.find(connection, "default")
+    action = fleet.poll(first)
+    with pytest.raises(ActionUnknownError, match="consent"):
+        fleet.report(first, action, "closed", "success")
+    with fleet.standings() as standings:
+        actions.confirm(standings, first, action, "denied", None, ["not now"])
+        actions.confirm(standings, first, action, "confirmed", None, [])
+        with pytest.raises(ActionUnknownError):
+            actions.confirm(standings, first, action, "confirmed", None, [])
+        actions.auto_confirm(standings, second, "anna")
+    fleet.report(first, action, "closed", "success")
+    fleet.report(second, fleet.poll(second), "closed", "success")
+
+
+def test_attributes_merge_replace_and_go(small_fleet):
+    (device,) = small_fleet.add_devices(1, a="1", b="2")
+
+    def told(given, mode):
+        with small_fleet.database.write() as connection:
+            devices.set_attributes(connection, device, given, mode)
+            return devices.find(connection, small_fleet.tenant.id, "device-0").attributes
+
+    assert told({"b": "3", "c": "4"}, "merge") == {"a": "1", "b": "3", "c": "4"}
+    assert told({"b": "", "x": ""}, "remove") == {"a": "1", "c": "4"}
+    assert told({"z": "1"}, "replace") == {"z": "1"}
+    with pytest.raises(ConflictError, match="more than 200"):
+        told({str(n): "" for n in range(10_000)}, "merge")
+    with pytest.raises(ConflictError, match="at most"):
+        told({"a": "x" * 1025}, "merge")
+
+
+def test_rollouts_of_another_tenant_are_not_there(small_fleet):
+    small_fleet.add_devices(1)
+    rollout = small_fleet.start(small_fleet.release("1.0.0"), ALL)
+    with small_fleet.standings() as standings:
+        for number in (rollout, 0, 2**70):
+            with pytest.raises(NotFoundError):
+                rollouts.pause(standings, small_fleet.tenant.id + 1, "eve", number)
+
+
+def test_two_workers_do_not_give_the_last_place_twice(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(24)
+    group = Group(name="all", percent=100, exposure=7, minimum_sample=24, error_threshold=1)
+    rollout = fleet.start(fleet.release("1.0.0"), group)
+    workers = [
+        threading.Thread(target=lambda mine: [fleet.poll(d) for d in mine], args=(ids[n::3],))
+        for n in range(3)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert fleet.status(rollout)["groups"][0]["touched"] == 7
