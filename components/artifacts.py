@@ -35,6 +35,9 @@ AnomalyModel    ``parameters.npz`` float32 (names of edge_agent.anomaly.scoring.
                 "params", "bytes"}
 Model           ``model.h5`` (tf_keras), ``model.json``: {"architecture",
                 "arguments", "params", "macs"}, ``history.json``: {curve name: [value an epoch]}
+Gate            ``gate.json``: {"opens_at": null} where there is none; else {"opens_at", "opened":
+                {split: {gate label: share of its windows that open it}}, "bytes", "macs",
+                "operators"}, with ``gate.tflite`` and the files of a Model
 Int8Model       ``model.tflite``, ``conversion.json``: {"bytes", "download_bytes", "operators":
                 [{"name", "version", "count"}], "macs", "float_tensors": [...]}
 Evaluation      ``evaluation.json`` (keys in components.evaluator), ``gates.json``
@@ -67,6 +70,7 @@ VALIDATION = ArtifactType("Validation")
 FEATURES = ArtifactType("Features")
 MODEL = ArtifactType("Model")
 ANOMALY_MODEL = ArtifactType("AnomalyModel")
+GATE = ArtifactType("Gate")
 INT8_MODEL = ArtifactType("Int8Model")
 EVALUATION = ArtifactType("Evaluation")
 INFRA_VALIDATION = ArtifactType("InfraValidation")

@@ -136,6 +136,7 @@ def _rows(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]
 
 def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[str, float]:
     paired, false_accepts = evaluation["paired"], evaluation["false_accepts"]
+    gate = evaluation.get("gate")
     chosen = {
         name: evaluation[name]
         for name in (
@@ -154,5 +155,6 @@ def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[st
         "int8_agreement": paired["agreement"],
         "false_accepts_per_hour": false_accepts["per_hour"],
         "false_rejects": false_accepts["false_rejects"],
+        **({"gate_saved": gate["other_sound"]["saved"]} if gate else {}),
         **{f"latency_ms_{name}": r["latency_ms"] for name, r in infra["runtimes"].items()},
     }

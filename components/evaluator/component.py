@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
-from components.artifacts import BUNDLE, EVALUATION, EXAMPLES, FEATURES, INT8_MODEL, MODEL
+from components.artifacts import (
+    BUNDLE,
+    EVALUATION,
+    EXAMPLES,
+    FEATURES,
+    GATE,
+    INT8_MODEL,
+    MODEL,
+)
 from components.base import Component
 
 
@@ -62,7 +70,7 @@ class Evaluator(Component):
         "float_model": MODEL,
         "teacher": MODEL,
     }
-    OPTIONAL_INPUTS = {"last_release": BUNDLE}
+    OPTIONAL_INPUTS = {"last_release": BUNDLE, "gate": GATE}
     OUTPUTS = {"evaluation": EVALUATION}
     PARAMETERS = EvaluatorParameters
     EXECUTOR = "components.evaluator.executor:execute"

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.artifacts import write_gates, write_json
+from components.artifacts import read_json, write_gates, write_json
 from components.base import Inputs, Metrics, Outputs, Progress, UserError
 from components.evaluator import gates, streams, summary
 from components.evaluator.component import EvaluatorParameters
+from components.evaluator.gated import GatedScorer, gate_figures
 from components.evaluator.last_release import accuracy_of_release
 from components.evaluator.paired import compare
 from components.evaluator.scoring import Score, clip_probabilities, float_scorer, int8_scorer
+from components.gate_trainer.trained import read_gate
 from components.training.data import FeatureSet, Split
 from edge_agent.bundle.manifest import DetectionPolicy
 
@@ -25,6 +27,10 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -
     _check_margin(features, parameters)
     progress = Progress(6, "parts")
     int8 = int8_scorer((inputs["int8_model"] / "model.tflite").read_bytes())
+    gate = read_gate(inputs.get("gate"))
+    alone = int8
+    if gate is not None:
+        int8 = GatedScorer(gate, features.labels, alone)
     scored = {}
     for number, name in enumerate(("val", "test"), 1):
         scored[name] = _Scored.of(features, name, parameters, int8, inputs)
@@ -69,6 +75,12 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -
             "last_release": accuracy_of_release(last, inputs["examples"]) if last else None,
         },
     }
+    if gate is not None and isinstance(int8, GatedScorer):
+        macs = read_json(inputs["int8_model"] / "conversion.json")["macs"]
+        evaluation["gate"] = gate_figures(int8, gate, features, policy, macs)
+        offsets = [hop * parameters.hop_frames for hop in parameters.clip_hops]
+        ungated = clip_probabilities(alone, features, np.asarray(test.split.codes[first]), offsets)
+        evaluation["gate"]["accuracy_without"] = _share(ungated.argmax(1) == truth)
     decided_gates = gates.decide(evaluation, paired, parameters)
     write_json(outputs["evaluation"] / "evaluation.json", evaluation)
     write_gates(outputs["evaluation"], decided_gates)

@@ -24,19 +24,22 @@ def decide(
         for k, v in evaluation["per_speaker"].items()
         if v["n"] >= _LEAST_SPEAKER_CLIPS
     }
+    opener = (
+        "open the gate oftener (--set GateTrainer.kept=0.997), " if "gate" in evaluation else ""
+    )
     gates = [
         _at_most(
             "int8_drop",
             paired.drop_upper_95,
             p.drop_limit,
-            "train the Quantizer longer (--set Quantizer.epochs=6), or add recordings: the bound is "
-            "wide when clips are few",
+            f"{opener}train the Quantizer longer (--set Quantizer.epochs=6), or add recordings: the "
+            "bound is wide when clips are few",
         ),
         _at_least(
             "int8_agreement",
             paired.agreement,
             p.agreement_limit,
-            "lower Quantizer.learning_rate, so that int8 stays nearer to the float model",
+            f"{opener}lower Quantizer.learning_rate, so that int8 stays nearer to the float model",
         ),
         _at_least(
             "better_than_majority",

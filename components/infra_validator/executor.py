@@ -10,6 +10,7 @@ import numpy as np
 
 from components.artifacts import Gate, read_json, write_gates, write_json
 from components.base import Inputs, Metrics, Outputs, Progress, UserError, warn
+from components.gate_trainer.trained import read_gate
 from components.infra_validator import gates as decide
 from components.infra_validator.child_process import Failed
 from components.infra_validator.component import InfraValidatorParameters
@@ -28,30 +29,94 @@ _RUNTIMES = ("tflite_runtime", "litert", "tflm")
 def execute(inputs: Inputs, outputs: Outputs, parameters: InfraValidatorParameters) -> Metrics:
     """Writes ``infra_validation.json`` and ``gates.json``; gives arena, macs, latencies."""
     declared = [load_profile(name) for name in parameters.targets]
-    model = inputs["model"] / "model.tflite"
+    codes = _windows(inputs["features"], parameters)
+    gate = read_gate(inputs.get("gate"))
+    models = [inputs["model"] / "model.tflite", *([gate.path] if gate else [])]
+    progress = Progress(len(models) * (len(_RUNTIMES) + 2), "runtimes")
+    validated = [
+        _validate(model, codes, declared, parameters, progress, number)
+        for number, model in enumerate(models)
+    ]
+    content = _together([v.content for v in validated])
+    decided = validated[0].gates + [
+        dataclasses.replace(decision, name=f"gate:{decision.name}")
+        for stage in validated[1:]
+        for decision in stage.gates
+    ]
+    for profile in declared:
+        decided += decide.budget_gates(
+            profile,
+            arena_bytes=content["arena_bytes"],
+            flash_bytes=sum(v.size_bytes for v in validated),
+            macs=content["macs"],
+        )
+    write_json(outputs["result"] / "infra_validation.json", content)
+    write_gates(outputs["result"], decided)
+    progress.at(len(models) * (len(_RUNTIMES) + 2))
+    latencies = {
+        f"latency_ms_{name}": run["latency_ms"] for name, run in content["runtimes"].items()
+    }
+    arena = content["arena_bytes"]
+    return {"macs": float(content["macs"]), "arena_bytes": float(arena or -1), **latencies}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Validated:
+    """What was found out of one model.
+
+    Attributes:
+        content: its ``infra_validation.json``.
+        gates: what was decided, but for the budgets.
+        size_bytes: its file's size.
+    """
+
+    content: dict[str, Any]
+    gates: list[Gate]
+    size_bytes: int
+
+
+def _validate(
+    model: Path,
+    codes: Int8,
+    declared: list[Profile],
+    parameters: InfraValidatorParameters,
+    progress: Progress,
+    number: int,
+) -> _Validated:
+    """Runs and lints one model, the `number`-th from 0."""
     try:
         graph = read_graph(model)
     except GraphError as e:
         raise UserError(str(e)) from e
-    codes = _windows(inputs["features"], parameters)
-    progress = Progress(len(_RUNTIMES) + 2, "runtimes")
+    before = number * (len(_RUNTIMES) + 2)
     reference = measure("reference", model, codes, 1)
     runs: dict[str, Measured | Failed] = {}
     for done, runtime in enumerate(_RUNTIMES, start=1):
-        progress.at(done, runtime)
+        progress.at(before + done, runtime)
         runs[runtime] = measure(runtime, model, codes, parameters.latency_runs)
-    progress.at(len(_RUNTIMES) + 1, "vela")
+    progress.at(before + len(_RUNTIMES) + 1, "vela")
     compiled = estimate(model, parameters.accelerator)
     content, decided = _judge(graph, declared, reference, runs, compiled)
-    write_json(outputs["result"] / "infra_validation.json", content)
-    write_gates(outputs["result"], decided)
-    progress.at(len(_RUNTIMES) + 2)
-    latencies = {
-        f"latency_ms_{name}": run.latency_ms
-        for name, run in runs.items()
-        if isinstance(run, Measured)
+    return _Validated(content=content, gates=decided, size_bytes=graph.size_bytes)
+
+
+def _together(contents: list[dict[str, Any]]) -> dict[str, Any]:
+    """The classifier's content; with a gate, the two together where one device runs both."""
+    classifier, *gates = contents
+    if not gates:
+        return classifier
+    (gate,) = gates
+    arenas = [content["arena_bytes"] for content in contents]
+    fits = {target["target"]: target["ok"] for target in gate["targets"]}
+    return classifier | {
+        "gate": gate,
+        "macs": classifier["macs"] + gate["macs"],
+        "arena_bytes": None if None in arenas else max(arenas),
+        "targets": [
+            target | {"ok": target["ok"] and fits[target["target"]]}
+            for target in classifier["targets"]
+        ],
     }
-    return {"macs": float(graph.macs), "arena_bytes": float(_arena(runs) or -1), **latencies}
 
 
 def _windows(features: Path, parameters: InfraValidatorParameters) -> Int8:
@@ -80,7 +145,6 @@ def _judge(
     known = [load_profile(name) for name in profile_names()]
     others = [profile for profile in known if profile not in declared]
     verdicts = [lint(graph, profile) for profile in (*declared, *others)]
-    arena = _arena(runs)
     content = {
         # A runtime that failed has no figures; its gate says why.
         "runtimes": {
@@ -90,7 +154,7 @@ def _judge(
         },
         "tflm_parity": dataclasses.asdict(parities["tflm"])
         | {"verdict": parities["tflm"].verdict if parities["tflm"].rows else "not run"},
-        "arena_bytes": arena,
+        "arena_bytes": _arena(runs),
         "macs": graph.macs,
         "vela": dataclasses.asdict(compiled) if isinstance(compiled, Estimate) else None,
         "targets": verdicts,
@@ -101,10 +165,6 @@ def _judge(
         *(decide.target_gate(verdict) for verdict in verdicts[: len(declared)]),
         decide.parity_gate(parities["tflm"]),
     ]
-    for profile in declared:
-        decided += decide.budget_gates(
-            profile, arena_bytes=arena, flash_bytes=graph.size_bytes, macs=graph.macs
-        )
     return content, decided
 
 

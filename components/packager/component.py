@@ -9,6 +9,7 @@ from components.artifacts import (
     EVALUATION,
     EXAMPLES,
     FEATURES,
+    GATE,
     INFRA_VALIDATION,
     INT8_MODEL,
     MODEL,
@@ -56,6 +57,7 @@ class Packager(Component):
         "evaluation": EVALUATION,
         "infra_validation": INFRA_VALIDATION,
     }
+    OPTIONAL_INPUTS = {"gate": GATE}
     OUTPUTS = {"bundle": BUNDLE}
     PARAMETERS = PackagerParameters
     EXECUTOR = "components.packager.executor:execute"

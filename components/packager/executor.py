@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +15,20 @@ import numpy.typing as npt
 import edge_agent
 from components.artifacts import read_json
 from components.base import Inputs, Metrics, Outputs
+from components.gate_trainer.trained import TrainedGate, read_gate
 from components.infra_validator.reference import reference_outputs
 from components.packager.component import PackagerParameters
 from components.packager.model_card import model_card
 from components.training.data import FeatureSet
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
+    GATED_SCHEMA_VERSION,
     SCHEMA_VERSION,
     Budget,
     CheckSet,
     DetectionPolicy,
     Envelope,
+    Gate,
     Golden,
     KeywordManifest,
     Operator,
@@ -33,6 +38,8 @@ from edge_agent.bundle.manifest import (
 
 _MODEL = "model.tflite"
 _CARD = "model_card.md"
+_GATE = "gate.tflite"
+_GATE_OUTPUTS = "golden/gate_outputs.npy"
 _MINIMUM = {"agent": edge_agent.__version__, "tflite_runtime": "2.14.0", "litert": "2.0.0"}
 
 
@@ -45,6 +52,8 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     model = (inputs["model"] / "model.tflite").read_bytes()
     golden, golden_files = _golden(model, features, infra, parameters)
     check_set, check_files = _check_set(model, features, parameters)
+    gate = read_gate(inputs.get("gate"))
+    stages = _stages(features, gate)
     card = model_card(
         name=parameters.name,
         licence=parameters.licence,
@@ -56,19 +65,19 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         infra_validation=infra,
     )
     files = {_MODEL: model, _CARD: card.encode(), **golden_files, **check_files}
+    if gate is not None:
+        files |= _gate_files(gate, files[golden.inputs])
     policy = evaluation["policy"]
     manifest = KeywordManifest(
-        schema_version=SCHEMA_VERSION,
+        schema_version=SCHEMA_VERSION if gate is None else GATED_SCHEMA_VERSION,
         name=parameters.name,
         workload="keyword_spotting",
         targets=tuple(t["target"] for t in infra["targets"] if t["ok"]),
         features=features.features,
         labels=features.labels,
-        stages=(
-            Stage(name="classifier", model=_MODEL, mode="sliding_window", frames=features.frames),
-        ),
+        stages=stages,
         policy=DetectionPolicy(**{**policy, "clip_hops": tuple(policy["clip_hops"])}),
-        operators=tuple(Operator(**op) for op in conversion["operators"]),
+        operators=_operators(conversion["operators"], gate),
         arena_bytes=infra["arena_bytes"] or 0,
         macs=infra["macs"],
         minimum=_MINIMUM,
@@ -76,7 +85,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         envelope=_envelope(evaluation, parameters),
         warm_up_frames=features.frames + (policy["smoothing"] - 1) * policy["hop_frames"],
         licence=parameters.licence,
-        lineage=_lineage(inputs),
+        lineage=_lineage(inputs, gate),
         golden=golden,
         check_set=check_set,
         files=archive.describe_files(files),
@@ -86,6 +95,38 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     path.write_bytes(data)
     archive.read(path)
     return {"bytes": float(len(data))}
+
+
+def _stages(features: FeatureSet, gate: TrainedGate | None) -> tuple[Stage, ...]:
+    classifier = Stage(
+        name="classifier", model=_MODEL, mode="sliding_window", frames=features.frames
+    )
+    if gate is None:
+        return (classifier,)
+    opening = Stage(
+        name="gate",
+        model=_GATE,
+        mode="sliding_window",
+        frames=features.frames,
+        gate=Gate(opens_at=gate.opens_at, macs=gate.macs, golden_outputs=_GATE_OUTPUTS),
+    )
+    return opening, dataclasses.replace(classifier, gated_by=opening.name)
+
+
+def _gate_files(gate: TrainedGate, golden_inputs: bytes) -> dict[str, bytes]:
+    model = gate.path.read_bytes()
+    codes = np.load(io.BytesIO(golden_inputs), allow_pickle=False)
+    return {_GATE: model, _GATE_OUTPUTS: _npy(reference_outputs(model, codes))}
+
+
+def _operators(
+    classifier: Sequence[Mapping[str, Any]], gate: TrainedGate | None
+) -> tuple[Operator, ...]:
+    """The operators of all stages, each name and version once."""
+    counts: collections.Counter[tuple[str, int]] = collections.Counter()
+    for operator in (*classifier, *(gate.operators if gate else ())):
+        counts[operator["name"], operator["version"]] += operator["count"]
+    return tuple(Operator(name=n, version=v, count=c) for (n, v), c in sorted(counts.items()))
 
 
 def _golden(
@@ -139,13 +180,14 @@ def _envelope(evaluation: Mapping[str, Any], p: PackagerParameters) -> Envelope:
     )
 
 
-def _lineage(inputs: Inputs) -> str:
-    """One digest over the cache keys of what the device is given: the features and the model.
+def _lineage(inputs: Inputs, gate: TrainedGate | None) -> str:
+    """One digest over the cache keys of what the device is given: features, model, gate if there is one.
 
-    The keys of evaluation and validation are left out: they follow from these two, and the
+    The keys of evaluation and validation are left out: they follow from these, and the
     comparison with the last release must not make an equal bundle look like another.
     """
-    keys = [read_json(inputs[name] / "lineage.json")["cache_key"] for name in ("features", "model")]
+    names = ("features", "model", *(("gate",) if gate else ()))
+    keys = [read_json(inputs[name] / "lineage.json")["cache_key"] for name in names]
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
 

@@ -65,13 +65,14 @@ class OpenedGate:
 
     Attributes:
         model: the loaded model.
+        labels: how many probabilities an answer has.
     """
 
     def __init__(self, model: Model, opens_at: float, labels: Sequence[str]) -> None:
         """Takes a model with `GATE_OUTPUTS`; `labels` are the classifier's."""
         self.model = model
         self._opens_at = opens_at
-        self._labels = len(labels)
+        self.labels = len(labels)
         self._places = [labels.index(SILENCE), labels.index(UNKNOWN)]
 
     def answer(self, codes: Codes) -> Float32 | None:
@@ -79,7 +80,7 @@ class OpenedGate:
         heard = probabilities(self.model, codes)
         if heard[2] >= self._opens_at:
             return None
-        answer = np.zeros(self._labels, np.float32)
+        answer = np.zeros(self.labels, np.float32)
         # The probability of a keyword is lower than what it opens at, and counts for neither.
         answer[self._places] = heard[:2] / max(float(heard[:2].sum()), 1e-6)
         return answer

@@ -13,6 +13,7 @@ from components.distiller.component import Distiller, DistillerParameters
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
+from components.gate_trainer.component import GateTrainer, GateTrainerParameters
 from components.infra_validator.component import InfraValidator
 from components.packager.component import Packager
 from components.pruner.component import Pruner, PrunerParameters
@@ -67,6 +68,8 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
         model=distiller.outputs["model"],
         teacher=distiller.outputs["model"],
     )
+    gate_trainer = GateTrainer(training.gate, features=features)
+    gate = gate_trainer.outputs["gate"]
     converter = Converter(features=features, model=quantizer.outputs["model"])
     evaluator = Evaluator(
         examples=examples.outputs["examples"],
@@ -74,9 +77,10 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
         int8_model=converter.outputs["model"],
         float_model=distiller.outputs["model"],
         teacher=teacher.outputs["model"],
+        gate=gate,
         last_release=Channel(BUNDLE, history=History(differs="int8_model")),
     )
-    infra_validator = InfraValidator(features=features, model=converter.outputs["model"])
+    infra_validator = InfraValidator(features=features, model=converter.outputs["model"], gate=gate)
     packager = Packager(
         examples=examples.outputs["examples"],
         features=features,
@@ -84,6 +88,7 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
         model=converter.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         infra_validation=infra_validator.outputs["result"],
+        gate=gate,
     )
     pusher = Pusher(
         PusherParameters(
@@ -106,6 +111,7 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
             pruner,
             distiller,
             quantizer,
+            gate_trainer,
             converter,
             evaluator,
             infra_validator,
@@ -124,6 +130,7 @@ class _Training:
     pruner: PrunerParameters
     distiller: DistillerParameters
     quantizer: QuantizerParameters
+    gate: GateTrainerParameters
 
     @classmethod
     def on_recordings(cls) -> _Training:
@@ -134,6 +141,7 @@ class _Training:
             pruner=PrunerParameters(),
             distiller=DistillerParameters(),
             quantizer=QuantizerParameters(),
+            gate=GateTrainerParameters(),
         )
 
     @classmethod
@@ -145,15 +153,21 @@ class _Training:
             pruner=_bent(PrunerParameters(epochs=2)),
             distiller=_bent(DistillerParameters(epochs=3)),
             quantizer=_bent(QuantizerParameters(epochs=2)),
+            gate=_bent(GateTrainerParameters(epochs=4), unknown_share=0.35),
         )
 
 
 _P = TypeVar("_P", bound=TrainingParameters)
 
 
-def _bent(parameters: _P) -> _P:
+def _bent(parameters: _P, unknown_share: float = 0.06) -> _P:
     return dataclasses.replace(
-        parameters, warp=0.12, warp_shift=2.0, tilt=6.0, mask_share=0.6, unknown_share=0.06
+        parameters,
+        warp=0.12,
+        warp_shift=2.0,
+        tilt=6.0,
+        mask_share=0.6,
+        unknown_share=unknown_share,
     )
 
 

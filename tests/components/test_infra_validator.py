@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts import Gate, read_gates
+from components.artifacts import Gate, read_gates, write_json
 from components.base import UserError
 from components.infra_validator.child_process import Failed
 from components.infra_validator.component import InfraValidatorParameters
@@ -34,7 +34,7 @@ def model(name: str) -> bytes:
 
 
 def validate(
-    content: bytes, folder: Path, **parameters: Any
+    content: bytes, folder: Path, gate: Path | None = None, **parameters: Any
 ) -> tuple[dict[str, Any], dict[str, Gate]]:
     """Runs the executor on a model; gives infra_validation.json and the gates by name."""
     (folder / "model").mkdir(parents=True)
@@ -45,6 +45,8 @@ def validate(
         rows=20, random_rows=10, latency_runs=20, **({"targets": ("tflm", "litert")} | parameters)
     )
     inputs = {"model": folder / "model", "features": features}
+    if gate is not None:
+        inputs["gate"] = gate
     execute(inputs, {"result": folder / "result"}, chosen)
     content = json.loads((folder / "result" / "infra_validation.json").read_text())
     return content, {gate.name: gate for gate in read_gates(folder / "result")}
@@ -69,6 +71,28 @@ def test_a_good_model_passes_every_gate_with_measured_figures(tmp_path: Path) ->
         assert figures["latency_ms"] > 0
     linted = {verdict["target"] for verdict in content["targets"]}
     assert {"tflm", "litert", "tflite-runtime-2.14", "edgetpu", "ethos-u55-128"} <= linted
+
+
+@pytest.mark.slow
+def test_a_gate_is_held_to_the_same_and_the_budget_holds_for_both(tmp_path: Path) -> None:
+    data = model("plain-int8/model.tflite")
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    (gate / "gate.tflite").write_bytes(data)
+    write_json(gate / "gate.json", {"opens_at": 0.5, "macs": 1, "operators": []})
+    board = tmp_path / "board.toml"
+    one = 14 * 10 * 4 * 9 + 12 * 8 * 4 * 36 + 12
+    board.write_text(BOARD.replace("macs=1000000", f"macs={2 * one - 1}"))
+    targets = ("tflm", str(board))
+    content, gates = validate(data, tmp_path / "run", gate=gate, targets=targets)
+    assert content["macs"] == 2 * one
+    assert content["gate"]["macs"] == one
+    assert content["arena_bytes"] == content["gate"]["arena_bytes"] < 10_000
+    for name in ("no_float_tensor", "runs:tflm", "tflm_parity", "target:tflm"):
+        assert gates[name].passed
+        assert gates[f"gate:{name}"].passed
+    assert gates["macs:board"].value == 2 * one
+    assert not gates["macs:board"].passed
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from components.packager.component import Packager, PackagerParameters
 from components.packager.executor import execute
 from edge_agent import selftest
 from edge_agent.bundle import archive
+from edge_agent.bundle.manifest import SILENCE, UNKNOWN
 from edge_agent.keyword.classifier import KeywordClassifier
 from tests.fixtures.features import FRAMES, FRONT_END, LABELS, write_features
 from tests.fixtures.models import tone_model
@@ -112,6 +114,57 @@ def test_the_manifest_says_what_was_decided(bundle, inputs):
     assert set(manifest.golden.tolerance) == {"tflite_runtime", "litert"}
     card = bundle.files["model_card.md"].decode()
     assert card.startswith("# Model card: keyword_spotting")
+
+
+def test_a_gate_is_a_stage_of_its_own_with_its_own_vectors(inputs, bundle, tmp_path):
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    (folder / "gate.tflite").write_bytes(tone_model((SILENCE, UNKNOWN, "yes"), FRONT_END, FRAMES))
+    operators = [
+        {"name": "SOFTMAX", "version": 2, "count": 1},
+        {"name": "MUL", "version": 1, "count": 2},
+    ]
+    write_json(folder / "lineage.json", {"component": "GateTrainer", "cache_key": "g" * 64})
+    write_json(folder / "gate.json", {"opens_at": None})
+    assert pack(inputs | {"gate": folder}, tmp_path / "off").read_bytes() == (
+        pack(inputs, tmp_path / "none").read_bytes()
+    )
+
+    write_json(folder / "gate.json", {"opens_at": 0.25, "macs": 48, "operators": operators})
+    evaluation = tmp_path / "evaluation"
+    shutil.copytree(inputs["evaluation"], evaluation)
+    spared = {
+        "windows": 9,
+        "classified": 3,
+        "gate_macs": 48,
+        "classifier_macs": 400,
+        "saved": 0.5467,
+    }
+    figures = {
+        "opens_at": 0.25, "opened": {"yes": 0.99, "_silence_": 0.01}, "accuracy_without": 0.875,
+        "other_sound": spared, "words_and_pauses": spared,
+    }  # fmt: skip
+    content = read_json(evaluation / "evaluation.json")
+    write_json(evaluation / "evaluation.json", content | {"gate": figures})
+    changed = inputs | {"gate": folder, "evaluation": evaluation}
+    gated = archive.read(pack(changed, tmp_path / "on"))
+    manifest, plain = gated.manifest, bundle.manifest
+    assert (manifest.schema_version, plain.schema_version) == ("1.2", "1.1")
+    assert [(s.name, s.gated_by) for s in manifest.stages] == [
+        ("gate", None),
+        ("classifier", "gate"),
+    ]
+    assert (manifest.stages[0].gate.opens_at, manifest.stages[0].gate.macs) == (0.25, 48)
+    assert manifest.lineage != plain.lineage
+    counts = {o.name: o.count for o in manifest.operators}
+    assert counts == {o.name: o.count for o in plain.operators} | {
+        "MUL": 2, "SOFTMAX": 1 + sum(o.count for o in plain.operators if o.name == "SOFTMAX"),
+    }  # fmt: skip
+    assert selftest.run(gated).vectors == 8
+    assert KeywordClassifier(manifest, gated.files).gate is not None
+    card = gated.files["model_card.md"].decode()
+    assert "the classifier alone reaches 87.5% on the test list" in card
+    assert "saves 54.7% of the multiply-accumulates on other words" in card
 
 
 def test_no_recording_is_in_the_bundle_and_no_speakers_name(bundle):

@@ -1,0 +1,1 @@
+"""GateTrainer: a small model that runs at every hop, and opens for the classifier."""
