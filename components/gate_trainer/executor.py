@@ -15,8 +15,7 @@ from components.gate_trainer.component import GateTrainerParameters
 from components.gate_trainer.rows import KEYWORD, GateFeatures, opening_threshold
 from components.targets.flatbuffer import parse_graph
 from components.training.data import FeatureSet
-from edge_agent.classification import probabilities
-from edge_agent.keyword.gate import GATE_OUTPUTS
+from edge_agent.keyword.gate import GATE_OUTPUTS, heard
 from edge_agent.runtime import open_model
 
 
@@ -27,13 +26,13 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: GateTrainerParameters)
         return {}
     features = GateFeatures.of(FeatureSet.open(inputs["features"]))
     model, metrics = _trained(features, parameters, outputs["gate"])
-    heard = {name: _heard(model, features, name) for name in ("val", "test")}
-    if not (heard["val"].label == KEYWORD).any():
+    splits = {name: _heard(model, features, name) for name in ("val", "test")}
+    if not (splits["val"].label == KEYWORD).any():
         raise UserError(
             "validation holds no keyword to choose the gate's threshold by: add recordings, or take "
             "the gate out (--set GateTrainer.widths=[])"
         )
-    opens_at = opening_threshold(heard["val"].keyword(KEYWORD), parameters.kept)
+    opens_at = opening_threshold(splits["val"].keyword(KEYWORD), parameters.kept)
     graph = parse_graph(model)
     (outputs["gate"] / "gate.tflite").write_bytes(model)
     opened = {
@@ -42,7 +41,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: GateTrainerParameters)
             for place, label in enumerate(GATE_OUTPUTS)
             if (found.label == place).any()
         }
-        for split, found in heard.items()
+        for split, found in splits.items()
     }
     content = {
         "opens_at": opens_at,
@@ -123,6 +122,6 @@ def _heard(model: bytes, features: GateFeatures, name: str) -> _Heard:
     opened = open_model(model, runtime="litert")
     split: Any = features.split(name)
     windows = features.shifted(np.asarray(split.codes))
-    found = [probabilities(opened, np.ascontiguousarray(w))[KEYWORD] for w in windows]
+    found = [heard(opened, np.ascontiguousarray(w))[KEYWORD] for w in windows]
     times = len(windows) // len(split.label)
     return _Heard(label=np.tile(split.label, times), probability=np.array(found, np.float32))

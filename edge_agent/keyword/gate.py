@@ -60,6 +60,11 @@ class Computation:
         )
 
 
+def heard(model: Model, codes: Codes) -> Float32:
+    """What a gate's model gives for one window: the probabilities of `GATE_OUTPUTS`."""
+    return probabilities(model, codes)
+
+
 class OpenedGate:
     """A gate's loaded model, and its rule.
 
@@ -77,10 +82,10 @@ class OpenedGate:
 
     def answer(self, codes: Codes) -> Float32 | None:
         """The probabilities (labels,) of a window at which the gate stays shut; None if it opens."""
-        heard = probabilities(self.model, codes)
-        if heard[2] >= self._opens_at:
+        found = heard(self.model, codes)
+        if found[2] >= self._opens_at:
             return None
         answer = np.zeros(self.labels, np.float32)
         # The probability of a keyword is lower than what it opens at, and counts for neither.
-        answer[self._places] = heard[:2] / max(float(heard[:2].sum()), 1e-6)
+        answer[self._places] = found[:2] / max(float(found[:2].sum()), 1e-6)
         return answer
