@@ -24,6 +24,7 @@ from edge_agent.commands import (
     evaluate,
     install,
     replay,
+    run,
     score,
     selftest,
     spot,
@@ -33,6 +34,7 @@ from edge_agent.commands import (
 )
 
 COMMANDS: tuple[ModuleType, ...] = (
+    run,
     evaluate,
     spot,
     score,
@@ -47,12 +49,13 @@ COMMANDS: tuple[ModuleType, ...] = (
 
 _DESCRIPTION = """\
 Runs bundles on this device: installs them, tests them, spots words with them, watches rows of sensor
-values for anomalies, and says what pictures show."""
+values for anomalies, and says what pictures show; `run` does all but the last, unattended."""
 
 _EPILOG = """\
 examples:
   python -m edge_agent install --repository https://example.org/repository \\
       --trusted-root root.json --root /var/lib/edge_agent keyword_spotting
+  python -m edge_agent run --config agent.toml
   python -m edge_agent update-once --config agent.toml
   python -m edge_agent status --config agent.toml
   python -m edge_agent selftest --bundle latest.bundle

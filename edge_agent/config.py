@@ -1,16 +1,6 @@
-"""``agent.toml``: the settings of one device. Unknown keys are errors, with a suggestion.
+"""Reading ``agent.toml``, the settings of one device. Unknown keys are errors, with a suggestion.
 
-[device]
-root = "/var/lib/edge_agent"        # the device folder; default: $STATE_DIRECTORY
-
-[repository]
-url = "https://example.org/repository"
-release = "keyword_spotting"        # the line of releases that this device follows
-trusted_root = "root.json"          # beside this file; where the device trusts no root yet
-
-[update]
-rate_limit = 65536                  # bytes a second; default: no limit
-time_limit = 900.0                  # seconds for all that one update fetches
+`edge_agent.tables` says what stands in it.
 """
 
 from __future__ import annotations
@@ -19,71 +9,21 @@ import dataclasses
 import difflib
 import os
 import tomllib
+import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge_agent.decoding import DecodeError, decode
+from edge_agent.tables import Anomaly, Config, Keyword, Repository
 
+STDIN = "-"
 _MAX_BYTES = 256 * 1024
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message names the file, the key and the next step."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Device:
-    """The device itself.
-
-    Attributes:
-        root: the device folder; empty for $STATE_DIRECTORY.
-    """
-
-    root: str = ""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Repository:
-    """Where releases come from.
-
-    Attributes:
-        url: http(s):// or file:// URL, or a path, of the folder with ``metadata/``.
-        release: the line of releases that this device follows.
-        trusted_root: root.json to trust, given from outside; needed until one is trusted.
-    """
-
-    url: str
-    release: str = "keyword_spotting"
-    trusted_root: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Update:
-    """What an update may cost.
-
-    Attributes:
-        rate_limit: bytes a second; None for as fast as it goes.
-        time_limit: seconds for all that one update fetches.
-    """
-
-    rate_limit: int | None = None
-    time_limit: float = 900.0
-
-    def __post_init__(self) -> None:
-        if self.rate_limit is not None and self.rate_limit < 1:
-            raise ValueError("rate_limit must be at least 1 byte a second")
-        if not 1 <= self.time_limit <= 86_400:
-            raise ValueError("time_limit must be 1 to 86400 seconds")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-    """The settings of one device, by the tables of agent.toml."""
-
-    repository: Repository
-    device: Device = Device()
-    update: Update = Update()
 
 
 def read_config(path: Path) -> Config:
@@ -121,6 +61,17 @@ def device_root(config: Config) -> Path:
     return Path(root)
 
 
+def repository(config: Config) -> Repository:
+    """Where releases come from.
+
+    Raises:
+        ConfigError: if the configuration does not say.
+    """
+    if config.repository is None:
+        raise ConfigError("repository: is missing: give [repository] with its url in agent.toml")
+    return config.repository
+
+
 def _refuse_unknown(type_: Any, content: Any, where: str) -> None:
     if not isinstance(content, dict):
         return
@@ -130,18 +81,44 @@ def _refuse_unknown(type_: Any, content: Any, where: str) -> None:
             near = difflib.get_close_matches(key, hints, 1)
             known = f"do you mean {near[0]}?" if near else f"known are {', '.join(sorted(hints))}"
             raise DecodeError(f"{where}{key}: is not known: {known}")
-        if dataclasses.is_dataclass(hints[key]):
-            _refuse_unknown(hints[key], value, f"{where}{key}.")
+        table = _table_type(hints[key])
+        if table is not None:
+            _refuse_unknown(table, value, f"{where}{key}.")
+
+
+def _table_type(hint: Any) -> Any:
+    """The dataclass that `hint` is or, being ``X | None``, may hold; None for anything else."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return next((option for option in options if dataclasses.is_dataclass(option)), None)
 
 
 def _located(config: Config, folder: Path) -> Config:
-    repository, device = config.repository, config.device
+    """`config` with its paths taken from `folder`."""
+
+    def path(text: str) -> str:
+        return str(folder / text) if text and text != STDIN else text
+
+    repository, keyword, anomaly = config.repository, config.keyword, config.anomaly
+    return dataclasses.replace(
+        config,
+        device=dataclasses.replace(config.device, root=path(config.device.root)),
+        repository=repository and _located_repository(repository, folder),
+        keyword=keyword and _located_workload(keyword, path),
+        anomaly=anomaly and _located_workload(anomaly, path),
+    )
+
+
+def _located_repository(repository: Repository, folder: Path) -> Repository:
     if "://" not in repository.url:
         repository = dataclasses.replace(repository, url=str(folder / repository.url))
     if repository.trusted_root is not None:
-        repository = dataclasses.replace(
-            repository, trusted_root=str(folder / repository.trusted_root)
-        )
-    if device.root:
-        device = dataclasses.replace(device, root=str(folder / device.root))
-    return dataclasses.replace(config, repository=repository, device=device)
+        root = str(folder / repository.trusted_root)
+        repository = dataclasses.replace(repository, trusted_root=root)
+    return repository
+
+
+_Workload = TypeVar("_Workload", Keyword, Anomaly)
+
+
+def _located_workload(table: _Workload, path: Callable[[str], str]) -> _Workload:
+    return dataclasses.replace(table, source=path(table.source), bundle=path(table.bundle))

@@ -12,15 +12,16 @@ from edge_agent.commands.errors import CommandError
 NAME = "status"
 SUMMARY = "what runs here, and what came of the last update"
 DESCRIPTION = """\
-Says what runs on this device, where an update stands, and which bundles failed here and why. It reads
-the device folder and changes nothing."""
+Says what runs on this device, where an update stands, and which bundles failed here and why; and, while
+the daemon runs, how its workloads are. It reads the device folder, asks the daemon, and changes nothing."""
 EXAMPLES = """\
   python -m edge_agent status --config agent.toml
   python -m edge_agent status --root /var/lib/edge_agent --json
 
 --json prints one line:
   {"bundle": path or null, "name": .., "version": .., "digest": .., "slot": "a", "state": "committed",
-   "candidate": version or null, "last_error": null, "failed": [{"digest", "version", "reason"}, ..]}"""
+   "candidate": version or null, "last_error": null, "failed": [{"digest", "version", "reason"}, ..],
+   "daemon": null, or {"pid", "uptime_s", "workloads": {"keyword": {"state", "error", ..}}, "updates"}}"""
 
 
 def add_arguments(parser: Any) -> None:
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     import dataclasses
 
     from edge_agent.config import ConfigError, device_root, read_config
+    from edge_agent.supervisor.control import ControlError, ask
     from edge_agent.update.errors import UpdateError
     from edge_agent.update.slots import DeviceFolder
 
@@ -44,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not root.is_dir():
             raise CommandError(f"{root}: no such folder: nothing was ever installed here")
         folder = DeviceFolder(root)
-    except (ConfigError, UpdateError) as e:
+        daemon = ask(folder.root)
+    except (ConfigError, ControlError, UpdateError) as e:
         raise CommandError(str(e)) from e
     memory = folder.memory()
     running = folder.running(memory)
@@ -58,11 +61,23 @@ def run(arguments: argparse.Namespace) -> int:
         "candidate": memory.candidate and memory.candidate.version,
         "last_error": memory.last_error,
         "failed": [dataclasses.asdict(failure) for failure in memory.failed],
+        "daemon": daemon,
     }
     if arguments.json:
         print(json.dumps(told))
     else:
         failed = [f"{failure.version} ({failure.reason})" for failure in memory.failed]
-        for name, value in (told | {"failed": "; ".join(failed)}).items():
+        for name, value in (told | {"failed": "; ".join(failed), **_in_words(daemon)}).items():
             print(f"{name}: {value or '-'}")
     return 0
+
+
+def _in_words(daemon: dict[str, Any] | None) -> dict[str, str]:
+    """What the daemon says, a line a workload."""
+    if daemon is None:
+        return {"daemon": "does not run"}
+    lines = {"daemon": f"runs as process {daemon.get('pid')}"}
+    for name, workload in daemon.get("workloads", {}).items():
+        error = workload.get("error")
+        lines[name] = f"{workload.get('state')}{f' ({error})' if error else ''}"
+    return lines

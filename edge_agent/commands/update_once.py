@@ -41,7 +41,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Updates once, and prints what came of it."""
-    from edge_agent.config import ConfigError, device_root, read_config
+    from edge_agent.config import ConfigError, device_root, read_config, repository
     from edge_agent.update.errors import UpdateError
     from edge_agent.update.install import read_trusted_root, repository_url
     from edge_agent.update.repository_client import RepositoryClient
@@ -51,19 +51,20 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         config = read_config(arguments.config)
+        source = repository(config)
         folder = DeviceFolder(device_root(config))
-        trusted = config.repository.trusted_root
+        trusted = source.trusted_root
         limits = Limits(
             total_seconds=config.update.time_limit, bytes_per_second=config.update.rate_limit
         )
 
         def connect() -> RepositoryClient:
-            url = repository_url(config.repository.url)
+            url = repository_url(source.url)
             known = None if trusted is None else read_trusted_root(Path(trusted))
             return RepositoryClient(url, known, folder.metadata, limits)
 
         with folder.locked():
-            outcome = Updater(folder, connect, Wanted(name=config.repository.release)).run()
+            outcome = Updater(folder, connect, Wanted(name=source.release)).run()
     except (ConfigError, UpdateError) as e:
         raise CommandError(str(e)) from e
     memory, fetched = outcome.memory, outcome.fetched

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import numpy as np
 
+from edge_agent.sources.readable import Readable
 from edge_agent.sources.wav import Float32
 
 RAW_RATE = 16_000
 
 
-def raw_blocks(stream: BinaryIO, frames: int, *, head: bytes = b"") -> Iterator[Float32]:
+def raw_blocks(stream: Readable, frames: int, *, head: bytes = b"") -> Iterator[Float32]:
     """The samples of `stream` in order, in arrays of shape (at most `frames`, 1), -1 to 1.
 
     Args:

@@ -16,13 +16,14 @@ import itertools
 import math
 import operator
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.sources.readable import Readable
+
 _DELIMITERS = (",", ";", "\t", "|")
-_TIME_NAMES = {"time", "timestamp", "datetime", "date_time", "date", "ts"}
+TIME_NAMES = {"time", "timestamp", "datetime", "date_time", "date", "ts"}
 _BLOCK_BYTES = 1 << 18
 _LONGEST_LINE = 1 << 20
 
@@ -55,7 +56,7 @@ class Table:
         absent: channels that have no column; their values are missing.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, channels: Sequence[str]) -> None:
+    def __init__(self, stream: Readable, name: str, channels: Sequence[str]) -> None:
         """Reads the header.
 
         Args:
@@ -67,7 +68,7 @@ class Table:
             TableError: if there is no header, or no channel in it.
         """
         self._name = name
-        self._lines = _lines(stream, name)
+        self._lines = text_lines(stream, name)
         first = next((block for block in self._lines if block), None)
         if first is None:
             raise TableError(f"{name}: is empty: a table begins with a line of column names")
@@ -128,7 +129,7 @@ class Table:
     def _find_time(self, header: list[str], taken: set[int]) -> int | None:
         free = [place for place in range(len(header)) if place not in taken]
         for place in free:
-            if header[place].casefold() in _TIME_NAMES:
+            if header[place].casefold() in TIME_NAMES:
                 return place
         row = _cells(self._first[:1], self._delimiter)[0] if self._first else []
         for place in free:
@@ -136,6 +137,19 @@ class Table:
                 return place
         nameless = free[:1] if not any(header) else []
         return nameless[0] if nameless else None
+
+
+def is_header(line: str) -> bool:
+    """Whether `line` holds names: not JSON, and no row of numbers and times by any delimiter."""
+
+    def is_row(delimiter: str) -> bool:
+        cells = [cell.strip() for cell in _cells([line], delimiter)[0]]
+        return not any(
+            cell and math.isnan(_number(cell, delimiter)) and math.isnan(_date(cell))
+            for cell in cells
+        )
+
+    return not line.startswith("{") and not any(map(is_row, _DELIMITERS))
 
 
 def seconds_of(text: str) -> float:
@@ -157,7 +171,7 @@ def _date(text: str) -> float:
         return math.nan
 
 
-def _lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
+def text_lines(stream: Readable, name: str) -> Iterator[list[str]]:
     """Whole lines, as many as one read gives."""
     left = b""
     read = getattr(stream, "read1", stream.read)

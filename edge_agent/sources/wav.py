@@ -19,6 +19,8 @@ from typing import BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.sources.readable import Readable
+
 Float32 = npt.NDArray[np.float32]
 
 MAX_CHANNELS = 8
@@ -64,7 +66,7 @@ class WavReader:
         format: the layout of the samples.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, *, head: bytes = b"") -> None:
+    def __init__(self, stream: Readable, name: str, *, head: bytes = b"") -> None:
         """Reads up to the first sample.
 
         Args:
@@ -221,6 +223,16 @@ def read_wav(source: Path | str | BinaryIO) -> tuple[Float32, int]:
         with open_wav(source) as reader:
             return _whole(reader)
     return _whole(WavReader(source, str(getattr(source, "name", "recording"))))
+
+
+def endless_header(form: WavFormat) -> bytes:
+    """The header of a stream of samples laid out like `form` that is as long as one can be."""
+    code = _PCM if form.encoding == "pcm" else _FLOAT
+    size, most = form.width * form.channels, 0xFFFFFFFF
+    layout = (code, form.channels, form.rate, form.rate * size, size, form.width * 8)
+    chunk = struct.pack("<4sIHHIIHH", b"fmt ", 16, *layout)
+    head = struct.pack("<4sI4s", b"RIFF", most, b"WAVE")
+    return head + chunk + struct.pack("<4sI", b"data", most)
 
 
 def _whole(reader: WavReader) -> tuple[Float32, int]:

@@ -1,0 +1,180 @@
+"""One workload of the daemon: its life, its process, and what the process has said."""
+
+from __future__ import annotations
+
+import selectors
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from edge_agent.supervisor import life as lives
+from edge_agent.supervisor.child import Child
+from edge_agent.supervisor.life import ALIVE, Life, State
+from edge_agent.supervisor.offers import BundleWatch
+from edge_agent.tables import Anomaly, Keyword, Limits
+from edge_agent.workloads import messages
+from edge_agent.workloads.job import Job, encode_job
+from edge_agent.workloads.messages import Counters, Exit
+
+Emit = Callable[[str, str, dict[str, Any]], None]
+
+
+class Workload:
+    """Keeps one workload going.
+
+    Attributes:
+        name: ``keyword`` or ``anomaly``.
+        life: where it stands.
+        counters: what its process has done; of the last one, if none runs.
+        starts: processes that were started.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        table: Keyword | Anomaly,
+        limits: Limits,
+        watch: BundleWatch,
+        selector: selectors.BaseSelector,
+        emit: Emit,
+        clock: Callable[[], float],
+    ) -> None:
+        """Waits for a bundle.
+
+        Args:
+            name: its table in agent.toml, and the module of `edge_agent.workloads` that does it.
+            table: its settings.
+            limits: how long it is waited for.
+            watch: which bundles there are.
+            selector: of the daemon's loop.
+            emit: takes an event: workload, event, body.
+            clock: seconds that never go back.
+        """
+        self.name = name
+        self.life = Life()
+        self.counters = Counters()
+        self.starts = 0
+        self._table = table
+        self._limits = limits
+        self._watch = watch
+        self._selector = selector
+        self._emit = emit
+        self._clock = clock
+        self._child: Child | None = None
+        self._facts: dict[str, Any] = {}
+        self._place: dict[str, Any] = {}
+        self._words = ""
+
+    def look(self) -> None:
+        """Looks which bundles there are."""
+        bundles = self._watch.look()
+        if bundles != self.life.offered:
+            self._feed(lives.Offered(bundles))
+
+    def tick(self) -> None:
+        """Time has passed; the process may have ended."""
+        if self._child is not None and (code := self._child.poll()) is not None:
+            self._child = None
+            words, self._words = self._words, ""
+            if code == Exit.OVER and not words:
+                words = "ended without a word"
+            self._feed(lives.Exited(code, words))
+        self._feed(lives.Tick())
+
+    def change(self, table: Keyword | Anomaly, limits: Limits, watch: BundleWatch) -> None:
+        """Takes new settings."""
+        same = (table, limits) == (self._table, self._limits)
+        if table.source != self._table.source:
+            self._place = {}
+        self._table, self._limits, self._watch = table, limits, watch
+        if not same:
+            self._feed(lives.Changed())
+            self.look()
+
+    def stop(self) -> None:
+        """Ends it for good."""
+        self._feed(lives.Stop())
+
+    def kill(self) -> None:
+        """Ends its process at once, whatever becomes of it."""
+        if self._child is not None:
+            self._child.kill()
+
+    @property
+    def silent_for(self) -> float | None:
+        """Seconds since the process last gave a sign of life; None where none is owed."""
+        owed = self.life.state is State.RUNNING
+        return self._clock() - self.life.heard if owed else None
+
+    def status(self) -> dict[str, Any]:
+        """What ``status`` says of it."""
+        life = self.life
+        return {
+            "state": life.state.value,
+            "since_s": round(self._clock() - life.since, 1),
+            "bundle": life.bundle and {"path": life.bundle.path, "digest": life.bundle.digest},
+            "fallback": bool(life.bundle and life.offered[:1] and life.bundle != life.offered[0]),
+            "error": life.error,
+            "starts": self.starts,
+            "pid": self._child.pid if self._child else None,
+            "facts": self._facts,
+            "inferences": self.counters.inferences,
+            "triggers": self.counters.triggers,
+            "input_s": self.counters.input_s,
+            "gaps": self.counters.gaps,
+            "gap_s": self.counters.gap_s,
+            "rss_bytes": self.counters.rss_bytes,
+        }
+
+    def _feed(self, event: lives.Event) -> None:
+        self.life, effects = lives.step(self.life, event, self._clock(), self._limits)
+        for effect in effects:
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: lives.Effect) -> None:
+        match effect:
+            case lives.Spawn(bundle):
+                self._spawn(bundle)
+            case lives.Terminate():
+                if self._child is not None:
+                    self._child.terminate()
+            case lives.Kill():
+                self.kill()
+            case lives.Report(event, text, bundle):
+                digest = bundle.digest if bundle else None
+                self._emit(self.name, event, {"digest": digest} | ({"text": text} if text else {}))
+
+    def _spawn(self, bundle: lives.Bundle) -> None:
+        self.starts += 1
+        self._facts, self._words = {}, ""
+        runtime = self._table.runtime if isinstance(self._table, Keyword) else "auto"
+        job = Job(bundle=bundle.path, source=self._table.source, runtime=runtime, place=self._place)
+        stdin = 0 if self._table.source == "-" else subprocess.DEVNULL
+        words = [f"edge_agent.workloads.{self.name}", encode_job(job)]
+        try:
+            self._child = Child(words, self._selector, self._line, stdin=stdin)
+        except OSError as e:
+            self._feed(lives.Exited(1, f"cannot be started: {e.strerror}"))
+
+    def _line(self, line: bytes) -> None:
+        try:
+            message = messages.decode(line)
+        except messages.MessageError as e:
+            self._words = f"said {e}"
+            self.kill()
+            return
+        if self.life.state not in ALIVE:
+            return
+        self.life, _ = lives.step(self.life, lives.Beat(), self._clock(), self._limits)
+        match message:
+            case messages.ReadySaid(facts=facts):
+                self._facts = facts
+                self._feed(lives.Ready())
+            case messages.BeatSaid(counters=counters):
+                self.counters = counters
+            case messages.EventSaid(event=event, body=body):
+                self._emit(self.name, event, body)
+            case messages.PlaceSaid(place=place):
+                self._place = place
+            case messages.EndSaid(words=words):
+                self._words = words

@@ -1,0 +1,155 @@
+"""The process that hears: words in a stream of audio, one event a detection.
+
+python -m edge_agent.workloads.keyword JOB
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from edge_agent import selftest
+from edge_agent.bundle import archive
+from edge_agent.bundle.manifest import SILENCE, UNKNOWN
+from edge_agent.features.audio import Codes, Float32
+from edge_agent.features.waveform import StreamConformer
+from edge_agent.keyword.classifier import ClassifierError, KeywordClassifier
+from edge_agent.keyword.policy import Detection
+from edge_agent.keyword.spotting import Spotter
+from edge_agent.runtime import RuntimeModelError
+from edge_agent.sources.patient import Patience, SourceError, open_bytes
+from edge_agent.sources.pcm import RAW_RATE, raw_blocks
+from edge_agent.sources.readable import Readable
+from edge_agent.sources.wav import WavError, WavReader, endless_header
+from edge_agent.workloads.counting import Counting
+from edge_agent.workloads.job import Job, RefusedError, work
+from edge_agent.workloads.speaking import Speaker
+
+_BLOCK_S = 0.03
+_NO_WORDS = (SILENCE, UNKNOWN)
+
+
+class CountingClassifier(KeywordClassifier):
+    """A classifier that counts what it does."""
+
+    counting: Counting
+
+    def probabilities(self, codes: Codes) -> Float32:
+        """As in `KeywordClassifier`."""
+        begun = time.perf_counter()
+        found = super().probabilities(codes)
+        self.counting.inferences(1, time.perf_counter() - begun)
+        words = (p for p, label in zip(found, self.labels, strict=True) if label not in _NO_WORDS)
+        self.counting.score(float(max(words, default=0.0)))
+        return found
+
+
+class Hearing:
+    """One stream of audio that may break off: each stretch of it is spotted by itself.
+
+    Attributes:
+        heard_s: seconds of audio so far.
+    """
+
+    def __init__(self, classifier: CountingClassifier, rate: int, speaker: Speaker) -> None:
+        self._classifier = classifier
+        self._rate = rate
+        self._speaker = speaker
+        self._counting = classifier.counting
+        self._spotter: Spotter | None = None
+        self._begun_s = 0.0
+        self.heard_s = 0.0
+
+    def take(self, block: Float32) -> None:
+        """The next samples, float32 (frames, channels)."""
+        if self._spotter is None:
+            self._spotter = Spotter(
+                self._classifier, warm_up_frames=self._classifier.warm_up_frames
+            )
+            self._conformer = StreamConformer(self._rate, self._classifier.features.sample_rate)
+            self._begun_s = self.heard_s
+        self.heard_s += len(block) / self._rate
+        self._counting.input_s = self.heard_s
+        self._tell(self._spotter.process(self._conformer.process(block)))
+        self._speaker.alive()
+
+    def finish(self) -> None:
+        """The stream, or this stretch of it, is over."""
+        if self._spotter is not None:
+            self._tell(self._spotter.process(self._conformer.finish()))
+            self._tell(self._spotter.finish())
+            self._spotter = None
+
+    def waited(self, broken: bool) -> None:
+        """Nothing has come for a while; `broken`: for so long that what comes then is another stretch."""
+        if broken:
+            self.finish()
+
+    def _tell(self, detections: list[Detection]) -> None:
+        for found in detections:
+            self._counting.triggers += 1
+            at = round(self._begun_s + found.time_s, 3)
+            body = {"time_s": at, "label": found.label, "score": round(found.score, 4)}
+            self._speaker.event("detection", body)
+
+
+def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) -> None:
+    """Hears until the source is over or the process is told to end."""
+    classifier = _classifier(job, counting)
+    stream = open_bytes(job.source, patience)
+    head = bytes.fromhex(job.place.get("head", ""))
+    model = classifier.model
+    speaker.ready(
+        {
+            "runtime": model.runtime,
+            "runtime_version": model.version,
+            "labels": list(classifier.labels),
+        }
+    )
+    while len(head) < 4 and (piece := stream.read(4 - len(head))):
+        head += piece
+    try:
+        rate, blocks = _blocks(stream, job.source, head, speaker)
+        hearing = Hearing(classifier, rate, speaker)
+        patience.on_wait(hearing.waited)
+        for block in blocks:
+            counting.gaps, counting.gap_s = patience.gaps, patience.gap_s
+            hearing.take(block)
+        hearing.finish()
+    except WavError as e:
+        raise SourceError(str(e)) from e
+    except RuntimeModelError as e:
+        raise RefusedError(f"{job.bundle}: {e}") from e
+
+
+def _classifier(job: Job, counting: Counting) -> CountingClassifier:
+    runtime: Any = job.runtime
+    try:
+        bundle = archive.read(job.bundle)
+        selftest.run(bundle, runtime=runtime)
+        classifier = CountingClassifier(bundle.manifest, bundle.files, runtime=runtime)
+    except (
+        archive.BundleError, selftest.SelfTestError, ClassifierError, RuntimeModelError
+    ) as e:  # fmt: skip
+        raise RefusedError(f"{job.bundle}: {e}") from e
+    classifier.counting = counting
+    return classifier
+
+
+def _blocks(
+    stream: Readable, name: str, head: bytes, speaker: Speaker
+) -> tuple[int, Iterator[Float32]]:
+    """The rate and the samples; says what another process would have to know to go on."""
+    if head[:4] != b"RIFF":
+        return RAW_RATE, raw_blocks(stream, round(RAW_RATE * _BLOCK_S), head=head)
+    reader = WavReader(stream, name, head=head)
+    if name == "-":
+        speaker.place({"head": endless_header(reader.format).hex()})
+    return reader.format.rate, reader.blocks(math.ceil(reader.format.rate * _BLOCK_S))
+
+
+if __name__ == "__main__":
+    work(serve, sys.argv)

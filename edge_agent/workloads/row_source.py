@@ -1,0 +1,133 @@
+"""Where the rows of a stream come from, and where another process would go on.
+
+A pipe or FIFO is read from where it is. A file is watched like a log that grows: from its end, or from
+where the process before this one was. Its first line is the header wherever one begins; so is the
+first line of a pipe, which the next process is told, for it cannot be read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_agent.sources.json_rows import JsonRows
+from edge_agent.sources.patient import (
+    LineStream,
+    Patience,
+    PipeBytes,
+    SourceError,
+    TailBytes,
+    is_fifo,
+    open_bytes,
+)
+from edge_agent.sources.table import RowBlock, Table, is_header
+
+_PIECE_BYTES = 1 << 16
+
+
+class RowSource:
+    """The rows of `source`.
+
+    Raises:
+        SourceError: if it cannot be opened.
+    """
+
+    def __init__(self, source: str, place: dict[str, Any], patience: Patience) -> None:
+        """Opens it.
+
+        Args:
+            source: ``-``, a FIFO or a file, which need not be there yet.
+            place: what `place` gave in the process before; empty for the first.
+            patience: how to wait.
+        """
+        self._name = source
+        self._bytes: PipeBytes | TailBytes
+        if source == "-" or is_fifo(source):
+            self._bytes = open_bytes(source, patience)
+            head, rest = _hex(place, "head"), _hex(place, "rest")
+        else:
+            head, rest = _first_line(Path(source)), b""
+            self._bytes = _tail(Path(source), place, patience)
+        self._header = head if is_header(_text(head)) else b""
+        self._lines = LineStream(self._bytes, head=self._header, rest=rest)
+
+    def blocks(self, channels: Sequence[str]) -> Iterator[RowBlock]:
+        """The rows as they come; none if the source ends before the first.
+
+        Raises:
+            TableError: if they are no rows with these channels.
+        """
+        first = self._lines.read(_PIECE_BYTES)
+        if not first:
+            return
+        if not self._header and is_header(_text(first.partition(b"\n")[0])):
+            self._header = first.partition(b"\n")[0] + b"\n"
+            self._lines.leave_out(self._header)
+        stream = _Before(first, self._lines)
+        if first.lstrip()[:1] == b"{":
+            yield from JsonRows(stream, self._name, channels).blocks()
+        else:
+            yield from Table(stream, self._name, channels).blocks()
+
+    def place(self) -> dict[str, Any]:
+        """Where another process would go on."""
+        if isinstance(self._bytes, TailBytes):
+            offset = self._bytes.offset - len(self._lines.rest)
+            return {"inode": self._bytes.inode, "offset": offset}
+        return {"head": self._header.hex(), "rest": self._lines.rest.hex()}
+
+
+class _Before:
+    """A stream with `first` put before it."""
+
+    def __init__(self, first: bytes, then: LineStream) -> None:
+        self._first = first
+        self._then = then
+
+    def read(self, count: int) -> bytes:
+        first, self._first = self._first, b""
+        return first or self._then.read(count)
+
+
+def _tail(path: Path, place: dict[str, Any], patience: Patience) -> TailBytes:
+    try:
+        found = path.stat()
+        inode, offset = place.get("inode"), place.get("offset")
+        if inode == found.st_ino and isinstance(offset, int):
+            return TailBytes(path, patience, inode=inode, offset=offset)
+        if place:
+            return TailBytes(path, patience)
+        return TailBytes(path, patience, inode=found.st_ino, offset=_last_line_end(path))
+    except FileNotFoundError:
+        return TailBytes(path, patience)
+    except OSError as e:
+        raise SourceError(f"{path}: cannot be read: {e.strerror}") from e
+
+
+def _first_line(path: Path) -> bytes:
+    """The first line of a file, with its end; empty if it is not there, or is longer than a header."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_PIECE_BYTES)
+    except OSError:
+        return b""
+    return line if line.endswith(b"\n") else b""
+
+
+def _last_line_end(path: Path) -> int:
+    """Bytes up to the end of the last whole line, as far as the last 64 kB tell."""
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        begin = file.seek(max(0, end - _PIECE_BYTES))
+        last = file.read().rfind(b"\n")
+    return begin + last + 1 if last >= 0 or begin == 0 else end
+
+
+def _hex(place: dict[str, Any], key: str) -> bytes:
+    value = place.get(key, "")
+    return bytes.fromhex(value) if isinstance(value, str) else b""
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8-sig", errors="replace").strip()
