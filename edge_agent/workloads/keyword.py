@@ -14,9 +14,10 @@ from typing import Any
 from edge_agent import selftest
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
+from edge_agent.classification import ClassifierError
 from edge_agent.features.audio import Codes, Float32
 from edge_agent.features.waveform import StreamConformer
-from edge_agent.keyword.classifier import ClassifierError, KeywordClassifier
+from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.policy import Detection
 from edge_agent.keyword.spotting import Spotter
 from edge_agent.runtime import RuntimeModelError
