@@ -21,6 +21,7 @@ from absl.flags import argparse_flags
 
 from edge_agent.commands import (
     classify,
+    config,
     evaluate,
     install,
     replay,
@@ -35,6 +36,7 @@ from edge_agent.commands import (
 
 COMMANDS: tuple[ModuleType, ...] = (
     run,
+    config,
     evaluate,
     spot,
     score,

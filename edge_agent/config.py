@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge_agent.decoding import DecodeError, decode
-from edge_agent.tables import Anomaly, Config, Keyword, Repository
+from edge_agent.tables import MQTT_SCHEME, Anomaly, Config, Keyword, Repository
 
 STDIN = "-"
 _MAX_BYTES = 256 * 1024
@@ -47,6 +47,29 @@ def read_config(path: Path) -> Config:
     except (DecodeError, RecursionError) as e:
         raise ConfigError(f"{path}: {e}") from e
     return _located(config, path.absolute().parent)
+
+
+def read_runnable(path: Path) -> Config:
+    """The configuration at `path`, if a daemon can run by it.
+
+    Raises:
+        ConfigError: if it cannot.
+    """
+    config = read_config(path)
+    workloads = [table for table in (config.keyword, config.anomaly) if table is not None]
+    if not workloads:
+        raise ConfigError(f"{path}: has neither [keyword] nor [anomaly]: nothing is to be run")
+    for key in ("source", "bundle"):
+        values = [getattr(table, key) for table in workloads]
+        if len(values) == 2 and values[0] == values[1]:
+            what = repr(values[0]) if values[0] else "the release of the device folder"
+            raise ConfigError(
+                f"{path}: keyword.{key} and anomaly.{key} are both {what}: give one of them its own"
+            )
+    mqtt_source = config.anomaly is not None and config.anomaly.source.startswith(MQTT_SCHEME)
+    if mqtt_source and config.mqtt is None:
+        raise ConfigError(f"{path}: anomaly.source is a topic: give [mqtt] with the broker's host")
+    return config
 
 
 def device_root(config: Config) -> Path:
@@ -96,15 +119,22 @@ def _located(config: Config, folder: Path) -> Config:
     """`config` with its paths taken from `folder`."""
 
     def path(text: str) -> str:
-        return str(folder / text) if text and text != STDIN else text
+        named = bool(text) and text != STDIN and not text.startswith(MQTT_SCHEME)
+        return str(folder / text) if named else text
 
     repository, keyword, anomaly = config.repository, config.keyword, config.anomaly
+    mqtt, webhook = config.mqtt, config.webhook
     return dataclasses.replace(
         config,
         device=dataclasses.replace(config.device, root=path(config.device.root)),
         repository=repository and _located_repository(repository, folder),
         keyword=keyword and _located_workload(keyword, path),
         anomaly=anomaly and _located_workload(anomaly, path),
+        mqtt=mqtt
+        and dataclasses.replace(
+            mqtt, password_file=path(mqtt.password_file), ca_file=path(mqtt.ca_file)
+        ),
+        webhook=webhook and dataclasses.replace(webhook, token_file=path(webhook.token_file)),
     )
 
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+SinkName = Literal["stdout", "mqtt", "webhook"]
+SINKS: tuple[SinkName, ...] = ("stdout", "mqtt", "webhook")
+MQTT_SCHEME = "mqtt:"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Device:
@@ -68,11 +72,13 @@ class Keyword:
         source: ``-`` for standard input, or a WAV file, a file of raw samples, or a FIFO.
         bundle: what to run; empty for the release in the device folder.
         runtime: which interpreter.
+        sinks: where its events go, of those that there are.
     """
 
     source: str
     bundle: str = ""
     runtime: Literal["auto", "litert", "tflite_runtime"] = "auto"
+    sinks: tuple[SinkName, ...] = SINKS
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -84,16 +90,89 @@ class Anomaly:
     """The workload that watches.
 
     Attributes:
-        source: ``-`` for standard input, or a FIFO, or a file that grows; CSV or lines of JSON.
+        source: ``-`` for standard input, or a FIFO, or a file that grows; CSV or lines of JSON. Or
+            ``mqtt:TOPIC``, each message an object of JSON.
         bundle: what to run; empty for the release in the device folder.
+        sinks: where its events go, of those that there are.
     """
 
     source: str
     bundle: str = ""
+    sinks: tuple[SinkName, ...] = SINKS
 
     def __post_init__(self) -> None:
         if not self.source:
             raise ValueError("source must be - or a path")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mqtt:
+    """An MQTT 5 broker.
+
+    Attributes:
+        host: its name or address.
+        port: its port.
+        topic: the levels of all topics before the device's id.
+        user: who we are there; empty for nobody in particular.
+        password_file: holds the password.
+        ca_file: certificates that the broker's must be signed by (PEM); empty for no TLS.
+        queue_bytes: what may wait on the disk for a broker that is away.
+    """
+
+    host: str
+    port: int = 1883
+    topic: str = "edge"
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    queue_bytes: int = 4 << 20
+
+    def __post_init__(self) -> None:
+        if not self.host or not 1 <= self.port <= 65_535:
+            raise ValueError("host must be a name, and port 1 to 65535")
+        if not self.topic or any(sign in self.topic for sign in "+#\0"):
+            raise ValueError("topic must be levels without + and #")
+        _check_queue(self.queue_bytes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A web server that is told events.
+
+    Attributes:
+        url: http:// or https:// address of the POST.
+        token_file: holds a bearer token; empty for none.
+        queue_bytes: what may wait on the disk for a server that is away.
+    """
+
+    url: str
+    token_file: str = ""
+    queue_bytes: int = 4 << 20
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
+        _check_queue(self.queue_bytes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Metrics for Prometheus on loopback.
+
+    Attributes:
+        port: where; 0 for any that is free.
+    """
+
+    port: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise ValueError("port must be 0 to 65535")
+
+
+def _check_queue(size: int) -> None:
+    if not 1024 <= size <= 1 << 30:
+        raise ValueError("queue_bytes must be 1024 to 1073741824")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,4 +214,7 @@ class Config:
     update: Update = Update()
     keyword: Keyword | None = None
     anomaly: Anomaly | None = None
+    mqtt: Mqtt | None = None
+    webhook: Webhook | None = None
+    metrics: Metrics | None = None
     limits: Limits = Limits()

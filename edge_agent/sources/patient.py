@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_agent.sources.readable import Readable
+
 _WAIT_S = 0.25
 _PIECE_BYTES = 1 << 16
 _LONGEST_LINE = 1 << 20
@@ -156,9 +158,7 @@ class LineStream:
         rest: bytes of a line whose end has not come.
     """
 
-    def __init__(
-        self, source: PipeBytes | TailBytes, *, head: bytes = b"", rest: bytes = b""
-    ) -> None:
+    def __init__(self, source: Readable, *, head: bytes = b"", rest: bytes = b"") -> None:
         """Begins with `head`, whole lines that are no part of the source.
 
         Args:
@@ -195,7 +195,7 @@ class LineStream:
 
     def _end(self) -> bytes:
         """What stands after the last line end: a line, if the source is over and not just left."""
-        if isinstance(self._source, TailBytes) or not self._source.over:
+        if not getattr(self._source, "over", False):
             return b""
         lines, self.rest = self.rest, b""
         return lines

@@ -9,6 +9,7 @@ bundle yet, a wait after a crash), the loop here is what works, and feeds it its
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import selectors
@@ -22,15 +23,17 @@ from types import FrameType
 from typing import Any
 
 from edge_agent import __version__
-from edge_agent.config import ConfigError, device_root, read_config
+from edge_agent.config import ConfigError, device_root, read_runnable
+from edge_agent.sinks.delivery import Delivery
 from edge_agent.sinks.json_lines import JsonLines
+from edge_agent.sinks.metrics import Figures, WorkloadFigures
 from edge_agent.supervisor.control import ControlServer
 from edge_agent.supervisor.life import State
 from edge_agent.supervisor.notify import Notifier
 from edge_agent.supervisor.offers import BundleWatch
 from edge_agent.supervisor.updating import Updating
-from edge_agent.supervisor.workload import Workload
-from edge_agent.tables import Anomaly, Config, Keyword
+from edge_agent.supervisor.workload import Settings, Workload
+from edge_agent.tables import MQTT_SCHEME, Anomaly, Config, Keyword
 from edge_agent.update.errors import BusyError
 from edge_agent.update.slots import DeviceFolder
 
@@ -58,7 +61,8 @@ class Daemon:
         self._workloads: dict[str, Workload] = {}
         self._updating: Updating | None = None
         self._notifier = Notifier()
-        self._sink = JsonLines()
+        self._lines = JsonLines()
+        self._delivery = Delivery(self._lines, self._folder.root, self._figures)
         self._begun = clock()
         self._looked = -_LOOK_S
         self._ready = self._draining = False
@@ -70,6 +74,7 @@ class Daemon:
         with _owned(self._folder.root), self._signals_taken():
             server = ControlServer(self._folder.root, self._selector, self.status)
             try:
+                self._delivery.open(self._config, _FLUSH_S)
                 self.emit("daemon", "started", {"version": __version__})
                 self._apply(self._config)
                 while not self._over():
@@ -81,7 +86,8 @@ class Daemon:
                     workload.kill()
                 server.close()
             self.emit("daemon", "stopped", {})
-            self._sink.close(_FLUSH_S)
+            self._delivery.close(_FLUSH_S)
+            self._lines.close(_FLUSH_S)
         return 0
 
     def emit(self, source: str, event: str, body: dict[str, Any]) -> None:
@@ -89,11 +95,12 @@ class Daemon:
         head = {
             "id": uuid.uuid4().hex,
             "time": round(time.time(), 3),
-            "device": self._config.device.id or socket.gethostname(),
+            "device": self._delivery.device,
             "source": source,
             "event": event,
         }
-        self._sink.emit({**head, **body})
+        table = {"keyword": self._config.keyword, "anomaly": self._config.anomaly}.get(source)
+        self._delivery.emit({**head, **body}, table.sinks if table is not None else None)
 
     def status(self) -> dict[str, Any]:
         """What the control socket says."""
@@ -104,6 +111,41 @@ class Daemon:
             "draining": self._draining,
             "workloads": {name: each.status() for name, each in self._workloads.items()},
             "updates": self._updating and self._updating.status(),
+            "sinks": {n: dataclasses.asdict(f) for n, f in self._delivery.figures().items()},
+            "metrics_port": self._delivery.metrics_port,
+        }
+
+    def _figures(self) -> Figures:
+        """What metrics are made of; called in the thread that serves them."""
+        memory = self._folder.memory()
+        return Figures(
+            workloads={
+                name: WorkloadFigures(
+                    running=each.life.state is State.RUNNING,
+                    starts=each.starts,
+                    digest=each.life.bundle.digest if each.life.bundle else "",
+                    counters=each.counters,
+                )
+                for name, each in list(self._workloads.items())
+            },
+            sinks=self._delivery.figures(),
+            update_state=memory.phase.value,
+            version=memory.current.version if memory.current else "",
+            update_failed=memory.last_error is not None,
+        )
+
+    def _summary(self) -> dict[str, Any]:
+        """What a broker is told, and keeps, of the device: nothing that changes by itself."""
+        return {
+            "version": __version__,
+            "workloads": {
+                name: {
+                    "state": each.life.state.value,
+                    "digest": each.life.bundle.digest if each.life.bundle else None,
+                    "error": each.life.error,
+                }
+                for name, each in self._workloads.items()
+            },
         }
 
     def _turn(self, server: ControlServer) -> None:
@@ -121,6 +163,7 @@ class Daemon:
                 workload.look()
         if self._updating is not None:
             self._updating.tick()
+        self._delivery.tick(self._summary())
         server.drop_late(now)
         if not self._draining:
             self._bury()
@@ -165,24 +208,20 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         """Makes the workloads those of `config`."""
         self._config = config
-        tables: dict[str, Keyword | Anomaly | None] = {
-            "keyword": config.keyword,
-            "anomaly": config.anomaly,
+        wanted = {
+            name: self._settings(config, table)
+            for name, table in (("keyword", config.keyword), ("anomaly", config.anomaly))
+            if table is not None
         }
-        for name, table in tables.items():
-            workload = self._workloads.get(name)
-            if table is None:
-                if workload is not None:
-                    workload.stop()
-                continue
-            watch = BundleWatch(self._folder, table.bundle)
-            if workload is not None:
-                workload.change(table, config.limits, watch)
-                continue
-            self._workloads[name] = Workload(
-                name, table, config.limits, watch, self._selector, self.emit, self._clock
-            )
-            self._workloads[name].look()
+        for name, workload in self._workloads.items():
+            if name in wanted:
+                workload.change(wanted[name])
+            else:
+                workload.stop()
+        for name in wanted.keys() - self._workloads.keys():
+            workload = Workload(name, wanted[name], self._selector, self.emit, self._clock)
+            self._workloads[name] = workload
+            workload.look()
         if config.repository is None:
             if self._updating is not None:
                 self._updating.stop()
@@ -194,6 +233,16 @@ class Daemon:
         else:
             self._updating.change(config.update)
 
+    def _settings(self, config: Config, table: Keyword | Anomaly) -> Settings:
+        return Settings(
+            source=table.source,
+            runtime=table.runtime if isinstance(table, Keyword) else "auto",
+            mqtt=config.mqtt if table.source.startswith(MQTT_SCHEME) else None,
+            device=self._delivery.device,
+            limits=config.limits,
+            watch=BundleWatch(self._folder, table.bundle),
+        )
+
     def _reload(self) -> None:
         if self._draining:
             return
@@ -202,8 +251,11 @@ class Daemon:
             config = read_runnable(self._path)
             if device_root(config).absolute() != self._folder.root:
                 raise ConfigError(f"{self._path}: device.root: changes only with a restart")
+            self._delivery.open(config, _FLUSH_S)
             self._apply(config)
         except ConfigError as e:
+            with contextlib.suppress(ConfigError):
+                self._delivery.open(self._config, _FLUSH_S)
             self.emit("daemon", "reload_refused", {"text": str(e)})
         else:
             self.emit("daemon", "reloaded", {})
@@ -243,26 +295,6 @@ class Daemon:
             self._selector.unregister(reader)
             reader.close()
             writer.close()
-
-
-def read_runnable(path: Path) -> Config:
-    """The configuration at `path`, if a daemon can run by it.
-
-    Raises:
-        ConfigError: if it cannot.
-    """
-    config = read_config(path)
-    workloads = [table for table in (config.keyword, config.anomaly) if table is not None]
-    if not workloads:
-        raise ConfigError(f"{path}: has neither [keyword] nor [anomaly]: nothing is to be run")
-    for key in ("source", "bundle"):
-        values = [getattr(table, key) for table in workloads]
-        if len(values) == 2 and values[0] == values[1]:
-            what = repr(values[0]) if values[0] else "the release of the device folder"
-            raise ConfigError(
-                f"{path}: keyword.{key} and anomaly.{key} are both {what}: give one of them its own"
-            )
-    return config
 
 
 @contextlib.contextmanager

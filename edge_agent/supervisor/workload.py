@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import selectors
 import subprocess
 from collections.abc import Callable
@@ -11,12 +12,33 @@ from edge_agent.supervisor import life as lives
 from edge_agent.supervisor.child import Child
 from edge_agent.supervisor.life import ALIVE, Life, State
 from edge_agent.supervisor.offers import BundleWatch
-from edge_agent.tables import Anomaly, Keyword, Limits
+from edge_agent.tables import Limits, Mqtt
 from edge_agent.workloads import messages
 from edge_agent.workloads.job import Job, encode_job
-from edge_agent.workloads.messages import Counters, Exit
+from edge_agent.workloads.messages import Counters, Exit, together
 
 Emit = Callable[[str, str, dict[str, Any]], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one workload is to do.
+
+    Attributes:
+        source: as in agent.toml.
+        runtime: which interpreter.
+        mqtt: the broker, where the source is a topic.
+        device: the device's id.
+        limits: how long it is waited for.
+        watch: which bundles there are.
+    """
+
+    source: str
+    runtime: str
+    mqtt: Mqtt | None
+    device: str
+    limits: Limits
+    watch: BundleWatch
 
 
 class Workload:
@@ -25,16 +47,14 @@ class Workload:
     Attributes:
         name: ``keyword`` or ``anomaly``.
         life: where it stands.
-        counters: what its process has done; of the last one, if none runs.
+        counters: what its processes have done together.
         starts: processes that were started.
     """
 
     def __init__(
         self,
         name: str,
-        table: Keyword | Anomaly,
-        limits: Limits,
-        watch: BundleWatch,
+        settings: Settings,
         selector: selectors.BaseSelector,
         emit: Emit,
         clock: Callable[[], float],
@@ -43,9 +63,7 @@ class Workload:
 
         Args:
             name: its table in agent.toml, and the module of `edge_agent.workloads` that does it.
-            table: its settings.
-            limits: how long it is waited for.
-            watch: which bundles there are.
+            settings: what it is to do.
             selector: of the daemon's loop.
             emit: takes an event: workload, event, body.
             clock: seconds that never go back.
@@ -54,9 +72,8 @@ class Workload:
         self.life = Life()
         self.counters = Counters()
         self.starts = 0
-        self._table = table
-        self._limits = limits
-        self._watch = watch
+        self._before = Counters()
+        self._settings = settings
         self._selector = selector
         self._emit = emit
         self._clock = clock
@@ -67,7 +84,7 @@ class Workload:
 
     def look(self) -> None:
         """Looks which bundles there are."""
-        bundles = self._watch.look()
+        bundles = self._settings.watch.look()
         if bundles != self.life.offered:
             self._feed(lives.Offered(bundles))
 
@@ -75,21 +92,21 @@ class Workload:
         """Time has passed; the process may have ended."""
         if self._child is not None and (code := self._child.poll()) is not None:
             self._child = None
+            self._before = self.counters = dataclasses.replace(self.counters, rss_bytes=0)
             words, self._words = self._words, ""
             if code == Exit.OVER and not words:
                 words = "ended without a word"
             self._feed(lives.Exited(code, words))
         self._feed(lives.Tick())
 
-    def change(self, table: Keyword | Anomaly, limits: Limits, watch: BundleWatch) -> None:
-        """Takes new settings."""
-        same = (table, limits) == (self._table, self._limits)
-        if table.source != self._table.source:
+    def change(self, settings: Settings) -> None:
+        """Takes new settings; the process starts anew only if it must know of them."""
+        before, self._settings = self._settings, settings
+        if settings.source != before.source:
             self._place = {}
-        self._table, self._limits, self._watch = table, limits, watch
-        if not same:
+        if dataclasses.replace(settings, watch=before.watch) != before:
             self._feed(lives.Changed())
-            self.look()
+        self.look()
 
     def stop(self) -> None:
         """Ends it for good."""
@@ -127,7 +144,7 @@ class Workload:
         }
 
     def _feed(self, event: lives.Event) -> None:
-        self.life, effects = lives.step(self.life, event, self._clock(), self._limits)
+        self.life, effects = lives.step(self.life, event, self._clock(), self._settings.limits)
         for effect in effects:
             self._carry_out(effect)
 
@@ -147,9 +164,16 @@ class Workload:
     def _spawn(self, bundle: lives.Bundle) -> None:
         self.starts += 1
         self._facts, self._words = {}, ""
-        runtime = self._table.runtime if isinstance(self._table, Keyword) else "auto"
-        job = Job(bundle=bundle.path, source=self._table.source, runtime=runtime, place=self._place)
-        stdin = 0 if self._table.source == "-" else subprocess.DEVNULL
+        settings = self._settings
+        job = Job(
+            bundle=bundle.path,
+            source=settings.source,
+            runtime=settings.runtime,
+            place=self._place,
+            mqtt=None if settings.mqtt is None else dataclasses.asdict(settings.mqtt),
+            client=f"edge-agent-{settings.device}-{self.name}",
+        )
+        stdin = 0 if settings.source == "-" else subprocess.DEVNULL
         words = [f"edge_agent.workloads.{self.name}", encode_job(job)]
         try:
             self._child = Child(words, self._selector, self._line, stdin=stdin)
@@ -165,13 +189,13 @@ class Workload:
             return
         if self.life.state not in ALIVE:
             return
-        self.life, _ = lives.step(self.life, lives.Beat(), self._clock(), self._limits)
+        self.life, _ = lives.step(self.life, lives.Beat(), self._clock(), self._settings.limits)
         match message:
             case messages.ReadySaid(facts=facts):
                 self._facts = facts
                 self._feed(lives.Ready())
             case messages.BeatSaid(counters=counters):
-                self.counters = counters
+                self.counters = together(self._before, counters)
             case messages.EventSaid(event=event, body=body):
                 self._emit(self.name, event, body)
             case messages.PlaceSaid(place=place):

@@ -59,7 +59,7 @@ class Alarms:
 def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) -> None:
     """Watches until the source is over or the process is told to end."""
     watch = _watch(job)
-    source = RowSource(job.source, job.place, patience)
+    source = RowSource(job, patience)
     speaker.ready({"runtime": "numpy", "channels": watch.channels})
     alarms = Alarms(watch, speaker, counting)
     try:

@@ -33,12 +33,16 @@ class Job:
         source: where the input comes from, as in agent.toml.
         runtime: which interpreter.
         place: what the process before this one said of its place in the source; empty for the first.
+        mqtt: the table of the broker, where the source is a topic.
+        client: what the broker knows this process by.
     """
 
     bundle: str
     source: str
     runtime: str = "auto"
     place: dict[str, Any] = dataclasses.field(default_factory=dict)
+    mqtt: dict[str, Any] | None = None
+    client: str = "edge-agent"
 
 
 def encode_job(job: Job) -> str:

@@ -84,6 +84,16 @@ class Counters:
     rss_bytes: int = 0
 
 
+def together(before: Counters, now: Counters) -> Counters:
+    """The counts of two processes, one after the other; the memory is that of the second."""
+    summed: dict[str, Any] = {}
+    for field in dataclasses.fields(Counters):
+        a, b = getattr(before, field.name), getattr(now, field.name)
+        both = tuple(map(sum, zip(a, b, strict=True))) if isinstance(a, tuple) else a + b
+        summed[field.name] = both
+    return dataclasses.replace(Counters(**summed), rss_bytes=now.rss_bytes)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadySaid:
     """Bundle and source are open; `facts` go into the status."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.sources.json_rows import JsonRows
 from edge_agent.sources.patient import (
@@ -22,28 +22,36 @@ from edge_agent.sources.patient import (
     open_bytes,
 )
 from edge_agent.sources.table import RowBlock, Table, is_header
+from edge_agent.tables import MQTT_SCHEME, Mqtt
+from edge_agent.workloads.job import Job
+
+if TYPE_CHECKING:
+    from edge_agent.sources.mqtt import MqttBytes
 
 _PIECE_BYTES = 1 << 16
 
 
 class RowSource:
-    """The rows of `source`.
+    """The rows of a job's source.
 
     Raises:
         SourceError: if it cannot be opened.
     """
 
-    def __init__(self, source: str, place: dict[str, Any], patience: Patience) -> None:
+    def __init__(self, job: Job, patience: Patience) -> None:
         """Opens it.
 
         Args:
-            source: ``-``, a FIFO or a file, which need not be there yet.
-            place: what `place` gave in the process before; empty for the first.
+            job: names the source: ``-``, a FIFO, a file, which need not be there yet, or a topic.
             patience: how to wait.
         """
+        source, place = job.source, job.place
         self._name = source
-        self._bytes: PipeBytes | TailBytes
-        if source == "-" or is_fifo(source):
+        self._bytes: PipeBytes | TailBytes | MqttBytes
+        if source.startswith(MQTT_SCHEME):
+            self._bytes = _subscribed(job, patience)
+            head, rest = b"", b""
+        elif source == "-" or is_fifo(source):
             self._bytes = open_bytes(source, patience)
             head, rest = _hex(place, "head"), _hex(place, "rest")
         else:
@@ -75,6 +83,8 @@ class RowSource:
         if isinstance(self._bytes, TailBytes):
             offset = self._bytes.offset - len(self._lines.rest)
             return {"inode": self._bytes.inode, "offset": offset}
+        if self._name.startswith(MQTT_SCHEME):
+            return {}  # the broker keeps the session
         return {"head": self._header.hex(), "rest": self._lines.rest.hex()}
 
 
@@ -88,6 +98,14 @@ class _Before:
     def read(self, count: int) -> bytes:
         first, self._first = self._first, b""
         return first or self._then.read(count)
+
+
+def _subscribed(job: Job, patience: Patience) -> MqttBytes:
+    # paho takes 15 MB, which no other source needs.
+    from edge_agent.sources.mqtt import MqttBytes
+
+    topic = job.source.removeprefix(MQTT_SCHEME)
+    return MqttBytes(Mqtt(**(job.mqtt or {})), topic, job.client, patience)
 
 
 def _tail(path: Path, place: dict[str, Any], patience: Patience) -> TailBytes:

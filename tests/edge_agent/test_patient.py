@@ -18,6 +18,7 @@ from edge_agent.sources.patient import (
     open_bytes,
 )
 from edge_agent.sources.table import TableError, is_header
+from edge_agent.workloads.job import Job
 from edge_agent.workloads.row_source import RowSource
 
 
@@ -103,7 +104,7 @@ def test_lines_come_whole_however_the_stream_is_cut(pieces, size):
 
 def rows_of(source, place, patience, rows=1):
     """The rows of the next blocks, until there are `rows`; and the place after them."""
-    opened = RowSource(str(source), place, patience)
+    opened = RowSource(Job(bundle="", source=str(source), place=place), patience)
     blocks, found = opened.blocks(["flow", "heat"]), []
     while len(found) < rows:
         found += next(blocks).rows.tolist()
@@ -115,7 +116,7 @@ def test_the_next_process_goes_on_in_the_log_where_the_last_was(tmp_path):
     path.write_text("time,flow,heat\n0,1,2\n")
     patience = Patience()
     # What was there before is not watched; a row whose end is not written yet is none.
-    opened = RowSource(str(path), {}, patience)
+    opened = RowSource(Job(bundle="", source=str(path)), patience)
     with path.open("a") as file:
         file.write("1,3,4\n2,5,")
     blocks = opened.blocks(["flow", "heat"])
