@@ -31,3 +31,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "streaming_resnet": Architecture(streams=True, edge_tpu=True),
     "tc_resnet": Architecture(streams=False, edge_tpu=True),
 }
+
+# These give the window back, flat, and not the probabilities of labels.
+AUTOENCODERS: dict[str, Architecture] = {
+    "convolutional_autoencoder": Architecture(streams=False, edge_tpu=False),
+    "dense_autoencoder": Architecture(streams=False, edge_tpu=True),
+}

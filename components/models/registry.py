@@ -9,6 +9,8 @@ import tf_keras as keras
 
 from components.base import UserError
 from components.models.bc_resnet import bc_resnet
+from components.models.convolutional_autoencoder import convolutional_autoencoder
+from components.models.dense_autoencoder import dense_autoencoder
 from components.models.ds_cnn import ds_cnn
 from components.models.keyword_transformer import keyword_transformer
 from components.models.mobilenet_v1 import mobilenet_v1
@@ -31,6 +33,12 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "squeezenet": squeezenet,
     "streaming_resnet": streaming_resnet,
     "tc_resnet": tc_resnet,
+}
+
+# Each takes frames, channels and widths, likewise.
+AUTOENCODER_BUILDERS: dict[str, Callable[..., Any]] = {
+    "convolutional_autoencoder": convolutional_autoencoder,
+    "dense_autoencoder": dense_autoencoder,
 }
 
 
@@ -63,3 +71,23 @@ def build(
             f"architecture {name} does not fit {frames} frames x {channels}"
             f"{f' x {depth}' if depth > 1 else ''}: {e}"
         ) from e
+
+
+def build_autoencoder(name: str, frames: int, channels: int, widths: tuple[int, ...]) -> Any:
+    """An untrained tf_keras model: input (frames, channels, 1), output the same values, flat.
+
+    Args:
+        name: one of the autoencoders of `components.models.catalogue`.
+        frames: rows of the window.
+        channels: values of a row.
+        widths: channels of its stages, of which the last is the bottleneck.
+
+    Raises:
+        UserError: if there is no such autoencoder, or no width.
+    """
+    if name not in AUTOENCODER_BUILDERS:
+        known = ", ".join(sorted(AUTOENCODER_BUILDERS))
+        raise UserError(f"no autoencoder {name!r}; there are {known}")
+    if not widths or min(widths) < 1:
+        raise UserError(f"autoencoder {name}: widths must be one or more positive numbers")
+    return AUTOENCODER_BUILDERS[name](frames=frames, channels=channels, widths=widths)
