@@ -15,11 +15,14 @@ from fleet.command_line import parse
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs the command that was asked for; gives the exit code."""
+    from edge_agent.bundle.archive import BundleError
     from fleet.repository.errors import RepositoryError
+    from fleet.rollout.errors import RolloutError
+    from fleet.store.errors import StoreError
 
     try:
         code: int = arguments.run(arguments)
-    except (RepositoryError, OSError) as e:
+    except (BundleError, RepositoryError, RolloutError, StoreError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

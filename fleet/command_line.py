@@ -19,17 +19,32 @@ from typing import Any
 from absl import flags
 from absl.flags import argparse_flags
 
-from fleet.commands import keys, repository
+from fleet.commands import (
+    audit,
+    device,
+    init,
+    keys,
+    release,
+    repository,
+    rollout,
+    serve,
+    tenant,
+)
 
-COMMANDS: tuple[ModuleType, ...] = (keys, repository)
+COMMANDS: tuple[ModuleType, ...] = (
+    init, serve, release, rollout, device, tenant, audit, keys, repository,
+)  # fmt: skip
 
 _DESCRIPTION = """\
-Looks after the update repository that a fleet of devices takes its releases from."""
+Brings releases to a fleet of devices, and looks after the update repository that they come from."""
 
 _EPILOG = """\
 examples:
-  python -m fleet keys init --repository var/repository
-  python -m fleet repository status --repository var/repository
+  python -m fleet init --root var
+  python -m fleet serve --root var
+  python -m fleet release add --root var var/latest.bundle
+  python -m fleet rollout create --root var keyword_spotting==1.0.0
+  python -m fleet rollout start --root var 1
 
 `python -m fleet COMMAND --help` says more about each.
 Exit codes: 0 done, 1 an error that the message explains, 2 a wrong command line, 3 something is due."""

@@ -65,6 +65,10 @@ class Standings:
             known = self._known[id_] = _load(self.connection, id_)
         return known
 
+    def known(self) -> list[Standing]:
+        """All that were asked for, as they stand by now."""
+        return list(self._known.values())
+
     def changed(self, id_: int) -> None:
         """An action of the rollout changed: it is counted anew when it is settled."""
         self._changed.add(id_)

@@ -9,6 +9,7 @@ never wait. Every commit is on the disk before it is answered (``synchronous = F
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +157,7 @@ def _migrate(connection: sa.Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", _SCRIPTS)
     command.upgrade(config, "head")

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from fleet.store.database import Database, default_url
+from tests.fixtures.fleet_server import RunningFleet, running_fleet
 from tests.fixtures.postgresql import new_database, new_schema
 from tests.fixtures.small_fleet import SmallFleet
 
@@ -44,3 +45,17 @@ def small_fleet(tmp_path: Path) -> Iterator[SmallFleet]:
     database = Database(default_url(tmp_path))
     yield SmallFleet(database, tmp_path)
     database.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningFleet]:
+    """A fleet with a running server, over SQLite."""
+    with running_fleet(default_url(tmp_path), tmp_path) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def any_server(any_url: sa.URL, tmp_path: Path) -> Iterator[RunningFleet]:
+    """A fleet with a running server, over each kind of database in turn."""
+    with running_fleet(any_url, tmp_path) as fleet:
+        yield fleet

@@ -1,0 +1,83 @@
+"""``python -m fleet device``: the devices of a tenant."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fleet.commands.fleet_arguments import FORM, add_root, add_tenant, read, tell, who, writing
+
+NAME = "device"
+SUMMARY = "the devices: add, token, list, show"
+DESCRIPTION = """\
+add makes a device and prints the token with which it comes; token prints a new one, and the former counts
+no more. A device with its tenant's gateway token needs neither: it is registered at its first poll."""
+EXAMPLES = """\
+  python -m fleet device add --root var pump-17
+  python -m fleet device list --root var --search pump --json
+  python -m fleet device show --root var pump-17"""
+
+
+def add_arguments(parser: Any) -> None:
+    """Declares what the command takes."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("add", "make one"), ("token", "a new token"), ("list", "all"), ("show", "its history"),
+    ):  # fmt: skip
+        action = actions.add_parser(name, help=text, **FORM)
+        add_root(action)
+        add_tenant(action)
+        if name == "list":
+            action.add_argument("--search", default="", metavar="TEXT", help="part of the id")
+            action.add_argument("--after", default="", metavar="ID", help="those that follow it")
+            action.add_argument("--limit", type=int, default=100, metavar="N", help="default: 100")
+        else:
+            action.add_argument("device", metavar="ID")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what is asked; prints tokens, or what is known."""
+    from fleet.control import devices, tenants
+
+    if arguments.action in ("add", "token"):
+        with writing(arguments) as standings:
+            connection = standings.connection
+            tenant = tenants.find(connection, arguments.tenant).id
+            make = devices.add if arguments.action == "add" else devices.renew_token
+            token = make(connection, standings.now, tenant, who(), arguments.device)
+        tell(arguments, {"id": arguments.device, "token": token}, token)
+        return 0
+    if arguments.action == "list":
+        found = read(
+            arguments,
+            lambda c: devices.listing(
+                c,
+                tenants.find(c, arguments.tenant).id,
+                arguments.search,
+                arguments.after,
+                arguments.limit,
+            ),
+        )
+        tell(arguments, {"devices": found}, "\n".join(_line(device) for device in found))
+        return 0
+
+    def show(connection: Any) -> dict[str, Any]:
+        row = devices.find(
+            connection, tenants.find(connection, arguments.tenant).id, arguments.device
+        )
+        actions = devices.history(connection, row.id)
+        return {"id": row.name, "seen": row.seen, "attributes": row.attributes, "actions": actions}
+
+    told = read(arguments, show)
+    text = "\n".join(
+        f"action {a['id']}: {a['release']['name']} {a['release']['version']}: {a['state']}"
+        for a in told["actions"]
+    )
+    tell(arguments, told, text or "no actions yet")
+    return 0
+
+
+def _line(device: dict[str, Any]) -> str:
+    installed = device["installed"]
+    runs = f"{installed['name']} {installed['version']}" if installed else "-"
+    return f"{device['id']}  {runs}"

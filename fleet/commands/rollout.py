@@ -1,0 +1,159 @@
+"""``python -m fleet rollout``: releases on their way to devices."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fleet.commands.fleet_arguments import FORM, add_root, add_tenant, read, tell, who, writing
+
+if TYPE_CHECKING:
+    from fleet.rollout.plan import Plan
+
+NAME = "rollout"
+SUMMARY = "bring a release to devices: create, start, status, pause, resume, abort, rollback"
+DESCRIPTION = """\
+A rollout has a canary first, then waves. It halts by itself when errors and silent devices pass the
+threshold, and touches no more devices than have proven the release before. create prints its number;
+nothing happens before start. rollback brings the devices that it touched to another release."""
+EXAMPLES = """\
+  python -m fleet rollout create --root var keyword_spotting==1.0.3
+      a canary of 1%, then waves up to 10% and 100%
+  python -m fleet rollout create --root var pump==1.0.3 --canary-devices lab-1 lab-2 --waves 5 25 100
+  python -m fleet rollout create --root var pump==1.0.3 --plan plan.json
+  python -m fleet rollout start --root var 7
+  python -m fleet rollout status --root var 7 --json
+  python -m fleet rollout pause --root var 7 --reason "complaints from the field"
+  python -m fleet rollout rollback --root var 7 --to keyword_spotting==1.0.2 --group canary
+
+Exit code 3 of status: the rollout is halted, or was aborted."""
+
+_DUE = 3
+_STEPS = ("start", "status", "pause", "resume", "abort", "rollback")
+
+
+def add_arguments(parser: Any) -> None:
+    """Declares what the command takes."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="plan it", **FORM)
+    create.add_argument("release", metavar="NAME==VERSION")
+    create.add_argument("--name", default="", help="what people call it")
+    create.add_argument("--plan", type=Path, metavar="JSON", help="all of it, instead of these:")
+    create.add_argument("--canary", type=float, default=1.0, metavar="PERCENT", help="default: 1")
+    create.add_argument("--canary-devices", nargs="+", default=(), metavar="ID")
+    create.add_argument(
+        "--waves", type=float, nargs="+", default=(10.0, 100.0), metavar="PERCENT",
+        help="share of all devices that is reached after each (default: 10 100)",
+    )  # fmt: skip
+    create.add_argument("--match", default="", metavar="FILTER", help="only devices such as these")
+    create.add_argument("--success", type=float, default=0.9, help="default: 0.9")
+    create.add_argument("--error", type=float, default=0.1, help="default: 0.1")
+    create.add_argument("--sample", type=int, default=10, help="default: 10")
+    create.add_argument("--exposure", type=int, default=50, help="default: 50")
+    create.add_argument(
+        "--time-out", type=float, default=21_600.0, metavar="S", help="default: 6 hours"
+    )
+    steps = {name: actions.add_parser(name, **FORM) for name in _STEPS}
+    for step in steps.values():
+        step.add_argument("rollout", type=int, metavar="ID")
+    for name in ("pause", "abort"):
+        steps[name].add_argument("--reason", default="", help="for the audit log")
+    steps["rollback"].add_argument("--to", required=True, metavar="NAME==VERSION")
+    steps["rollback"].add_argument("--group", metavar="NAME", help="devices of this group alone")
+    for each in (create, *steps.values(), actions.add_parser("list", help="all", **FORM)):
+        add_root(each)
+        add_tenant(each)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what is asked of the rollout; prints how it stands."""
+    from fleet.control import rollouts, tenants
+
+    if arguments.action == "list":
+        found = read(arguments, lambda c: rollouts.listing(c, tenants.find(c, arguments.tenant).id))
+        text = "\n".join(f"{r['id']:>5}  {r['state']:<9} {r['name']}  {r['reason']}" for r in found)
+        tell(arguments, {"rollouts": found}, text)
+        return 0
+    if arguments.action == "status":
+        status = read(
+            arguments,
+            lambda c: rollouts.status(c, tenants.find(c, arguments.tenant).id, arguments.rollout),
+        )
+    else:
+        status = _change(arguments)
+    tell(arguments, status, _text(status))
+    due = arguments.action == "status" and status["state"] in ("halted", "aborted")
+    return _DUE if due else 0
+
+
+def _change(arguments: argparse.Namespace) -> dict[str, Any]:
+    from fleet.control import releases, rollouts, tenants
+
+    with writing(arguments) as standings:
+        connection = standings.connection
+        tenant = tenants.find(connection, arguments.tenant).id
+
+        def release(text: str) -> Any:
+            name, _, version = text.partition("==")
+            return releases.find(connection, tenant, name, version)
+
+        match arguments.action:
+            case "create":
+                row, plan = release(arguments.release), _plan(arguments)
+                id_ = rollouts.create(standings, tenant, who(), row, plan, arguments.name)
+            case "start":
+                id_ = rollouts.start(standings, tenant, who(), arguments.rollout).id
+            case "pause":
+                given = (tenant, who(), arguments.rollout, arguments.reason)
+                id_ = rollouts.pause(standings, *given).id
+            case "resume":
+                id_ = rollouts.resume(standings, tenant, who(), arguments.rollout).id
+            case "abort":
+                given = (tenant, who(), arguments.rollout, arguments.reason)
+                id_ = rollouts.abort(standings, *given).id
+            case _:
+                row = release(arguments.to)
+                id_ = rollouts.roll_back(
+                    standings, tenant, who(), arguments.rollout, row, arguments.group
+                ).id
+        standings.settle()
+        return rollouts.status(connection, tenant, id_)
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    from fleet.rollout.errors import PlanError
+    from fleet.rollout.plan import Group, Plan, decode, waves
+
+    if arguments.plan is not None:
+        try:
+            return decode(json.loads(arguments.plan.read_text()))
+        except (ValueError, PlanError) as e:
+            raise PlanError(f"{arguments.plan}: {e}") from e
+    canary = Group(
+        name="canary",
+        devices=tuple(arguments.canary_devices),
+        percent=0.0 if arguments.canary_devices else arguments.canary,
+        success_threshold=arguments.success,
+        error_threshold=arguments.error,
+        minimum_sample=arguments.sample,
+        exposure=arguments.exposure,
+    )
+    groups = waves(canary, arguments.waves)
+    return Plan(groups=groups, target=arguments.match, time_out_s=arguments.time_out)
+
+
+def _text(status: dict[str, Any]) -> str:
+    release = status["release"]
+    lines = [
+        f"rollout {status['id']} of {release['name']} {release['version']}: {status['state']}"
+        + (f": {status['reason']}" if status["reason"] else "")
+    ]
+    head = ("group", "state", "devices", "touched", "success", "error", "timed out", "canceled")
+    lines.append("{:<12} {:<8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}".format(*head))
+    names = ("name", "state", "devices", "touched", "success", "error", "timed_out", "canceled")
+    for group in status["groups"]:
+        values = [group[name] for name in names]
+        lines.append("{:<12} {:<8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}".format(*values))
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The fleet server: hawkBit's DDI for devices, an API and pages for people, and the TUF repository."""

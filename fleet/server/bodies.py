@@ -1,0 +1,131 @@
+"""Reading what clients send: bounded, and never trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from fleet.rollout.action import Report
+from fleet.server.problems import Problem
+
+DEVICE_BYTES = 256 * 1024
+OPERATOR_BYTES = 2 * 1024 * 1024
+MAX_DETAILS = 50
+MAX_DETAIL = 512
+EXECUTIONS = frozenset(
+    {
+        "closed",
+        "proceeding",
+        "canceled",
+        "scheduled",
+        "rejected",
+        "resumed",
+        "download",
+        "downloaded",
+    }
+)
+FINISHED = frozenset({"success", "failure", "none"})
+
+
+async def read_json(request: Request, most: int) -> dict[str, Any]:
+    """The JSON object in the body.
+
+    Args:
+        request: whose body.
+        most: bytes that it may have.
+
+    Raises:
+        Problem: 413 if it is longer, 400 if it is no JSON object.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdecimal() and int(length[:20]) > most:
+        raise Problem(413, f"the body may have {most} bytes")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise Problem(413, f"the body may have {most} bytes")
+    return parse_object(bytes(body))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that `body` is.
+
+    Raises:
+        Problem: 400 if it is none.
+    """
+    try:
+        value = json.loads(body, parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # lone surrogates
+    except (ValueError, RecursionError):
+        raise Problem(400, "the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise Problem(400, "the body is not a JSON object")
+    return value
+
+
+def parse_feedback(body: Mapping[str, Any]) -> tuple[Report, int | None, list[str]]:
+    """What a device says of an action: its report, code and details. Keys that are unknown are passed over.
+
+    Raises:
+        Problem: 400 if it says nothing that can be understood.
+    """
+    status = body.get("status")
+    if not isinstance(status, dict):
+        raise Problem(400, "status: give an object")
+    execution = status.get("execution")
+    if not isinstance(execution, str) or execution.lower() not in EXECUTIONS:
+        raise Problem(400, f"status.execution: give one of {', '.join(sorted(EXECUTIONS))}")
+    result = status.get("result")
+    finished = result.get("finished", "none") if isinstance(result, dict) else "none"
+    if not isinstance(finished, str) or finished.lower() not in FINISHED:
+        raise Problem(400, "status.result.finished: give success, failure or none")
+    said = Report(execution=execution.lower(), finished=finished.lower())
+    return said, parse_code(status.get("code")), parse_details(status.get("details"))
+
+
+def parse_code(code: Any) -> int | None:
+    """A device's own code, if it gave one that can be kept."""
+    return code if type(code) is int and -(2**31) <= code < 2**31 else None
+
+
+def parse_details(details: Any) -> list[str]:
+    """What a device says in words: the last `MAX_DETAILS` messages, each cut to `MAX_DETAIL` characters."""
+    if isinstance(details, str):
+        details = [details]
+    if not isinstance(details, Sequence):
+        return []
+    texts = [
+        _printable(text)[:MAX_DETAIL] for text in details[-MAX_DETAILS:] if isinstance(text, str)
+    ]
+    return texts
+
+
+def parse_attributes(body: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    """Attributes and mode of configData; values that are no text are written as JSON.
+
+    Raises:
+        Problem: 400 if there are none, or the mode is unknown.
+    """
+    data, mode = body.get("data"), body.get("mode", "merge")
+    if not isinstance(data, dict):
+        raise Problem(400, "data: give an object of texts")
+    if not isinstance(mode, str) or mode.lower() not in ("merge", "replace", "remove"):
+        raise Problem(400, "mode: give merge, replace or remove")
+    given = {
+        _printable(name): _printable(value if isinstance(value, str) else json.dumps(value))
+        for name, value in data.items()
+    }
+    return given, mode.lower()
+
+
+def _printable(text: str) -> str:
+    """`text` without NUL, which PostgreSQL takes in no text."""
+    return text.replace("\0", "")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)

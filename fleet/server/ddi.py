@@ -1,0 +1,283 @@
+"""What devices ask beside the poll: hawkBit's Direct Device Integration API, version 1.
+
+Status codes are those that hawkBit's clients expect: 200 for what was taken, 404 for what is not (or
+not any more) for this device, 410 for a report of an action that has ended, 429 and 503 to come again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import sqlalchemy as sa
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from fleet.control import actions, devices
+from fleet.control.enrolment import join
+from fleet.control.standing import Standings
+from fleet.rollout.action import FINAL, ActionState
+from fleet.rollout.errors import ActionClosedError
+from fleet.server import deployment
+from fleet.server.access import base_url, find_device, find_tenant
+from fleet.server.bodies import (
+    DEVICE_BYTES,
+    parse_attributes,
+    parse_code,
+    parse_details,
+    parse_feedback,
+    read_json,
+)
+from fleet.server.files import send_file
+from fleet.server.fleet_state import FleetState
+from fleet.server.lookup import Found
+from fleet.server.problems import Problem, not_found
+from fleet.store.schema import Device, Release
+
+_BASE = "/{tenant}/controller/v1/{controller}"
+_HAL = "application/hal+json"
+Handler = Callable[["Asked"], Awaitable[Response]]
+
+
+class Asked:
+    """A request of a device that was let in."""
+
+    def __init__(self, state: FleetState, request: Request, tenant: Any, device: Found) -> None:
+        self.state = state
+        self.request = request
+        self.tenant = tenant
+        self.device = device
+        path = f"/{tenant.name}/controller/v1/{request.path_params['controller']}"
+        host = request.headers.get("host", "")
+        self.address = base_url(host, request.url.scheme) + path
+
+    def number(self, name: str) -> int:
+        """The number in the path.
+
+        Raises:
+            Problem: 404 if it is none.
+        """
+        text = str(self.request.path_params[name])
+        if not (text.isascii() and text.isdecimal() and len(text) < 11):
+            raise not_found()
+        return int(text)
+
+    async def json(self) -> dict[str, Any]:
+        """The body."""
+        return await read_json(self.request, DEVICE_BYTES)
+
+    async def action(self) -> Any:
+        """The row of the action in the path.
+
+        Raises:
+            Problem: 404 if the device has no such action.
+        """
+        number = self.number("action")
+        row = await self.state.read(lambda c: deployment.find_action(c, self.device.id, number))
+        if row is None or row.offered is None:
+            raise not_found("there is no such action for this device")
+        return row
+
+    async def with_history(self, body: dict[str, Any], row: Any) -> dict[str, Any]:
+        """The body, with the action's history if it is asked for."""
+        text = self.request.query_params.get("actionHistory", "0")
+        most = int(text) if text.lstrip("-").isdecimal() and len(text) < 9 else 0
+        if most:
+            body["actionHistory"] = await self.state.read(
+                lambda c: deployment.action_history(c, row, most)
+            )
+        return body
+
+
+def routes(state: FleetState) -> list[Route]:
+    """The resources, each let in by the device's token."""
+
+    def route(path: str, handlers: dict[str, Handler]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            tenant = find_tenant(state, request.path_params["tenant"])
+            controller = request.path_params["controller"]
+            authorization = request.headers.get("authorization", "")
+            device = await find_device(state, tenant, controller, authorization)
+            state.saw(device.id)
+            method = "GET" if request.method == "HEAD" else request.method
+            return await handlers[method](Asked(state, request, tenant, device))
+
+        return Route(_BASE + path, endpoint, methods=list(handlers))
+
+    module = "/softwaremodules/{module}/artifacts"
+    return [
+        route("/deploymentBase/{action}", {"GET": _deployment}),
+        route("/deploymentBase/{action}/feedback", {"POST": _feedback}),
+        route("/configData", {"PUT": _attributes}),
+        route("/cancelAction/{action}", {"GET": _cancel}),
+        route("/cancelAction/{action}/feedback", {"POST": _cancel_feedback}),
+        route("/installedBase/{action}", {"GET": _installed}),
+        route("/installedBase", {"PUT": _install_offline}),
+        route("/confirmationBase", {"GET": _confirmations}),
+        route("/confirmationBase/activateAutoConfirm", {"POST": _activate}),
+        route("/confirmationBase/deactivateAutoConfirm", {"POST": _deactivate}),
+        route("/confirmationBase/{action}", {"GET": _confirmation}),
+        route("/confirmationBase/{action}/feedback", {"POST": _confirm}),
+        route(module, {"GET": _artifacts}),
+        route(module + "/{file}", {"GET": _artifact}),
+    ]
+
+
+async def _deployment(asked: Asked) -> Response:
+    row = await asked.action()
+    if row.state in FINAL or row.confirmed is False:
+        raise not_found("the action has ended, or awaits consent")
+    body = {"id": str(row.id), "deployment": deployment.describe(row, asked.address)}
+    return JSONResponse(await asked.with_history(body, row), media_type=_HAL)
+
+
+async def _feedback(asked: Asked) -> Response:
+    number = asked.number("action")
+    said, code, details = parse_feedback(await asked.json())
+    await _take(asked, lambda s: actions.report(s, asked.device.id, number, said, code, details))
+    return Response()
+
+
+async def _cancel(asked: Asked) -> Response:
+    row = await asked.action()
+    if not row.cancel_asked:
+        raise not_found("the device is not asked to cancel this action")
+    return JSONResponse({"id": str(row.id), "cancelAction": {"stopId": str(row.id)}})
+
+
+async def _cancel_feedback(asked: Asked) -> Response:
+    number = asked.number("action")
+    said, code, details = parse_feedback(await asked.json())
+    await _take(
+        asked, lambda s: actions.report_cancel(s, asked.device.id, number, said, code, details)
+    )
+    return Response()
+
+
+async def _attributes(asked: Asked) -> Response:
+    given, mode = parse_attributes(await asked.json())
+
+    def work(standings: Standings) -> None:
+        connection = standings.connection
+        if devices.set_attributes(connection, asked.device.id, given, mode):
+            name = asked.request.path_params["controller"]
+            join(standings, devices.find(connection, asked.tenant.id, name))
+
+    await asked.state.writer.do(work)
+    return Response()
+
+
+async def _installed(asked: Asked) -> Response:
+    row = await asked.action()
+    if row.state != ActionState.SUCCESS:
+        raise not_found("the device did not install this")
+    body = {"id": str(row.id), "deployment": deployment.describe(row, asked.address)}
+    return JSONResponse(await asked.with_history(body, row), media_type=_HAL)
+
+
+async def _install_offline(asked: Asked) -> Response:
+    body = await asked.json()
+    name, version = body.get("name"), body.get("version")
+    if not (isinstance(name, str) and isinstance(version, str)):
+        raise Problem(400, "give name and version as texts")
+
+    def work(standings: Standings) -> bool | None:
+        connection = standings.connection
+        query = sa.select(Release.id).where(
+            Release.tenant_id == asked.tenant.id, Release.name == name, Release.version == version
+        )
+        release = connection.scalar(query)
+        mine = Device.id == asked.device.id
+        if release is None:
+            return None
+        if connection.scalar(sa.select(Device.installed_id).where(mine)) == release:
+            return False
+        connection.execute(
+            sa.update(Device).where(mine).values(installed_id=release, installed_action_id=None)
+        )
+        return True
+
+    new = await asked.state.writer.do(work)
+    if new is None:
+        raise not_found("there is no release of that name and version")
+    return Response(status_code=201 if new else 200)
+
+
+async def _confirmations(asked: Asked) -> Response:
+    initiator = await asked.state.read(
+        lambda c: c.scalar(sa.select(Device.auto_confirm).where(Device.id == asked.device.id))
+    )
+    verb = "activateAutoConfirm" if initiator is None else "deactivateAutoConfirm"
+    links = {verb: {"href": f"{asked.address}/confirmationBase/{verb}"}}
+    for action in asked.device.actions:
+        if action.confirmed is not None and not action.confirmed:
+            href = f"{asked.address}/confirmationBase/{action.id}"
+            links["confirmationBase"] = {"href": href}
+    auto: dict[str, Any] = {"active": initiator is not None}
+    if initiator is not None:
+        auto["initiator"] = initiator
+    return JSONResponse({"autoConfirm": auto, "_links": links}, media_type=_HAL)
+
+
+async def _confirmation(asked: Asked) -> Response:
+    row = await asked.action()
+    if row.confirmed is not False or row.state in FINAL:
+        raise not_found("the device's consent is not awaited")
+    body = {"id": str(row.id), "confirmation": deployment.describe(row, asked.address)}
+    return JSONResponse(await asked.with_history(body, row), media_type=_HAL)
+
+
+async def _confirm(asked: Asked) -> Response:
+    number, body = asked.number("action"), await asked.json()
+    word = body.get("confirmation")
+    if word not in ("confirmed", "denied"):
+        raise Problem(400, "confirmation: give confirmed or denied")
+    code, details = parse_code(body.get("code")), parse_details(body.get("details"))
+    await _take(asked, lambda s: actions.confirm(s, asked.device.id, number, word, code, details))
+    return Response()
+
+
+async def _activate(asked: Asked) -> Response:
+    initiator = (await asked.json()).get("initiator")
+    name = initiator[:64] if isinstance(initiator, str) and initiator.isprintable() else "device"
+    await asked.state.writer.do(lambda s: actions.auto_confirm(s, asked.device.id, name))
+    return Response()
+
+
+async def _deactivate(asked: Asked) -> Response:
+    await asked.state.writer.do(lambda s: actions.auto_confirm(s, asked.device.id, None))
+    return Response()
+
+
+async def _artifacts(asked: Asked) -> Response:
+    row = await _release(asked)
+    return JSONResponse([deployment.artifact(row, row.id, asked.address)], media_type=_HAL)
+
+
+async def _artifact(asked: Asked) -> Response:
+    row = await _release(asked)
+    name = asked.request.path_params["file"]
+    if name == f"{row.filename}.MD5SUM":
+        return PlainTextResponse(f"{row.md5}  {row.filename}")
+    if name != row.filename:
+        raise not_found()
+    path = asked.state.root / row.file
+    etag = f'"{row.sha1}"'
+    return await send_file(asked.state, asked.request, path, etag, "application/octet-stream")
+
+
+async def _release(asked: Asked) -> Any:
+    number = asked.number("module")
+    row = await asked.state.read(lambda c: deployment.find_release(c, asked.device.id, number))
+    if row is None:
+        raise not_found("there is no such artifact for this device")
+    return row
+
+
+async def _take(asked: Asked, work: Callable[[Standings], None]) -> None:
+    asked.state.figures.feedback += 1
+    try:
+        await asked.state.writer.do(work)
+    except ActionClosedError as e:
+        raise Problem(410, str(e)) from None

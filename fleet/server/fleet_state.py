@@ -1,0 +1,144 @@
+"""What one server process holds: its database, writer, clock, and what it knows of tenants and rollouts.
+
+Everything here can be lost: it is read from the database again. Last polls alone are kept for some
+seconds before they are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from fleet.control import rollouts, tenants
+from fleet.control.standing import Standing, Standings, live
+from fleet.server.clock import Clock
+from fleet.server.lookup import make_lookup
+from fleet.server.rooms import Rooms
+from fleet.server.writer import Writer
+from fleet.store.database import Database
+from fleet.store.errors import StoreError
+from fleet.store.schema import Action, Device
+
+T = TypeVar("T")
+TICK_S = 1.0
+SEEN_S = 10.0
+_log = logging.getLogger("fleet")
+
+
+@dataclasses.dataclass
+class Figures:
+    """What `/metrics` tells of this process since it began."""
+
+    polls: int = 0
+    shown: int = 0
+    feedback: int = 0
+    refused: int = 0
+    artifact_bytes: int = 0
+
+
+class FleetState:
+    """One server process.
+
+    Args:
+        root: folder of repositories and artifacts.
+        database: its database.
+        clock: tells the moment.
+    """
+
+    def __init__(self, root: Path, database: Database, clock: Clock) -> None:
+        self.root = root
+        self.database = database
+        self.clock = clock
+        self.rooms = Rooms()
+        self.figures = Figures()
+        self.tenants: dict[str, Any] = {}
+        self.lookup = make_lookup(database)
+        self.writer = Writer(database, clock, self._settled)
+        self._seen: dict[int, float] = {}
+        self._ticking: asyncio.Task[None] | None = None
+        self.draining = False
+
+    async def begin(self) -> None:
+        """Reads what is there, and lets time pass from now on."""
+        await self.refresh()
+        self._ticking = asyncio.create_task(self._tick_for_ever())
+
+    async def end(self) -> None:
+        """Writes what is not written yet, and closes everything."""
+        self.draining = True
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
+        with contextlib.suppress(StoreError):
+            await self.write_seen()
+        await asyncio.to_thread(self.writer.close)
+        self.lookup.close()
+
+    def saw(self, device: int) -> None:
+        """The device polled."""
+        self._seen[device] = self.clock()
+
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Does `work` in a thread, in a transaction that reads."""
+
+        def reading() -> T:
+            with self.database.read() as connection:
+                return work(connection)
+
+        return await asyncio.to_thread(reading)
+
+    async def refresh(self) -> None:
+        """Learns what other processes changed, and does what the time demands."""
+        found, busy = await self.read(lambda c: (tenants.list_all(c), bool(live(c)) or _at_work(c)))
+        self.tenants = {tenant.name: tenant for tenant in found}
+        if busy:
+            standing = await self.writer.do(rollouts.tick)
+            self.rooms.forget_others([s.id for s in standing])
+        else:
+            self.rooms.forget_others([])
+
+    async def write_seen(self) -> None:
+        """Writes when devices polled last."""
+        seen, self._seen = self._seen, {}
+        if not seen:
+            return
+        update = (
+            sa.update(Device.__table__)  # type: ignore[arg-type]  # a table it is
+            .where(Device.__table__.c.id == sa.bindparam("device"))
+            .values(seen=sa.bindparam("moment"))
+        )
+        rows = [{"device": device, "moment": moment} for device, moment in sorted(seen.items())]
+
+        def write(standings: Standings) -> None:
+            standings.connection.execute(update, rows)
+
+        await self.writer.do(write)
+
+    async def _tick_for_ever(self) -> None:
+        waited = 0.0
+        while True:
+            await asyncio.sleep(TICK_S)
+            waited += TICK_S
+            try:
+                await self.refresh()
+                if waited >= SEEN_S:
+                    waited = 0.0
+                    await self.write_seen()
+            except StoreError as e:
+                _log.warning("%s", e)
+
+    def _settled(self, standings: Sequence[Standing]) -> None:
+        self.rooms.take(standings, self.clock())
+
+
+def _at_work(connection: sa.Connection) -> bool:
+    query = sa.select(Action.id).where(Action.state.in_(("offered", "running"))).limit(1)
+    return connection.scalar(query) is not None

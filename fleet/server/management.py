@@ -1,0 +1,247 @@
+"""The API for operators and programs: JSON at ``/api/v1/{tenant}``, by ``Authorization: Bearer TOKEN``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fleet.control import audit, devices, releases, rollouts, tenants
+from fleet.control.standing import Standings
+from fleet.control.tenants import Identity
+from fleet.rollout.plan import decode
+from fleet.server.access import find_tenant, identify
+from fleet.server.bodies import OPERATOR_BYTES, read_json
+from fleet.server.clock import SimulatedClock
+from fleet.server.fleet_state import FleetState
+from fleet.server.problems import Problem, not_found
+
+_MOST = 1000
+_VERBS = ("start", "pause", "resume", "abort", "rollback")
+
+
+class Call:
+    """A request of an operator who may make it."""
+
+    def __init__(self, state: FleetState, request: Request, tenant: Any, who: Identity) -> None:
+        self.state = state
+        self.request = request
+        self.tenant = tenant
+        self.who = who
+
+    def text(self, name: str) -> str:
+        """What the query string gives as `name`; empty by default."""
+        return self.request.query_params.get(name, "").replace("\0", "")[:256]
+
+    def count(self, name: str, default: int, most: int) -> int:
+        """The whole number that the query string gives as `name`.
+
+        Raises:
+            Problem: 400 if it is none, or out of bounds.
+        """
+        text = self.request.query_params.get(name, str(default))
+        if not (text.isascii() and text.isdecimal() and len(text) < 11 and int(text) <= most):
+            raise Problem(400, f"{name}: give a whole number up to {most}")
+        return int(text)
+
+    def rollout(self) -> int:
+        """The rollout's number in the path.
+
+        Raises:
+            Problem: 404 if it is none.
+        """
+        text = str(self.request.path_params["rollout"])
+        if not (text.isascii() and text.isdecimal() and len(text) < 11):
+            raise not_found()
+        return int(text)
+
+    async def json(self) -> dict[str, Any]:
+        """The body, or an empty object where there is none."""
+        if self.request.headers.get("content-length", "") == "0":
+            return {}
+        return await read_json(self.request, OPERATOR_BYTES)
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+def routes(state: FleetState) -> list[Route]:
+    """The resources, each with the role that it takes."""
+
+    def route(path: str, methods: dict[str, tuple[str, Handler]]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            role, handler = methods[method]
+            tenant = None
+            if "tenant" in request.path_params:
+                tenant = state.tenants.get(request.path_params["tenant"])
+                if tenant is None:
+                    await identify(state, request, role)
+                    find_tenant(state, request.path_params["tenant"])
+            who = await identify(state, request, role, tenant)
+            result = await handler(Call(state, request, tenant, who))
+            return JSONResponse(result, 201 if method == "POST" and path in _MAKES else 200)
+
+        return Route(f"/api/v1{path}", endpoint, methods=list(methods))
+
+    found = [
+        route("/tenants", {"GET": ("viewer", _tenants)}),
+        route("/{tenant}/devices", {"GET": ("viewer", _devices), "POST": ("operator", _add)}),
+        route("/{tenant}/devices/{device}", {"GET": ("viewer", _device)}),
+        route("/{tenant}/devices/{device}/token", {"POST": ("operator", _token)}),
+        route("/{tenant}/releases", {"GET": ("viewer", _releases)}),
+        route("/{tenant}/rollouts", {"GET": ("viewer", _rollouts), "POST": ("operator", _create)}),
+        route("/{tenant}/rollouts/{rollout}", {"GET": ("viewer", _rollout)}),
+        route("/{tenant}/rollouts/{rollout}/{verb}", {"POST": ("operator", _steer)}),
+        route("/{tenant}/audit", {"GET": ("viewer", _audit)}),
+    ]
+    if isinstance(state.clock, SimulatedClock):
+        found.insert(0, route("/clock", {"POST": ("operator", _advance)}))
+    return found
+
+
+_MAKES = ("/{tenant}/devices", "/{tenant}/rollouts")
+
+
+async def _tenants(call: Call) -> Any:
+    rows = await call.state.read(tenants.list_all)
+    return {"tenants": [{"name": row.name, "poll_s": row.poll_s} for row in rows]}
+
+
+async def _devices(call: Call) -> Any:
+    limit = call.count("limit", 100, _MOST)
+    search, after = call.text("search"), call.text("after")
+    listed = await call.state.read(
+        lambda c: devices.listing(c, call.tenant.id, search, after, limit)
+    )
+    return {"devices": listed, "next": listed[-1]["id"] if len(listed) == limit > 0 else None}
+
+
+async def _add(call: Call) -> Any:
+    name = (await call.json()).get("id")
+    if not isinstance(name, str):
+        raise Problem(400, "id: give the device's id")
+    tenant, who = call.tenant.id, call.who.name
+    token = await call.state.writer.do_alone(
+        lambda s: devices.add(s.connection, s.now, tenant, who, name)
+    )
+    return {"id": name, "token": token}
+
+
+async def _device(call: Call) -> Any:
+    name = str(call.request.path_params["device"])
+
+    def work(connection: Any) -> Any:
+        row = devices.find(connection, call.tenant.id, name)
+        return row, devices.history(connection, row.id)
+
+    row, actions = await call.state.read(work)
+    return {
+        "id": row.name,
+        "created": row.created,
+        "seen": row.seen,
+        "attributes": row.attributes,
+        "actions": actions,
+    }
+
+
+async def _token(call: Call) -> Any:
+    name = str(call.request.path_params["device"])
+    tenant, who = call.tenant.id, call.who.name
+    token = await call.state.writer.do_alone(
+        lambda s: devices.renew_token(s.connection, s.now, tenant, who, name)
+    )
+    return {"id": name, "token": token}
+
+
+async def _releases(call: Call) -> Any:
+    rows = await call.state.read(lambda c: releases.listing(c, call.tenant.id))
+    return {"releases": [releases.described(row) for row in rows]}
+
+
+async def _rollouts(call: Call) -> Any:
+    limit = call.count("limit", 100, _MOST)
+    return {"rollouts": await call.state.read(lambda c: rollouts.listing(c, call.tenant.id, limit))}
+
+
+async def _create(call: Call) -> Any:
+    body = await call.json()
+    release, name = body.get("release"), body.get("name", "")
+    if not isinstance(name, str) or len(name) > 100 or "\0" in name:
+        raise Problem(400, "name: give up to 100 characters")
+    plan = decode(body.get("plan"))
+
+    def work(standings: Standings) -> Any:
+        row = _find_release(standings.connection, call.tenant.id, release)
+        id_ = rollouts.create(standings, call.tenant.id, call.who.name, row, plan, name)
+        return rollouts.status(standings.connection, call.tenant.id, id_)
+
+    return await call.state.writer.do_alone(work)
+
+
+async def _rollout(call: Call) -> Any:
+    number = call.rollout()
+    return await call.state.read(lambda c: rollouts.status(c, call.tenant.id, number))
+
+
+async def _steer(call: Call) -> Any:
+    number, verb = call.rollout(), call.request.path_params["verb"]
+    if verb not in _VERBS:
+        raise not_found()
+    body = await call.json()
+    reason, group = body.get("reason", ""), body.get("group")
+    if not isinstance(reason, str) or len(reason) > 500 or "\0" in reason:
+        raise Problem(400, "reason: give up to 500 characters")
+    if not (group is None or isinstance(group, str)):
+        raise Problem(400, "group: give a name")
+    tenant, who = call.tenant.id, call.who.name
+
+    def work(standings: Standings) -> Any:
+        moved = number
+        if verb == "start":
+            rollouts.start(standings, tenant, who, number)
+        elif verb == "pause":
+            rollouts.pause(standings, tenant, who, number, reason)
+        elif verb == "resume":
+            rollouts.resume(standings, tenant, who, number)
+        elif verb == "abort":
+            rollouts.abort(standings, tenant, who, number, reason)
+        else:
+            row = _find_release(standings.connection, tenant, body.get("release"))
+            moved = rollouts.roll_back(standings, tenant, who, number, row, group).id
+        standings.settle()
+        return rollouts.status(standings.connection, tenant, moved)
+
+    return await call.state.writer.do_alone(work)
+
+
+async def _audit(call: Call) -> Any:
+    limit = call.count("limit", 100, _MOST)
+    before = call.count("before", 2**31 - 1, 2**31 - 1)
+    return {
+        "entries": await call.state.read(lambda c: audit.entries(c, call.tenant.id, limit, before))
+    }
+
+
+async def _advance(call: Call) -> Any:
+    seconds: Any = (await call.json()).get("advance_s")
+    clock = call.state.clock
+    if type(seconds) not in (int, float) or not 0 <= seconds <= 1e9:
+        raise Problem(400, "advance_s: give seconds")
+    assert isinstance(clock, SimulatedClock)
+    now = clock.advance(float(seconds))
+    await call.state.refresh()
+    return {"now": now}
+
+
+def _find_release(connection: Any, tenant: int, release: Any) -> Any:
+    if not (
+        isinstance(release, dict)
+        and isinstance(release.get("name"), str)
+        and isinstance(release.get("version"), str)
+    ):
+        raise Problem(400, 'release: give {"name": ..., "version": ...}')
+    return releases.find(connection, tenant, release["name"], release["version"])

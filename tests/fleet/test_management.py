@@ -1,0 +1,190 @@
+"""The operators' API, the served repository, and the commands, as people use them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge_agent.update.repository_client import RepositoryClient
+from edge_agent.update.waiting import Limits
+from fleet.control import releases, tenants
+from fleet.rollout.plan import Plan, encode
+from fleet.server.poll import sleep
+from tests.fixtures.bundles import make_bundle
+from tests.fixtures.fleet_server import links
+from tests.fixtures.small_fleet import CANARY
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAN = encode(Plan(groups=(dataclasses.replace(CANARY, percent=100),)))
+
+
+def test_a_rollout_through_the_api(any_server):
+    server = any_server
+    server.add_devices(6)
+    server.release("1.0.0")
+    api = "/api/v1/default/rollouts"
+    body = {"release": {"name": "model", "version": "1.0.0"}, "plan": PLAN, "name": "spring"}
+    made = server.admin.post(api, json=body)
+    assert (made.status_code, made.json()["state"]) == (201, "ready")
+    here = f"{api}/{made.json()['id']}"
+    assert server.admin.post(f"{here}/start").json()["state"] == "running"
+    assert server.admin.post(f"{here}/start").status_code == 409
+    assert server.admin.post(f"{here}/pause", json={"reason": "lunch"}).json()["reason"] == "lunch"
+    client = server.device("device-0")
+    assert "deploymentBase" not in links(client.get(""))
+    assert server.admin.post(f"{here}/resume").json()["state"] == "running"
+    assert "deploymentBase" in links(client.get(""))
+    status = server.admin.get(here).json()
+    assert (status["groups"][0]["devices"], status["groups"][0]["touched"]) == (6, 1)
+    assert server.admin.post(f"{here}/abort").json()["reason"] == "aborted by admin"
+    said = server.admin.get("/api/v1/default/audit").json()["entries"]
+    assert [e["what"] for e in said if e["who"] == "admin"] == [
+        "rollout abort", "rollout resume", "rollout pause", "rollout start", "rollout create",
+    ]  # fmt: skip
+    assert server.admin.get(api).json()["rollouts"][0]["name"] == "spring"
+
+
+def test_a_refused_start_leaves_nothing(server):
+    server.release("1.0.0")
+    body = {"release": {"name": "model", "version": "1.0.0"}, "plan": PLAN}
+    here = f"/api/v1/default/rollouts/{server.admin.post('/api/v1/default/rollouts', json=body).json()['id']}"
+    refused = server.admin.post(f"{here}/start")
+    assert refused.status_code == 409
+    assert "no device is in its first group" in refused.json()["detail"]
+    assert server.admin.get(here).json()["state"] == "ready"
+    assert "rollout start" not in str(server.admin.get("/api/v1/default/audit").json())
+
+
+def test_roles_tenants_and_tokens(server):
+    with server.database.write() as connection:
+        other, _ = tenants.add(connection, 1.0, "test", "other")
+        made = {
+            role: tenants.add_operator(connection, server.clock(), "test", role, role)
+            for role in ("viewer", "operator")
+        }
+        only = tenants.add_operator(connection, server.clock(), "t", "only", "signer", other)
+        short = tenants.add_operator(connection, server.clock(), "t", "short", "viewer", None, 1)
+    server.pass_time()
+    devices = "/api/v1/default/devices"
+    viewer, operator = server.operator(made["viewer"]), server.operator(made["operator"])
+    assert viewer.get(devices).status_code == 200
+    assert viewer.post(devices, json={"id": "a"}).status_code == 403
+    assert operator.post(devices, json={"id": "a"}).status_code == 201
+    assert operator.post(devices, json={"id": "a"}).status_code == 409
+    assert server.operator(only).get("/api/v1/other/devices").status_code == 200
+    assert server.operator(only).get(devices).status_code == 404
+    assert server.operator(only).get("/api/v1/tenants").status_code == 404
+    assert server.operator(short).get(devices).status_code == 200
+    server.pass_time(86_401)
+    for token in (short, "forged"):
+        refused = server.operator(token).get(devices)
+        assert refused.status_code == 401
+        assert refused.headers["content-type"] == "application/problem+json"
+    assert httpx.get(f"{server.address}/metrics").status_code == 401
+    assert "fleet_polls_total" in viewer.get("/metrics").text
+    assert server.admin.get("/api/v1/nobody/devices").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"release": {"name": "model", "version": "9.9.9"}, "plan": PLAN}, 404),
+        ({"release": "model", "plan": PLAN}, 400),
+        ({"release": {"name": "model", "version": "1.0.0"}, "plan": {"groups": [{}]}}, 400),
+        ({"release": {"name": "model", "version": "1.0.0"}, "plan": PLAN, "name": 5}, 400),
+    ],
+)
+def test_wrong_rollouts_are_problems(server, body, status):
+    answer = server.admin.post("/api/v1/default/rollouts", json=body)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert server.admin.get("/api/v1/default/rollouts?limit=x").status_code == 400
+    assert server.admin.get("/nothing").json()["title"] == "Not Found"
+    assert server.admin.delete("/api/v1/default/rollouts").status_code == 405
+
+
+def test_devices_are_listed_in_pages(server):
+    server.add_devices(5)
+    path = "/api/v1/default/devices"
+    first = server.admin.get(path, params={"limit": 3}).json()
+    assert [d["id"] for d in first["devices"]] == ["device-0", "device-1", "device-2"]
+    rest = server.admin.get(path, params={"limit": 3, "after": first["next"]}).json()
+    assert ([d["id"] for d in rest["devices"]], rest["next"]) == (["device-3", "device-4"], None)
+    assert len(server.admin.get(path, params={"search": "e-4"}).json()["devices"]) == 1
+    assert server.admin.get(path, params={"search": "%"}).json()["devices"] == []
+
+
+def test_the_repository_is_served_and_nothing_beside_it(server, tmp_path):
+    bundle = make_bundle(tmp_path / "a.bundle")
+    published = releases.publish_bundle(server.root, "default", bundle, "1.2.0")
+    with server.database.write() as connection:
+        given = (connection, 1.0, server.tenant, "test", server.root)
+        row = releases.register_bundle(*given, published)
+    assert (row.target, row.sha256) == (published.target, published.digest)
+    assert row.minimum["agent"] == "0.1.0"
+    (tmp_path / "trust").mkdir()
+    root = (server.root / "repository" / "metadata" / "1.root.json").read_bytes()
+    client = RepositoryClient(f"{server.address}/default/tuf", root, tmp_path / "trust", Limits())
+    assert [offer.version for offer in client.releases().values()] == ["1.2.0"]
+    tuf = f"{server.address}/default/tuf"
+    for path in (
+        "/.lock", "/metadata/../../fleet.db", "/metadata/%2e%2e/%2e%2e/fleet.db", "/metadata",
+        "/targets/..%2f..%2ffleet.db", "/keys/root.pem", "/metadata/.x", "/draft/2.root.json",
+    ):  # fmt: skip
+        assert httpx.get(tuf + path).status_code == 404, path
+
+
+def test_times_between_polls_are_times_of_day():
+    assert [sleep(s) for s in (30, 300, 3661, 86_399)] == [
+        "00:00:30", "00:05:00", "01:01:01", "23:59:59",
+    ]  # fmt: skip
+
+
+def test_the_commands_and_a_server_process(tmp_path):
+    root = tmp_path / "fleet"
+
+    def fleet(*arguments: str, code: int = 0):
+        command = [sys.executable, "-m", "fleet", *arguments, "--root", str(root), "--json"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    assert "there is no fleet" in fleet("device", "list", code=1)
+    tokens = fleet("init")
+    image = tmp_path / "image.swu"
+    image.write_bytes(b"image")
+    fleet("release", "add", str(image), "--name", "os", "--version", "2.0.0")
+    command = [sys.executable, "-m", "fleet", "serve", "--root", str(root), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[-1].rstrip("/")
+        headers = {"Authorization": f"GatewayToken {tokens['gateway_token']}"}
+        device = f"{address}/default/controller/v1/cam"
+        assert httpx.get(device, headers=headers, timeout=60).status_code == 200
+        create = ("rollout", "create", "os==2.0.0", "--canary-devices", "cam", "--waves", "100")
+        rollout = str(fleet(*create)["id"])
+        assert fleet("rollout", "start", rollout)["state"] == "running"
+        for _ in range(200):
+            found = links(httpx.get(device, headers=headers, timeout=60))
+            if "deploymentBase" in found:
+                break
+        base = found["deploymentBase"].partition("?")[0]
+        said = {"status": {"execution": "closed", "result": {"finished": "failure"}}}
+        assert httpx.post(f"{base}/feedback", json=said, headers=headers).status_code == 200
+        status = fleet("rollout", "status", rollout, code=3)
+        assert (status["state"], status["groups"][0]["error"]) == ("halted", 1)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+    assert fleet("device", "list")["devices"][0]["seen"] is not None
+    assert fleet("audit")["entries"][0]["what"] == "rollout halted"
