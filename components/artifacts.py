@@ -34,7 +34,8 @@ AnomalyModel    ``parameters.npz`` float32 (names of edge_agent.anomaly.scoring.
                 ``model.json``: {"channels": [...], "scoring": ScoringSettings, "files": [...],
                 "params", "bytes"}
 Model           ``model.h5`` (tf_keras), ``model.json``: {"architecture",
-                "arguments", "params", "macs"}, ``history.json``: {curve name: [value an epoch]}
+                "arguments", "params", "macs"}, ``history.json``: {curve name: [value an epoch]};
+                from the Trainer also ``early.h5``: weights of early in training, for rewinding
 Gate            ``gate.json``: {"opens_at": null} where there is none; else {"opens_at", "opened":
                 {split: {gate label: share of its windows that open it}}, "bytes", "macs",
                 "operators"}, with ``gate.tflite`` and the files of a Model
@@ -53,6 +54,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+# In a Model artifact of the Trainer: weights of early in training.
+EARLY = "early.h5"
 
 
 @dataclasses.dataclass(frozen=True)

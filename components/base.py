@@ -131,6 +131,13 @@ class Component:
             for name, type_ in self.OUTPUTS.items()
         }
 
+    def misfit(self, architecture: str) -> str:
+        """Why it cannot work on models of that architecture, and what to do; empty if it can.
+
+        Asked of all that take a model, before anything runs: nobody trains for an hour to hear it.
+        """
+        return ""
+
     def stands(self, outputs: Outputs) -> bool:
         """Whether what an earlier execution did outside its outputs is still there.
 

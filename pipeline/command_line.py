@@ -31,6 +31,7 @@ from pipeline.commands import (
     run,
     runs,
     schedule,
+    sensitivity,
     show,
     ui,
 )
@@ -47,6 +48,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     lineage,
     gc,
     lint,
+    sensitivity,
     export,
     ui,
 )

@@ -99,6 +99,30 @@ def apply_settings(recipe: Recipe, settings: Sequence[str]) -> None:
             raise UserError(f"--set {setting}: {e}") from e
 
 
+def demand_fit(recipe: Recipe) -> None:
+    """Asks every component that takes a model whether it can work on its architecture.
+
+    Raises:
+        UserError: naming the component and the method that does not fit.
+    """
+    by_id = {component.id: component for component in recipe.components}
+    for component in recipe.components:
+        architecture = _architecture(component, by_id)
+        why = component.misfit(architecture) if architecture else ""
+        if why:
+            raise UserError(f"{component.id}.{why}")
+
+
+def _architecture(component: Component, by_id: Mapping[str, Component]) -> str:
+    """Of the model that `component` takes or makes, as its maker has it; empty if there is none."""
+    while not hasattr(component.parameters, "architecture"):
+        model = component.inputs.get("model")
+        if model is None or model.producer not in by_id:
+            return ""
+        component = by_id[model.producer]
+    return str(component.parameters.architecture)
+
+
 def seed_settings(recipe: Recipe, seed: int) -> list[str]:
     """Settings that give `seed` to every component that has a parameter of that name."""
     return [f"{c.id}.seed={seed}" for c in recipe.components if hasattr(c.parameters, "seed")]

@@ -10,7 +10,9 @@ import zstandard
 from components.artifacts import read_json, write_json
 from components.base import Inputs, Metrics, Outputs, UserError
 from components.converter.component import ConverterParameters
-from components.converter.convert import Codes, load_model, to_int8
+from components.converter.convert import Codes, converted, load_model
+from components.converter.low_bits import with_int4_weights
+from components.converter.strip import strip
 from components.targets.flatbuffer import parse_graph
 from components.targets.graph import Graph
 from edge_agent.features.audio import INPUT_SCALE, INPUT_ZERO_POINT
@@ -25,7 +27,10 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ConverterParameters) -
     margin = int(read_json(features / "features.json")["margin_frames"])
     codes = np.load(features / "train.codes.npy", mmap_mode="r", allow_pickle=False)
     path = inputs["model"] / "model.h5"
-    model = to_int8(load_model(path), _calibration(codes, margin, parameters))
+    model = converted(load_model(path), _calibration(codes, margin, parameters))
+    if read_json(inputs["model"] / "model.json").get("weights") == "int4":
+        model = with_int4_weights(model)
+    model = strip(model)
     graph = parse_graph(model)
     _demand_plain_codes(graph)
     download_bytes = len(zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(model))

@@ -12,20 +12,26 @@ class Architecture:
     Attributes:
         streams: what it computes for a frame does not depend on where the window begins, so that it
             may run on new frames only; otherwise it runs over a whole, sliding window.
+        filters: whether its channels can be removed (`Pruner.method=filter`).
+        heads: whether it has attention heads (`Pruner.method=heads`).
+        rounding: whether every layer has a form with int8 rounding to train with (`Quantizer.method`).
         edge_tpu: whether the Edge TPU is predicted to take all of it, in one partition.
     """
 
     streams: bool
     edge_tpu: bool
+    filters: bool = True
+    heads: bool = False
+    rounding: bool = True
 
 
 ARCHITECTURES: dict[str, Architecture] = {
     "bc_resnet": Architecture(streams=False, edge_tpu=True),
     "ds_cnn": Architecture(streams=False, edge_tpu=True),
-    "keyword_transformer": Architecture(streams=False, edge_tpu=False),
+    "keyword_transformer": Architecture(streams=False, edge_tpu=False, filters=False, heads=True),
     "mobilenet_v1": Architecture(streams=False, edge_tpu=True),
     "mobilenet_v2": Architecture(streams=False, edge_tpu=True),
-    "mobilenet_v3": Architecture(streams=False, edge_tpu=False),
+    "mobilenet_v3": Architecture(streams=False, edge_tpu=False, rounding=False),
     "shufflenet": Architecture(streams=False, edge_tpu=True),
     "squeezenet": Architecture(streams=False, edge_tpu=True),
     "streaming_resnet": Architecture(streams=True, edge_tpu=True),

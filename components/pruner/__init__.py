@@ -1,1 +1,1 @@
-"""Pruner: zeroes the smallest weights while training goes on (tfmot)."""
+"""Pruner: takes away the weights, channels or attention heads that matter least, and retrains the rest."""

@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from components.artifacts import FEATURES, MODEL
 from components.base import Component
+from components.models.catalogue import ARCHITECTURES
 from components.training.parameters import TrainingParameters
+
+Method = Literal["magnitude", "iterative", "m_by_n", "block", "filter", "heads"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrunerParameters(TrainingParameters):
     """Parameters of the Pruner, beside those of every training step.
 
-    Zeros make the compressed download smaller; a dense .tflite keeps its size and speed.
+    Zeros make the compressed download smaller; a dense .tflite keeps its size and speed. Only ``filter``
+    and ``heads`` remove what they prune, and with it bytes, memory and time. docs/techniques.md tells the
+    methods apart.
 
     Attributes:
-        initial_sparsity: share of zeros at the first step.
-        final_sparsity: share of zeros in the end; 0 prunes nothing.
+        method: ``magnitude`` zeroes the smallest weights while training goes on; ``iterative`` does so at
+            once, round by round; ``m_by_n`` and ``block`` zero in patterns; ``filter`` removes channels,
+            and ``heads`` attention heads.
+        rounds: how often ``iterative``, ``filter`` and ``heads`` prune and retrain, `epochs` each time.
+        rewind: what ``iterative`` retrains from: ``none``, the weights as they are; ``early``, those
+            that the Trainer had after `Trainer.rewind_epoch` epochs; ``random``, likewise, but new ones
+            in the last round (the control of the lottery-ticket experiment).
+        initial_sparsity: share of zeros at the first step of ``magnitude``.
+        final_sparsity: share of zeros in the end of ``magnitude``, ``iterative`` and ``block``; 0 prunes
+            nothing.
         ramp: share of the steps over which sparsity rises (polynomially, power 3).
-        frequency: steps between two updates of the masks.
+        frequency: steps between two updates of the masks of ``magnitude``.
         least_weights: kernels with fewer weights are left whole.
+        m_by_n: (m, n): at most m of n consecutive weights of one output channel are not zero.
+        block: (m, n): blocks of m output channels by n consecutive weights are zeroed as one.
+        macs_share: share of the multiply-accumulates that ``filter`` leaves, above 0 to 1.
+        least_channels: channels that ``filter`` leaves every layer.
+        heads_share: share of its heads that ``heads`` leaves each attention layer, and at least one.
     """
 
+    method: Method = "magnitude"
+    rounds: int = 1
+    rewind: Literal["none", "early", "random"] = "none"
     initial_sparsity: float = 0.05
     final_sparsity: float = 0.3
     ramp: float = 0.6
     frequency: int = 20
     least_weights: int = 500
+    m_by_n: tuple[int, ...] = (2, 4)
+    block: tuple[int, ...] = (1, 4)
+    macs_share: float = 0.5
+    least_channels: int = 4
+    heads_share: float = 0.5
     epochs: int = 2
     learning_rate: float = 1e-3
 
@@ -37,12 +64,35 @@ class PrunerParameters(TrainingParameters):
             raise ValueError("it must hold that 0 <= initial_sparsity <= final_sparsity < 1")
         if not 0.0 < self.ramp <= 1.0 or self.frequency < 1:
             raise ValueError("ramp must be above 0 to 1, and frequency 1 or more")
+        if len(self.m_by_n) != 2 or not 0 < self.m_by_n[0] < self.m_by_n[1]:
+            raise ValueError("m_by_n must be two numbers, the first above 0 and below the second")
+        if len(self.block) != 2 or min(self.block) < 1:
+            raise ValueError("block must be two numbers, each 1 or more")
+        if not 0.0 < self.macs_share <= 1.0 or not 0.0 < self.heads_share <= 1.0:
+            raise ValueError("macs_share and heads_share must be above 0 to 1")
+        if self.rounds < 1 or self.least_channels < 1:
+            raise ValueError("rounds and least_channels must be 1 or more")
 
 
 class Pruner(Component):
-    """Magnitude pruning on a polynomial schedule (Zhu and Gupta, 2017), with retraining."""
+    """Takes away what matters least, and retrains the rest."""
 
     INPUTS = {"features": FEATURES, "model": MODEL}
     OUTPUTS = {"model": MODEL}
     PARAMETERS = PrunerParameters
     EXECUTOR = "components.pruner.executor:execute"
+
+    def misfit(self, architecture: str) -> str:
+        """Channels and heads can be removed from the architectures that have them, and a rule for it."""
+        known = ARCHITECTURES[architecture]
+        method = self.parameters.method
+        if method == "filter" and not known.filters:
+            return f"method={method} has no rule for {architecture}: {_advice('filters')}"
+        if method == "heads" and not known.heads:
+            return f"method={method}: {architecture} has no attention heads: {_advice('heads')}"
+        return ""
+
+
+def _advice(needed: str) -> str:
+    fitting = sorted(name for name, known in ARCHITECTURES.items() if getattr(known, needed))
+    return f"take another method, or one of {', '.join(fitting)}"

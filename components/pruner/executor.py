@@ -2,72 +2,57 @@
 
 from __future__ import annotations
 
-import math
+from pathlib import Path
 from typing import Any
 
-import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from components.artifacts import read_json
+from components.artifacts import EARLY, read_json
 from components.base import Inputs, Metrics, Outputs
+from components.models.macs import count_macs
+from components.pruner import filters, heads, magnitude, masked
 from components.pruner.component import PrunerParameters
+from components.pruner.pruned import Pruned
 from components.training import loop
 from components.training.data import FeatureSet
-from components.training.losses import hard_loss
 from components.training.sparsity import sparsity
-
-_KINDS = ("Conv2D", "Dense")
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: PrunerParameters) -> Metrics:
-    """Wraps the larger kernels, trains on while the masks grow, and strips the wrappers."""
+    """Prunes by `PrunerParameters.method`, retrains, and saves."""
     loop.prepare(parameters.schedule())
     features = FeatureSet.open(inputs["features"])
     model = keras.models.load_model(inputs["model"] / "model.h5", compile=False)
-    wrapped = keras.models.clone_model(model, clone_function=lambda x: _wrap(x, parameters))
-    prunable = [layer for layer in wrapped.layers if hasattr(layer, "pruning_step")]
-
-    def before_step(step: int) -> None:
-        for layer in prunable:
-            layer.pruning_step.assign(step)
-
-    settled_from = math.ceil(parameters.epochs * parameters.ramp) - 1
-    history = loop.fit(
-        wrapped,
-        features,
-        parameters.schedule(),
-        parameters.augmentation(),
-        hard_loss(parameters.label_smoothing),
-        outputs["model"],
-        before_step=before_step,
-        settled_from=settled_from,
-    )
-    for layer in prunable:
-        for weight, mask, _ in layer.pruning_vars:
-            weight.assign(weight * mask)
-    stripped = tfmot.sparsity.keras.strip_pruning(wrapped)
-    share = sparsity(stripped)
-    description = {**read_json(inputs["model"] / "model.json"), "sparsity": round(share, 4)}
-    loop.save(stripped, outputs["model"], description, history)
-    return {**loop.metrics_of(history, settled_from), "sparsity": share}
+    before = count_macs(model)
+    pruned = _pruned(model, features, parameters, inputs["model"] / EARLY, outputs["model"])
+    share, macs = sparsity(pruned.model), count_macs(pruned.model)
+    description = {
+        **read_json(inputs["model"] / "model.json"),
+        "pruning": parameters.method,
+        "sparsity": round(share, 4),
+        "params": int(pruned.model.count_params()),
+        "macs": macs,
+    }
+    loop.save(pruned.model, outputs["model"], description, pruned.history)
+    return {
+        **loop.metrics_of(pruned.history, pruned.settled_from),
+        "sparsity": share,
+        "macs": float(macs),
+        "macs_share": macs / before,
+    }
 
 
-def _wrap(layer: Any, parameters: PrunerParameters) -> Any:
-    """`layer` itself, in a pruning wrapper if it is of a kind and size that is pruned."""
-    if (
-        type(layer).__name__ not in _KINDS
-        or layer.kernel.shape.num_elements() < parameters.least_weights
-    ):
-        return layer
-    steps = parameters.epochs * parameters.schedule().steps_per_epoch
-    return tfmot.sparsity.keras.prune_low_magnitude(
-        layer,
-        pruning_schedule=tfmot.sparsity.keras.PolynomialDecay(
-            initial_sparsity=parameters.initial_sparsity,
-            final_sparsity=parameters.final_sparsity,
-            begin_step=0,
-            end_step=max(1, int(steps * parameters.ramp)),
-            power=3,
-            frequency=parameters.frequency,
-        ),
-    )
+def _pruned(
+    model: Any, features: FeatureSet, parameters: PrunerParameters, early: Path, output: Path
+) -> Pruned:
+    match parameters.method:
+        case "magnitude":
+            return magnitude.prune(model, features, parameters, output)
+        case "iterative":
+            return masked.prune_iteratively(model, features, parameters, output, early)
+        case "m_by_n" | "block":
+            return masked.prune_in_pattern(model, features, parameters, output)
+        case "filter":
+            return filters.prune(model, features, parameters, output)
+        case "heads":
+            return heads.prune(model, features, parameters, output)

@@ -1,1 +1,1 @@
-"""Quantizer: quantisation-aware training that keeps the pruned weights zero (PQAT, tfmot)."""
+"""Quantizer: training with int8 rounding that keeps the pruned weights zero, or with fewer values still."""

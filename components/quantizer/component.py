@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from typing import Literal
 
 from components.artifacts import FEATURES, MODEL
 from components.base import Component
+from components.models.catalogue import ARCHITECTURES
 from components.training.parameters import TrainingParameters
+
+Coding = Literal["clustered", "ternary", "binary", "int4"]
+CODINGS: tuple[Coding, ...] = typing.get_args(Coding)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuantizerParameters(TrainingParameters):
     """Parameters of the Quantizer, beside those of every training step.
 
+    docs/techniques.md says what each method saves; none of the few-valued ones but ``int4`` saves a byte
+    on the device.
+
     Attributes:
         method: ``aware`` trains with rounding; ``post_training`` hands the float model on, for the
-            Converter to calibrate; ``auto`` trains if every layer has a form with rounding.
+            Converter to calibrate; ``auto`` trains if every layer has a form with rounding;
+            ``clustered``, ``ternary``, ``binary`` and ``int4`` train with rounding, and the larger
+            kernels take few values.
+        clusters: values that a kernel may take with ``clustered``, 4 to 255.
+        least_weights: kernels with fewer weights are rounded to int8 and no further.
+        whole: layers that are rounded to int8 and no further, by name; `pipeline sensitivity` says
+            which cost the accuracy.
         temperature: softens the outputs of the float model that is the teacher here.
         hard_weight: weight of the labels; the float model has the rest, 0 to 1.
     """
 
-    method: Literal["auto", "aware", "post_training"] = "auto"
+    method: Literal["auto", "aware", "post_training", "clustered", "ternary", "binary", "int4"] = (
+        "auto"
+    )
+    clusters: int = 16
+    least_weights: int = 500
+    whole: tuple[str, ...] = ()
     temperature: float = 1.0
     hard_weight: float = 0.1
     epochs: int = 2
@@ -32,6 +51,8 @@ class QuantizerParameters(TrainingParameters):
         super().__post_init__()
         if self.temperature <= 0.0 or not 0.0 <= self.hard_weight <= 1.0:
             raise ValueError("temperature must be above 0, and hard_weight 0 to 1")
+        if not 4 <= self.clusters <= 255:
+            raise ValueError("clusters must be 4 to 255")
 
 
 class Quantizer(Component):
@@ -41,3 +62,13 @@ class Quantizer(Component):
     OUTPUTS = {"model": MODEL}
     PARAMETERS = QuantizerParameters
     EXECUTOR = "components.quantizer.executor:execute"
+
+    def misfit(self, architecture: str) -> str:
+        """Training with rounding needs a form with rounding of every layer."""
+        method = self.parameters.method
+        if method in ("auto", "post_training") or ARCHITECTURES[architecture].rounding:
+            return ""
+        return (
+            f"method={method}: some layers of {architecture} have no form with rounding: "
+            "set it to auto or post_training"
+        )

@@ -10,7 +10,8 @@ import tf_keras as keras
 
 from components.artifacts import read_json
 from components.base import Inputs, Metrics, Outputs, UserError, warn
-from components.quantizer.component import QuantizerParameters
+from components.quantizer import coded
+from components.quantizer.component import CODINGS, QuantizerParameters
 from components.training import loop
 from components.training.data import FeatureSet
 from components.training.losses import distillation_loss
@@ -24,16 +25,15 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: QuantizerParameters) -
     """
     loop.prepare(parameters.schedule())
     model = keras.models.load_model(inputs["model"] / "model.h5", compile=False)
-    scheme = tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme()
     if not _trains(model, parameters.method):
         for name in ("model.h5", "model.json"):
             shutil.copyfile(inputs["model"] / name, outputs["model"] / name)
         return {}
     features = FeatureSet.open(inputs["features"])
     teacher = keras.models.load_model(inputs["teacher"] / "model.h5", compile=False)
-    aware = tfmot.quantization.keras.quantize_apply(
-        tfmot.quantization.keras.quantize_annotate_model(model), scheme
-    )
+    coding = next((c for c in CODINGS if c == parameters.method), None)
+    codes = {} if coding is None else coded.codes_for(model, coding, parameters)
+    aware = coded.coded(model, codes) if coding else _prune_preserving(model)
     _fix_input_range(aware)
     history = loop.fit(
         aware,
@@ -45,8 +45,20 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: QuantizerParameters) -
         ),
         outputs["model"],
     )
-    loop.save(aware, outputs["model"], read_json(inputs["model"] / "model.json"), history)
+    description = read_json(inputs["model"] / "model.json")
+    if coding:
+        aware = coded.settled(model, aware, codes)
+        description["weights"] = coding
+    loop.save(aware, outputs["model"], description, history)
     return loop.metrics_of(history)
+
+
+def _prune_preserving(model: Any) -> Any:
+    """`model` with int8 rounding in the graph, whose zeros stay zero."""
+    return tfmot.quantization.keras.quantize_apply(
+        tfmot.quantization.keras.quantize_annotate_model(model),
+        tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme(),
+    )
 
 
 def _trains(model: Any, method: str) -> bool:
@@ -69,7 +81,7 @@ def _trains(model: Any, method: str) -> bool:
     if not kinds:
         return True
     missing = f"quantisation-aware training has no form of {', '.join(sorted(kinds))}"
-    if method == "aware":
+    if method != "auto":
         raise UserError(f"{missing}: set Quantizer.method to post_training, or to auto")
     warn(f"{missing}: the float model goes on, and the Converter calibrates it")
     return False

@@ -18,12 +18,15 @@ class TrainerParameters(TrainingParameters):
     Attributes:
         architecture: name in `components.models.catalogue`; docs/architectures.md tells them apart.
         widths: channels of the architecture's stages; how many there are is its depth.
+        rewind_epoch: epochs after which the weights are kept beside the model, for a Pruner that rewinds
+            to them; 0 keeps the initial ones.
         targets: profiles that the untrained graph must fit; the model that ships is checked again.
     """
 
     architecture: str = "streaming_resnet"
     widths: tuple[int, ...] = (16, 32)
     threads: int = 1
+    rewind_epoch: int = 0
     targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -35,6 +38,8 @@ class TrainerParameters(TrainingParameters):
                 f"there is no architecture {self.architecture!r}{meant}: "
                 f"take one of {', '.join(sorted(ARCHITECTURES))}"
             )
+        if self.rewind_epoch < 0:
+            raise ValueError("rewind_epoch must be 0 or more")
         if not self.widths or min(self.widths) < 1:
             raise ValueError("widths must be one or more positive numbers")
 

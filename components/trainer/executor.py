@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from components.base import Inputs, Metrics, Outputs
+from components.artifacts import EARLY
+from components.base import CHECKPOINT, Inputs, Metrics, Outputs
 from components.models import registry
 from components.models.macs import count_macs
 from components.targets.untrained import lint_untrained
@@ -26,6 +27,14 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TrainerParameters) -> 
     )
     if parameters.targets:
         lint_untrained(model, parameters.targets)
+    early = outputs["model"] / CHECKPOINT / EARLY
+    early.parent.mkdir(exist_ok=True)
+    rewind_step = parameters.rewind_epoch * parameters.schedule().steps_per_epoch
+
+    def keep_early(step: int) -> None:
+        if step == rewind_step:
+            model.save_weights(early)
+
     history = loop.fit(
         model,
         features,
@@ -33,6 +42,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TrainerParameters) -> 
         parameters.augmentation(),
         hard_loss(parameters.label_smoothing),
         outputs["model"],
+        before_step=keep_early,
     )
     description = {
         "architecture": parameters.architecture,
@@ -41,4 +51,6 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TrainerParameters) -> 
         "macs": count_macs(model),
     }
     loop.save(model, outputs["model"], description, history)
+    if early.exists():  # not if training was shorter
+        early.rename(outputs["model"] / EARLY)
     return loop.metrics_of(history)

@@ -15,6 +15,7 @@ from components.artifacts import write_json
 from components.base import Metrics, Progress, UserError
 from components.training.checkpoint import Checkpoint, State
 from components.training.data import FeatureSet, as_inputs
+from components.training.gradients import all_rounded
 from components.training.losses import Loss
 from components.training.parameters import FeatureAugmentation, Schedule
 from components.training.sampler import Sampler
@@ -215,7 +216,11 @@ class _Training:
         with tf.GradientTape() as tape:
             loss = self._loss(inputs, labels, self._model(inputs, training=True))
         variables = self._model.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        gradients = tape.gradient(loss, variables)
+        if self._schedule.gradient_bits:
+            bits, seed = self._schedule.gradient_bits, self._schedule.seed
+            gradients = all_rounded(gradients, bits, seed, self._count)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         for variable, mask in self._keep:
             variable.assign(variable * mask)
         decay = tf.minimum(self._schedule.ema, (count + 1.0) / (count + 10.0))

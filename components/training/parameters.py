@@ -57,6 +57,8 @@ class Schedule:
         seed: seed of initial weights, drawing and augmentation.
         unknown_share: share of the examples that are recorded unknown words.
         threads: threads that an operation may use; the outcome may depend on it.
+        gradient_bits: bits of a gradient, rounded at random (components.training.gradients), 2 to 16; 0
+            leaves gradients as they are.
     """
 
     epochs: int
@@ -70,6 +72,7 @@ class Schedule:
     seed: int
     unknown_share: float
     threads: int
+    gradient_bits: int
 
     @property
     def steps_per_epoch(self) -> int:
@@ -95,6 +98,7 @@ class TrainingParameters:
     seed: int = 1
     unknown_share: float = 0.13
     threads: int = 2
+    gradient_bits: int = 0
     shift_frames: float = 4.0
     time_stretch: float = 0.05
     warp: float = 0.05
@@ -118,6 +122,8 @@ class TrainingParameters:
             raise ValueError("mirror must be 0 to 1")
         if self.threads < 1:
             raise ValueError("threads must be 1 or more")
+        if self.gradient_bits and not 2 <= self.gradient_bits <= 16:
+            raise ValueError("gradient_bits must be 2 to 16, or 0")
         if self.learning_rate <= 0:
             raise ValueError("learning_rate must be above 0")
 

@@ -85,15 +85,17 @@ def make_recipe(arguments: argparse.Namespace, root: Path, data: Path | None) ->
     """The recipe that is meant, with its parameters set.
 
     Raises:
-        UserError: for an unknown component or parameter, or a wrong value.
+        UserError: for an unknown component or parameter, a wrong value, or a method that does not
+            fit the architecture.
     """
-    from pipeline.recipe import apply_settings, give_beam_options, seed_settings
+    from pipeline.recipe import apply_settings, demand_fit, give_beam_options, seed_settings
 
     keywords = tuple((arguments.keywords or _DEFAULT_KEYWORDS).lower().split())
     recipe: Recipe = find(arguments.recipe).recipe(root, data, keywords)
     if arguments.seed is not None:
         apply_settings(recipe, seed_settings(recipe, arguments.seed))
     apply_settings(recipe, arguments.set)
+    demand_fit(recipe)
     if arguments.beam_options:
         give_beam_options(recipe, arguments.beam_options)
     return recipe

@@ -101,10 +101,9 @@ def test_the_quantizer_trains_what_has_a_form_with_rounding_and_names_what_has_n
     from components.models import registry
     from components.quantizer import executor
 
-    without = {"mobilenet_v3", "keyword_transformer"}
     for name in NAMES:
         model = registry.build(name, FRAMES, CHANNELS, LABELS, WIDTHS)
-        assert executor._trains(model, "auto") == (name not in without)
+        assert executor._trains(model, "auto") == ARCHITECTURES[name].rounding
         assert not executor._trains(model, "post_training")
     with pytest.raises(UserError, match=r"no form of .*MultiHeadAttention"):
         executor._trains(

@@ -124,20 +124,6 @@ def test_each_step_leaves_a_model_with_its_curves(chain):
         assert description["params"] > 0 < description["macs"]
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"initial_sparsity": 0.6, "final_sparsity": 0.5},
-        {"final_sparsity": 1.0},
-        {"ramp": 0.0},
-        {"frequency": 0},
-    ],
-)
-def test_pruning_parameters_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match="must"):
-        PrunerParameters(**wrong)
-
-
 @pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"hard_weight": 1.1}])
 def test_quantising_parameters_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="must"):

@@ -71,6 +71,8 @@ def test_no_row_to_train_on_is_said_plainly():
         {"learning_rate": 0.0},
         {"unknown_share": 1.0},
         {"threads": 0},
+        {"gradient_bits": 1},
+        {"gradient_bits": 17},
     ],
 )
 def test_parameters_out_of_range_are_refused(wrong):

@@ -10,7 +10,7 @@ import pytest
 
 from components.artifacts import EXAMPLES, FEATURES, MODEL, RECORDINGS
 from components.base import Channel, Component, UserError
-from pipeline.recipe import Recipe, apply_settings
+from pipeline.recipe import Recipe, apply_settings, demand_fit
 from pipeline.recipes import keyword_spotting
 
 
@@ -197,3 +197,21 @@ def test_the_keyword_recipe_is_wired_from_either_source(tmp_path, data):
     assert [c.id for c in recipe.components if c.GATED] == ["Pusher"]
     if data is None:
         assert recipe.components[0].parameters.keywords == ("yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "method", "said"),
+    [
+        ("ds_cnn", "heads", "Pruner.method=heads: ds_cnn has no attention heads: .*transformer"),
+        ("keyword_transformer", "filter", "Pruner.method=filter has no rule for keyword_trans"),
+    ],
+)
+def test_a_method_that_does_not_fit_the_architecture_is_refused_by_name(
+    architecture, method, said, tmp_path
+):
+    recipe = keyword_spotting.recipe(tmp_path, tmp_path, ("yes",))
+    apply_settings(recipe, [f"Trainer.architecture={architecture}", f"Pruner.method={method}"])
+    with pytest.raises(UserError, match=said):
+        demand_fit(recipe)
+    apply_settings(recipe, ["Pruner.method=magnitude"])
+    demand_fit(recipe)
