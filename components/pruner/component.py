@@ -84,8 +84,10 @@ class Pruner(Component):
 
     def misfit(self, architecture: str) -> str:
         """Channels and heads can be removed from the architectures that have them, and a rule for it."""
-        known = ARCHITECTURES[architecture]
+        known = ARCHITECTURES.get(architecture)
         method = self.parameters.method
+        if known is None:
+            return ""
         if method == "filter" and not known.filters:
             return f"method={method} has no rule for {architecture}: {_advice('filters')}"
         if method == "heads" and not known.heads:

@@ -65,8 +65,8 @@ class Quantizer(Component):
 
     def misfit(self, architecture: str) -> str:
         """Training with rounding needs a form with rounding of every layer."""
-        method = self.parameters.method
-        if method in ("auto", "post_training") or ARCHITECTURES[architecture].rounding:
+        method, known = self.parameters.method, ARCHITECTURES.get(architecture)
+        if method in ("auto", "post_training") or known is None or known.rounding:
             return ""
         return (
             f"method={method}: some layers of {architecture} have no form with rounding: "

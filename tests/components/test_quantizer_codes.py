@@ -132,7 +132,7 @@ def test_int4_weights_take_half_the_bytes_and_every_runtime_computes_with_them(m
     expected = measure("reference", wide, codes, 1)
     assert isinstance(expected, Measured)
     assert len(np.unique(expected.outputs)) > 4
-    for runtime in ("tflite_runtime", "litert", "tflm"):
+    for runtime in ("reference", "tflite_runtime", "litert", "tflm"):
         ran = measure(runtime, file, codes, 1)
         assert isinstance(ran, Measured), runtime
         # Seven steps of 127 / 7 are not whole numbers: the int8 weights are off by up to half a step.
