@@ -6,7 +6,7 @@ people and does not count as content. The payload is written by one component an
 the files named here; JSON is UTF-8, sorted by key, and arrays are `.npy` without pickle.
 
 Recordings      as the user has them: ``label/speaker_nohash_n.wav``, optional ``train.txt val.txt
-                test.txt``; read in place, never copied
+                test.txt``; read in place, never copied; pictures likewise, ``label/name.png``
 Examples        ``<split>-00000-of-000NN.tfrecord`` (splits: train, val, test, noise); each record a
                 tf.train.Example with: audio (bytes, little-endian int16 PCM), label, speaker, path,
                 digest (SHA-256 of the source file, hex), decoded_digest (SHA-256 of the PCM), and the
@@ -16,6 +16,8 @@ Examples        ``<split>-00000-of-000NN.tfrecord`` (splits: train, val, test, n
                 {split: {"clips", "labels": {label: n}, "speakers"}}, "split_by": "lists"|"speaker hash"}
                 ``members.json``: {"shards": [{"file", "digest", "made_from", "labels", "recordings":
                 [{"path", "digest", "label", "speaker"}]}]}, a line a shard (components.members)
+                Of pictures, each record is a components.picture_records.PictureExample, and
+                ``examples.json`` has neither sample_rate nor clip_samples
 Statistics      ``statistics.json``
 Schema          ``schema.json``: what the data must look like; inferred once and then held
 Validation      ``anomalies.json``: [{"severity": "error"|"warning", "what", "where", "advice"}]
@@ -27,6 +29,8 @@ Features        ``<split>.codes.npy`` int8 (rows, margin + frames + margin, chan
                 "speakers", "paths", "digests": a list each, one entry a clip,
                 "shards": [components.transform.earlier.ShardRecord, in the order of the rows]}}}
                 View 0 of a clip is the clip as recorded; the others are fixed augmentations of it.
+                Of pictures, codes are (rows, height, width) or (rows, height, width, 3), features are
+                an ImageFeatures, margin_frames is 0; there is no noise, clip_samples or shards.
                 The margin is what stands before and after the clip (silence, or the view's noise),
                 so that any shift up to it is a slice.
 AnomalyModel    ``parameters.npz`` float32 (names of edge_agent.anomaly.scoring.Scorer.parameters),

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory, text_format
 
 from components.tfrecord import RecordError, read_records
+
+T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
 NOISE = "noise"
@@ -67,20 +69,23 @@ class Example:
         return np.frombuffer(self.audio, "<i2").astype(np.int16, copy=False)
 
 
-def encode_example(example: Example) -> bytes:
-    """The bytes of `example` as a tf.train.Example; equal examples give equal bytes."""
+def encode_record(record: Any) -> bytes:
+    """The bytes of a frozen dataclass as a tf.train.Example; equal records give equal bytes.
+
+    Its fields are of the types bytes, str, float (kept as 32 bits) and int, each one feature.
+    """
     proto = _MESSAGE()
     features = proto.features.feature
-    for name, kind in _KINDS.items():
-        value = getattr(example, name)
+    for name, kind in _kinds(type(record)).items():
+        value = getattr(record, name)
         target = getattr(features[name], _LISTS[kind])
         target.value.append(value.encode() if kind == "str" else value)
     data: bytes = proto.SerializeToString(deterministic=True)
     return data
 
 
-def decode_example(data: bytes) -> Example:
-    """The example that `data` holds; features beyond ours are ignored.
+def decode_record(type_: type[T], data: bytes) -> T:
+    """The record that `data` holds; features beyond its fields are ignored.
 
     Raises:
         RecordError: if it is no tf.train.Example, or a feature is missing or of another kind.
@@ -92,7 +97,7 @@ def decode_example(data: bytes) -> Example:
         raise RecordError("a record is not a tf.train.Example") from e
     features = proto.features.feature
     values: dict[str, Any] = {}
-    for name, kind in _KINDS.items():
+    for name, kind in _kinds(type_).items():
         found: Sequence[Any] = ()
         if name in features:
             found = getattr(features[name], _LISTS[kind]).value
@@ -102,9 +107,24 @@ def decode_example(data: bytes) -> Example:
             values[name] = found[0].decode() if kind == "str" else found[0]
         except UnicodeDecodeError as e:
             raise RecordError(f"a record's feature {name!r} is not UTF-8") from e
-    if len(values["audio"]) % 2:
+    return type_(**values)
+
+
+def encode_example(example: Example) -> bytes:
+    """The bytes of `example`; see `encode_record`."""
+    return encode_record(example)
+
+
+def decode_example(data: bytes) -> Example:
+    """The example that `data` holds; see `decode_record`.
+
+    Raises:
+        RecordError: likewise, and if its audio is not whole samples.
+    """
+    example = decode_record(Example, data)
+    if len(example.audio) % 2:
         raise RecordError("a record's audio is not whole 16-bit samples")
-    return Example(**values)
+    return example
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -135,14 +155,26 @@ def read_examples(path: Path) -> Iterator[Example]:
     Raises:
         RecordError: if the shard is damaged; see `read_records` and `decode_example`.
     """
+    return read_decoded(path, decode_example)
+
+
+def read_decoded(path: Path, decode: Callable[[bytes], T]) -> Iterator[T]:
+    """Yields what `decode` makes of the records of one shard, in order.
+
+    Raises:
+        RecordError: if the shard is damaged; see `read_records`.
+    """
     for number, record in enumerate(read_records(path)):
         try:
-            yield decode_example(record)
+            yield decode(record)
         except RecordError as e:
             raise RecordError(f"{path}, record {number}: {e}: make the examples again") from e
 
 
-_KINDS = {field.name: str(field.type) for field in dataclasses.fields(Example)}
+def _kinds(type_: type[Any]) -> dict[str, str]:
+    return {field.name: str(field.type) for field in dataclasses.fields(type_)}
+
+
 _LISTS = {"bytes": "bytes_list", "str": "bytes_list", "float": "float_list", "int": "int64_list"}
 
 

@@ -22,7 +22,7 @@ def report_of(recipe: str, root: Path, result: RunResult, seconds: float) -> dic
     """The content of ``report.json``."""
     artifacts = result.artifacts
     of_rows = "AnomalyTrainer.model" in artifacts
-    model, metrics = _rows(artifacts) if of_rows else _keywords(artifacts)
+    model, metrics = _rows(artifacts) if of_rows else _network(artifacts)
     release = _release(artifacts)
     return {
         "recipe": recipe,
@@ -105,19 +105,25 @@ def _release(artifacts: Mapping[str, Path]) -> dict[str, Any] | None:
     return None if folder is None else read_json(folder / "release.json")
 
 
-def _keywords(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _network(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sizes of the model, and metrics, of a recipe that ends in a network."""
     conversion = read_json(artifacts["Converter.model"] / "conversion.json")
     infra = read_json(artifacts["InfraValidator.result"] / "infra_validation.json")
     evaluation = read_json(artifacts["Evaluator.evaluation"] / "evaluation.json")
     sizes = {
-        "params": read_json(artifacts["Quantizer.model"] / "model.json")["params"],
+        "params": read_json(_trained(artifacts) / "model.json")["params"],
         "bytes": conversion["bytes"],
         "download_bytes": conversion["download_bytes"],
         "arena_bytes": infra["arena_bytes"],
         "macs": infra["macs"],
     }
     return sizes, _metrics(evaluation, infra)
+
+
+def _trained(artifacts: Mapping[str, Path]) -> Path:
+    """The model that was converted: that of the last of the training steps."""
+    steps = ("Quantizer", "Distiller", "Pruner", "Trainer")
+    return next(artifacts[f"{step}.model"] for step in steps if f"{step}.model" in artifacts)
 
 
 def _rows(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -135,7 +141,15 @@ def _rows(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[str, float]:
-    paired, false_accepts = evaluation["paired"], evaluation["false_accepts"]
+    paired = evaluation["paired"]
+    # Pictures are no stream.
+    false_accepts = evaluation.get("false_accepts")
+    stream = {}
+    if false_accepts is not None:
+        stream = {
+            "false_accepts_per_hour": false_accepts["per_hour"],
+            "false_rejects": false_accepts["false_rejects"],
+        }
     gate = evaluation.get("gate")
     chosen = {
         name: evaluation[name]
@@ -153,8 +167,7 @@ def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[st
         "int8_drop": paired["drop"],
         "int8_drop_upper_95": paired["drop_upper_95"],
         "int8_agreement": paired["agreement"],
-        "false_accepts_per_hour": false_accepts["per_hour"],
-        "false_rejects": false_accepts["false_rejects"],
+        **stream,
         **({"gate_saved": gate["other_sound"]["saved"]} if gate else {}),
         **{f"latency_ms_{name}": r["latency_ms"] for name, r in infra["runtimes"].items()},
     }

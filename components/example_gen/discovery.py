@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from components.base import UserError
@@ -25,7 +25,6 @@ from components.records import BACKGROUND_NOISE, SPLITS
 from edge_agent.bundle.manifest import SILENCE
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif"})
-_KINDS = "wav, flac, ogg, mp3 or aiff"
 _MARK = "_nohash_"
 
 
@@ -68,12 +67,32 @@ class Found:
     warnings: Sequence[str]
 
 
-def discover(root: Path) -> Found:
-    """Looks through the folder `root`, without opening a recording.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Medium:
+    """What is looked for.
+
+    Attributes:
+        extensions: lower-case endings of the files' names.
+        kinds: the same for people.
+        noun: what many of them are called.
+        such_as: a path for an example.
+        named: the recording at a relative path, by its name alone.
+    """
+
+    extensions: frozenset[str]
+    kinds: str
+    noun: str
+    such_as: str
+    named: Callable[[str], Recording]
+
+
+def discover(root: Path, medium: Medium | None = None) -> Found:
+    """Looks through the folder `root` for what `medium` says (sound), without opening a file.
 
     Raises:
         UserError: if there is no such folder, or no recording in it.
     """
+    medium = medium or SOUND
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "there is no such folder"
         raise UserError(f"{root}: {what}: give the folder that holds one folder a label")
@@ -81,25 +100,25 @@ def discover(root: Path) -> Found:
     warnings: list[str] = []
     paths: list[str] = []
     for folder in sorted(p for p in _children(root) if p.is_dir()):
-        paths += _recordings_in(folder, root, problems, warnings)
+        paths += _recordings_in(folder, root, medium, problems, warnings)
     if not paths:
         raise UserError(
-            f"{root}: holds no recordings: put them into one folder a label, such as yes/anna.wav "
-            f"({_KINDS})"
+            f"{root}: holds no {medium.noun}: put them into one folder a label, such as "
+            f"{medium.such_as} ({medium.kinds})"
         )
     noise = [path for path in paths if _label(path) == BACKGROUND_NOISE]
     spoken = [path for path in paths if _label(path) != BACKGROUND_NOISE]
-    listed = _read_lists(root, frozenset(spoken), problems)
+    listed = _read_lists(root, frozenset(spoken), medium, problems)
     if listed is not None:
         left_out = [path for path in spoken if path not in listed]
         if left_out:
             warnings.append(
-                f"{root}: {len(left_out)} recordings are in none of the lists and are left out, "
+                f"{root}: {len(left_out)} {medium.noun} are in none of the lists and are left out, "
                 f"such as {left_out[0]}"
             )
         spoken = [path for path in spoken if path in listed]
     return Found(
-        recordings=[recording(path) for path in spoken],
+        recordings=[medium.named(path) for path in spoken],
         noise=noise,
         listed=listed,
         problems=problems,
@@ -125,8 +144,17 @@ def is_named(path: str) -> bool:
     return _MARK in PurePosixPath(path).name
 
 
+SOUND = Medium(
+    extensions=EXTENSIONS,
+    kinds="wav, flac, ogg, mp3 or aiff",
+    noun="recordings",
+    such_as="yes/anna.wav",
+    named=recording,
+)
+
+
 def _recordings_in(
-    folder: Path, root: Path, problems: list[Problem], warnings: list[str]
+    folder: Path, root: Path, medium: Medium, problems: list[Problem], warnings: list[str]
 ) -> list[str]:
     paths: list[str] = []
     others: Counter[str] = Counter()
@@ -134,8 +162,8 @@ def _recordings_in(
         path = child.relative_to(root).as_posix()
         if child.is_dir():
             others["folders within it"] += 1
-        elif child.suffix.lower() not in EXTENSIONS:
-            others[f"files that are not {_KINDS}"] += 1
+        elif child.suffix.lower() not in medium.extensions:
+            others[f"files that are not {medium.kinds}"] += 1
         elif not _is_unicode(path):
             problems.append(Problem(ascii(path), "its name is not UTF-8", "give it another name"))
         else:
@@ -144,12 +172,12 @@ def _recordings_in(
         if paths or what.startswith("folders"):
             warnings.append(f"{folder}: {count} {what} are left out")
     if not paths and not others:
-        warnings.append(f"{folder}: holds no recordings and is left out")
+        warnings.append(f"{folder}: holds no {medium.noun} and is left out")
     return paths
 
 
 def _read_lists(
-    root: Path, spoken: frozenset[str], problems: list[Problem]
+    root: Path, spoken: frozenset[str], medium: Medium, problems: list[Problem]
 ) -> dict[str, str] | None:
     files = {split: root / f"{split}.txt" for split in SPLITS}
     missing = [path.name for path in files.values() if not path.is_file()]
@@ -162,7 +190,7 @@ def _read_lists(
     splits: dict[str, str] = {}
     for split, file in files.items():
         if file.name not in missing:
-            _read_list(file, split, splits, spoken, problems)
+            _read_list(file, split, splits, spoken, medium, problems)
     return splits
 
 
@@ -171,6 +199,7 @@ def _read_list(
     split: str,
     splits: dict[str, str],
     spoken: frozenset[str],
+    medium: Medium,
     problems: list[Problem],
 ) -> None:
     try:
@@ -189,7 +218,7 @@ def _read_list(
             problems.append(
                 Problem(
                     where,
-                    f"names {path[:200]}, which is not there as label/file ({_KINDS})",
+                    f"names {path[:200]}, which is not there as label/file ({medium.kinds})",
                     "correct the path or take the line out",
                 )
             )

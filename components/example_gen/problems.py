@@ -35,10 +35,10 @@ class BadRecording(Exception):
         self.problem = problem
 
 
-def user_error(root: Path, problems: Iterable[Problem]) -> UserError:
+def user_error(root: Path, problems: Iterable[Problem], noun: str = "recordings") -> UserError:
     """One error that names the first 20 of `problems`, and counts them all by kind."""
     every = sorted(set(problems))
-    lines = [f"{root}: {len(every)} problem{'s' if len(every) > 1 else ''} with the recordings"]
+    lines = [f"{root}: {len(every)} problem{'s' if len(every) > 1 else ''} with the {noun}"]
     lines += [f"  {p.where}: {p.what}: {p.advice}" for p in every[:_SHOWN]]
     if len(every) > _SHOWN:
         lines.append(f"  and {len(every) - _SHOWN} more; by what to do:")

@@ -6,9 +6,9 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from components.example_gen.decoding import ClipFormat, decode_clip, file_digest, noise_pieces
 from components.example_gen.made import make_silence, make_unknown
@@ -25,7 +25,7 @@ from components.example_gen.plan import (
 )
 from components.example_gen.problems import BadRecording, Problem
 from components.members import Member, ShardMembers, link_or_copy, shard_digest
-from components.records import Example, encode_example, shard_name
+from components.records import Example, encode_record, shard_name
 from components.tfrecord import RecordError, read_checksums, write_records
 
 
@@ -39,8 +39,26 @@ class Earlier:
     labels: Mapping[str, int]
 
 
+class Made(Protocol):
+    """A record: a frozen dataclass for `components.records.encode_record`, with at least these."""
+
+    @property
+    def label(self) -> str:
+        """Its label."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file that it was made of, hex."""
+        ...
+
+
+Make = Callable[[Path, Entry], Iterator[Made]]
+"""Makes the records of an entry of the recordings in a folder; a module's function, or a partial of one."""
+
+
 def make_shard(
-    root: Path, folder: Path, form: ClipFormat, element: tuple[Shard, Earlier | None]
+    root: Path, folder: Path, make: Make, element: tuple[Shard, Earlier | None]
 ) -> dict[str, Any]:
     """Puts a shard of the recordings in `root` into `folder`; gives its members as JSON.
 
@@ -61,9 +79,9 @@ def make_shard(
     def records() -> Iterator[bytes]:
         for entry in shard.entries:
             try:
-                for example in examples_of(root, entry, form):
+                for example in make(root, entry):
                     labels[example.label] += 1
-                    yield encode_example(example)
+                    yield encode_record(example)
                 contents.add(entry, _digests(root, entry, example))
             except BadRecording as e:
                 problems.append(e.problem)
@@ -77,8 +95,8 @@ def make_shard(
     }
 
 
-def examples_of(root: Path, entry: Entry, form: ClipFormat) -> Iterator[Example]:
-    """The examples that come of `entry`: one, or the pieces of a noise recording.
+def examples_of(form: ClipFormat, root: Path, entry: Entry) -> Iterator[Example]:
+    """The clips that come of `entry`: one, or the pieces of a noise recording.
 
     Raises:
         BadRecording: if its recording cannot be used.
@@ -129,7 +147,7 @@ class _Contents:
         )
 
 
-def _digests(root: Path, entry: Entry, made: Example) -> list[str]:
+def _digests(root: Path, entry: Entry, made: Made) -> list[str]:
     if isinstance(entry, Clip | NoiseRecording):
         return [made.digest]
     return [file_digest(root, source) for source in sources_of(entry)]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.packager.card_parts import percent, runtimes, sizes, table, text
+
 Json = Mapping[str, Any]
 
 FILE_NAME = "model_card.md"
@@ -44,17 +46,17 @@ def model_card(
         training: sentences on how it was trained, beyond what the other arguments tell.
     """
     parts = [
-        f"# Model card: {_text(name)}",
+        f"# Model card: {text(name)}",
         _intended_use(features),
         _data(examples),
         _training(features, examples, model, training),
         _metrics(evaluation),
         _false_accepts(evaluation),
         _limits(evaluation),
-        _sizes(conversion, infra_validation),
+        sizes(conversion, infra_validation),
         *([_gate(evaluation["gate"])] if "gate" in evaluation else []),
-        _runtimes(infra_validation),
-        f"## Licence\n\n{_text(licence)}",
+        runtimes(infra_validation),
+        f"## Licence\n\n{text(licence)}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -64,7 +66,7 @@ def _intended_use(features: Json) -> str:
     return (
         "## Intended use\n\n"
         f"Spots these words in a continuous stream of sound on a small device: "
-        f"{', '.join(_text(k) for k in keywords)}. Everything else is heard as `_unknown_` or "
+        f"{', '.join(text(k) for k in keywords)}. Everything else is heard as `_unknown_` or "
         "`_silence_`.\n\n"
         "It is made for commands whose false recognition can be undone. It is not made for "
         "anything on which safety depends, for telling who speaks, or for transcribing speech."
@@ -75,7 +77,7 @@ def _data(examples: Json) -> str:
     splits = [split for split in _SPLITS if split in examples["splits"]]
     found = [examples["splits"][split] for split in splits]
     rows = [
-        [_text(label), *(str(split["labels"].get(label, 0)) for split in found)]
+        [text(label), *(str(split["labels"].get(label, 0)) for split in found)]
         for label in examples["labels"]
     ]
     rows.append(["**all clips**", *(str(split["clips"]) for split in found)])
@@ -84,23 +86,23 @@ def _data(examples: Json) -> str:
         "lists": "The lists of the data set say which clip is in which split.",
         "speaker hash": "Splits are by a hash of the speaker: nobody is in two of them.",
     }
-    said = how.get(examples["split_by"], f"Split by {_text(examples['split_by'])}.")
+    said = how.get(examples["split_by"], f"Split by {text(examples['split_by'])}.")
     clip_seconds = examples["clip_samples"] / examples["sample_rate"]
     return (
         f"## Data\n\n{said} A clip is {clip_seconds:.2f} s at {examples['sample_rate']} Hz.\n\n"
-        + _table(["label", *splits], rows)
+        + table(["label", *splits], rows)
     )
 
 
 def _training(features: Json, examples: Json, model: Json, training: Sequence[str]) -> str:
     front_end = features["features"]
-    arguments = ", ".join(f"{_text(k)} {_text(v)}" for k, v in sorted(model["arguments"].items()))
+    arguments = ", ".join(f"{text(k)} {text(v)}" for k, v in sorted(model["arguments"].items()))
     views = features["splits"]["train"]["views"]
     lines = [
         f"- Features: `{front_end['front_end']}`, {front_end['channels']} mel channels, windows of "
         f"{front_end['window_ms']} ms every {front_end['stride_ms']} ms, "
         f"{features['frames']} frames an inference; the same code in training and on the device.",
-        f"- Network: {_text(model['architecture'])}"
+        f"- Network: {text(model['architecture'])}"
         + (f" ({arguments})" if arguments else "")
         + f", "
         f"{model['params']} parameters.",
@@ -114,7 +116,7 @@ def _training(features: Json, examples: Json, model: Json, training: Sequence[st
 
 def _metrics(evaluation: Json) -> str:
     rows = [
-        [title, _percent(evaluation[key])]
+        [title, percent(evaluation[key])]
         for key, title in (
             ("int8_accuracy", "accuracy of this model (int8), test list"),
             ("float_accuracy", "the same before it was made integer"),
@@ -123,29 +125,27 @@ def _metrics(evaluation: Json) -> str:
         )
         if evaluation.get(key) is not None
     ]
-    rows.append(
-        ["always saying the commonest label", _percent(evaluation["baselines"]["majority"])]
-    )
+    rows.append(["always saying the commonest label", percent(evaluation["baselines"]["majority"])])
     paired = evaluation["paired"]
     labels = [
-        [_text(label), _percent(e["recall"]), _percent(e["precision"]), str(e["n"])]
+        [text(label), percent(e["recall"]), percent(e["precision"]), str(e["n"])]
         for label, e in sorted(evaluation["per_label"].items())
     ]
     return (
         f"## Metrics\n\nOn {evaluation['n']} test clips.\n\n"
-        + _table(["figure", "value"], rows)
+        + table(["figure", "value"], rows)
         + f"\n\nOver {paired['clips']} clips in {paired['views']} versions each, the integer model "
         f"lost {100 * paired['drop']:.2f} points against its float version (at most "
         f"{100 * paired['drop_upper_95']:.2f} with 95% confidence) and decided alike in "
-        f"{_percent(paired['agreement'])} of all cases.\n\n"
-        + _table(["label", "recall", "precision", "clips"], labels)
+        f"{percent(paired['agreement'])} of all cases.\n\n"
+        + table(["label", "recall", "precision", "clips"], labels)
     )
 
 
 def _false_accepts(evaluation: Json) -> str:
     accepts, policy = evaluation["false_accepts"], evaluation["policy"]
     thresholds = policy["thresholds"]
-    fires = ", ".join(f"{_text(k)} {v:.2f}" for k, v in sorted(thresholds.items()))
+    fires = ", ".join(f"{text(k)} {v:.2f}" for k, v in sorted(thresholds.items()))
     minutes = 60 * accepts["hours"]
     return (
         "## False accepts\n\n"
@@ -154,7 +154,7 @@ def _false_accepts(evaluation: Json) -> str:
         "than any room. Measured as the device works: one inference every "
         f"{policy['hop_frames']} frames, probabilities averaged over {policy['smoothing']}, and no "
         f"second detection of a word within {policy['refractory_ms']} ms. At the same thresholds "
-        f"{_percent(accepts['false_rejects'])} of the spoken words were missed.\n\n"
+        f"{percent(accepts['false_rejects'])} of the spoken words were missed.\n\n"
         f"Thresholds: {fires or 'none'}."
     )
 
@@ -163,15 +163,15 @@ def _limits(evaluation: Json) -> str:
     worst = sorted(
         ((e["recall"] or 0.0, label) for label, e in evaluation["per_label"].items() if e["n"])
     )[:_WORST_LABELS]
-    named = ", ".join(f"{_text(label)} ({_percent(recall)})" for recall, label in worst)
+    named = ", ".join(f"{text(label)} ({percent(recall)})" for recall, label in worst)
     lines = [f"- Weakest labels by recall: {named}."]
     speakers = sorted((e["accuracy"], e["n"]) for e in evaluation["per_speaker"].values())
     if speakers:
         (low, clips), middle = speakers[0], speakers[len(speakers) // 2][0]
         lines.append(
             f"- Speakers differ: of {len(speakers)} in the test list the worst reached "
-            f"{_percent(low)} (on {clips} clips), the middle one {_percent(middle)}, the best "
-            f"{_percent(speakers[-1][0])}."
+            f"{percent(low)} (on {clips} clips), the middle one {percent(middle)}, the best "
+            f"{percent(speakers[-1][0])}."
         )
     hours = evaluation["false_accepts"]["hours"]
     if hours < 10:
@@ -196,25 +196,10 @@ def _not_ruled_out(hours: float) -> str:
     )
 
 
-def _sizes(conversion: Json, infra_validation: Json) -> str:
-    operators = ", ".join(
-        f"{op['name']} v{op['version']} ({op['count']})" for op in conversion["operators"]
-    )
-    arena = infra_validation["arena_bytes"]
-    rows = [
-        ["model file", f"{conversion['bytes']} bytes"],
-        ["model file, compressed for download", f"{conversion['download_bytes']} bytes"],
-        ["arena (TFLM, reference kernels)", "not measured" if arena is None else f"{arena} bytes"],
-        ["multiply-accumulates an inference", str(infra_validation["macs"])],
-        ["tensors left in float", str(len(conversion["float_tensors"]))],
-    ]
-    return f"## Size and work\n\n{_table(['what', 'value'], rows)}\n\nOperators: {operators}."
-
-
 def _gate(gate: Json) -> str:
-    rows = [[_text(label), _percent(share)] for label, share in gate["opened"].items()]
+    rows = [[text(label), percent(share)] for label, share in gate["opened"].items()]
     spared = [
-        f"{_percent(gate[stream]['saved'])} of the multiply-accumulates on {what}"
+        f"{percent(gate[stream]['saved'])} of the multiply-accumulates on {what}"
         for stream, what in (
             ("other_sound", "other words and noise without a pause"),
             ("words_and_pauses", "keywords with a pause after each"),
@@ -223,44 +208,6 @@ def _gate(gate: Json) -> str:
     return (
         "## The gate\n\nA small model runs at every hop, and the classifier only where it opens. All "
         f"figures above are those of the two together; the classifier alone reaches "
-        f"{_percent(gate['accuracy_without'])} on the test list. On test streams the gate saves "
-        f"{' and '.join(spared)}.\n\n" + _table(["label", "windows that open it"], rows)
+        f"{percent(gate['accuracy_without'])} on the test list. On test streams the gate saves "
+        f"{' and '.join(spared)}.\n\n" + table(["label", "windows that open it"], rows)
     )
-
-
-def _runtimes(infra_validation: Json) -> str:
-    runtimes = [
-        [_text(name), _text(e["version"]), str(e["max_lsb"]), _percent(e["decisions_equal"])]
-        if e["version"] is not None
-        else [_text(name), "did not run", "", ""]
-        for name, e in sorted(infra_validation["runtimes"].items())
-    ]
-    targets = [
-        f"- {_text(t['target'])}: {'fits' if t['ok'] else 'does not fit'}"
-        + "".join(f"; {_text(f['what'])}" for f in t["findings"])
-        for t in infra_validation["targets"]
-    ]
-    header = ["runtime", "version", "largest difference (of 256 steps)", "same decisions"]
-    return (
-        "## Runtimes and targets\n\nHeld against TFLite's reference kernels on the same inputs.\n\n"
-        + _table(header, runtimes)
-        + "\n\n"
-        + "\n".join(targets)
-    ).rstrip()
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _percent(share: float | None) -> str:
-    return "not defined" if share is None else f"{100 * share:.1f}%"
-
-
-def _text(value: Any) -> str:
-    """`value` so that Markdown neither breaks a table over it nor reads markup or HTML in it."""
-    text = " ".join(str(value).split())
-    for character in "\\`*[]<>|#":
-        text = text.replace(character, "\\" + character)
-    return text.replace("_", "\\_") if text.startswith("_") else text

@@ -21,7 +21,7 @@ class Part:
     """The rows that came of one shard and the clips that they show.
 
     Attributes:
-        codes: int8, shape (rows, frames, channels).
+        codes: int8, shape (rows, frames, channels), or (rows, ...) of pictures.
         label: int32, one a row.
         clip: which clip of the part a row shows; negative for none.
         view: int32, one a row.
@@ -75,7 +75,7 @@ class Joined:
 
 
 def join_parts(
-    folder: Path, split: str, parts: Iterable[Part], rows: int, shape: tuple[int, int]
+    folder: Path, split: str, parts: Iterable[Part], rows: int, shape: tuple[int, ...]
 ) -> Joined:
     """Writes ``<split>.codes.npy`` and ``<split>.index.npz``, with one part in memory at a time.
 
@@ -84,7 +84,7 @@ def join_parts(
         split: the name.
         parts: in order.
         rows: of all parts together.
-        shape: frames and channels of a row.
+        shape: of a row: frames and channels, or as a picture.
     """
     index: dict[str, list[Ints]] = {"label": [], "clip": [], "view": []}
     joined = Joined(speakers=[], paths=[], digests=[])

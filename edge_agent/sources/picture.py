@@ -20,7 +20,7 @@ from edge_agent.bundle.archive import BundleError, read_array
 from edge_agent.features.image import Pixels
 
 MAX_PIXELS = 1 << 25
-MAX_FILE_BYTES = 1 << 28
+MAX_FILE_BYTES = 60 << 20
 _PILLOW = ("PNG", "JPEG", "BMP")
 _BLANK = rb"(?:\s|#[^\n]*\n)+"
 _NETPBM = re.compile(
@@ -41,12 +41,20 @@ def read_picture(path: Path | str) -> Pixels:
     Raises:
         PictureError: if it cannot be read, or is no picture.
     """
+    return decode_picture(picture_bytes(path), str(path))
+
+
+def picture_bytes(path: Path | str) -> bytes:
+    """The bytes of the file at `path`, one more than may be decoded at most.
+
+    Raises:
+        PictureError: if it cannot be read.
+    """
     try:
         with Path(path).open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            return file.read(MAX_FILE_BYTES + 1)
     except OSError as e:
         raise PictureError(f"{path}: cannot be read: {e.strerror}") from e
-    return decode_picture(data, str(path))
 
 
 def decode_picture(data: bytes, name: str) -> Pixels:

@@ -28,7 +28,8 @@ def add_recipe(parser: Any) -> None:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="folder of recordings, one sub-folder a word; of CSV files for anomaly_detection",
+        help="folder of recordings, one sub-folder a word; of CSV files for anomaly_detection; of "
+        "pictures, one sub-folder a label, for image_classification",
     )
     parser.add_argument(
         "--keywords",
@@ -76,9 +77,14 @@ def data_folder(arguments: argparse.Namespace) -> Path | None:
     if not data.is_dir():
         raise UserError(
             f"{arguments.data}: no such folder: --data names a folder with one sub-folder of "
-            "recordings a word"
+            "recordings a word, or of pictures a label"
         )
     return data
+
+
+def keywords_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The words to synthesise where there is no folder."""
+    return tuple((arguments.keywords or _DEFAULT_KEYWORDS).lower().split())
 
 
 def make_recipe(arguments: argparse.Namespace, root: Path, data: Path | None) -> Recipe:
@@ -90,8 +96,7 @@ def make_recipe(arguments: argparse.Namespace, root: Path, data: Path | None) ->
     """
     from pipeline.recipe import apply_settings, demand_fit, give_beam_options, seed_settings
 
-    keywords = tuple((arguments.keywords or _DEFAULT_KEYWORDS).lower().split())
-    recipe: Recipe = find(arguments.recipe).recipe(root, data, keywords)
+    recipe: Recipe = find(arguments.recipe).recipe(root, data, keywords_of(arguments))
     if arguments.seed is not None:
         apply_settings(recipe, seed_settings(recipe, arguments.seed))
     apply_settings(recipe, arguments.set)

@@ -25,13 +25,20 @@ EXAMPLES = """\
   python -m pipeline run anomaly_detection --data DIR
       watch machines like those in DIR: CSV files that begin with normal running; without --data,
       simulated pumps
+  python -m pipeline run image_classification --data DIR
+      learn pictures, one sub-folder a label; without --data, real handwritten digits
   python -m pipeline run keyword_spotting --data DIR --set Trainer.epochs=40 --set Transform.seed=2
       change any parameter of any step
   python -m pipeline run keyword_spotting --data DIR -- --runner=DirectRunner --direct_num_workers=4
       choose how the data-parallel steps run"""
 
 _REFUSED = 3
-_MAKERS = ("SpeechSynthesizer.recordings", "MachineSimulator.recordings")  # where no data is given
+# Where no data is given.
+_MAKERS = (
+    "SpeechSynthesizer.recordings",
+    "MachineSimulator.recordings",
+    "HandwrittenDigits.recordings",
+)
 
 
 def add_arguments(parser: Any) -> None:

@@ -10,6 +10,7 @@ from types import ModuleType
 RECIPES: Mapping[str, str] = {
     "keyword_spotting": "pipeline.recipes.keyword_spotting",
     "anomaly_detection": "pipeline.recipes.anomaly_detection",
+    "image_classification": "pipeline.recipes.image_classification",
 }
 
 

@@ -74,7 +74,9 @@ def clip_table(examples: Mapping[str, Any]) -> ClipTable:
 
 
 def level_table(statistics: Mapping[str, Any]) -> list[LevelRow]:
-    """How long and how loud the recordings of each split are, from statistics.json."""
+    """How long and how loud the recordings of each split are, from statistics.json; none of pictures."""
+    if "sample_rate" not in statistics:
+        return []
     splits = statistics["splits"]
     return [_levels(split, splits[split]["all"]) for split in _SPLITS if split in splits]
 

@@ -14,8 +14,9 @@ from markupsafe import Markup
 from pipeline.report import plots
 from pipeline.report.data import clip_table, copies, level_table
 from pipeline.report.device import cost_rows, device
-from pipeline.report.mistakes import worst_mistakes
+from pipeline.report.mistakes import Mistake, worst_mistakes
 from pipeline.report.payloads import Payloads, read_payloads
+from pipeline.report.pictures import size_table, worst_pictures
 from pipeline.report.quality import confusion, figure_rows, label_bars, speaker_bars
 from pipeline.report.verdict import gate_rows, tiles, verdict
 from pipeline.ui.figures import duration, number
@@ -73,6 +74,7 @@ def render(report: Mapping[str, Any], payloads: Payloads, recordings: Path) -> s
         findings=payloads.anomalies,
         clips=clip_table(payloads.examples) if payloads.examples else None,
         levels=level_table(payloads.statistics) if payloads.statistics else [],
+        sizes=size_table(payloads.statistics) if payloads.statistics else [],
         copies=copies(payloads.statistics) if payloads.statistics else [],
         device=device(payloads.infra_validation) if payloads.infra_validation else None,
         costs=cost_rows(payloads.conversion, payloads.infra_validation),
@@ -84,9 +86,7 @@ def _quality(payloads: Payloads, recordings: Path) -> dict[str, Any]:
     evaluation = payloads.evaluation
     if evaluation is None:
         return {"evaluation": None, "mistakes": []}
-    accepts = evaluation["false_accepts"]
     speakers, speakers_rest = speaker_bars(evaluation["per_speaker"])
-    chosen = (accepts["per_hour"], accepts["false_rejects"])
     return {
         "evaluation": evaluation,
         "figures": figure_rows(evaluation),
@@ -94,16 +94,33 @@ def _quality(payloads: Payloads, recordings: Path) -> dict[str, Any]:
         "speakers": speakers,
         "speakers_rest": speakers_rest,
         "confusion": confusion(evaluation["confusion"]),
+        **_stream(evaluation.get("false_accepts")),
+        "mistakes": _mistakes(evaluation, payloads.features, recordings),
+    }
+
+
+def _stream(accepts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a stream of sound gave; there is none of pictures."""
+    if accepts is None:
+        return {"accepts": None, "trade_off": None}
+    chosen = (accepts["per_hour"], accepts["false_rejects"])
+    return {
         "accepts": {
             "count": number(accepts["count"]),
             "minutes": duration(3600 * accepts["hours"]),
             "per_hour": number(accepts["per_hour"]),
         },
         "trade_off": plots.trade_off(accepts["curve"], chosen) if accepts["curve"] else None,
-        "mistakes": worst_mistakes(evaluation["worst"], recordings, payloads.features["features"])
-        if payloads.features
-        else [],
     }
+
+
+def _mistakes(
+    evaluation: Mapping[str, Any], features: Mapping[str, Any] | None, recordings: Path
+) -> list[Mistake]:
+    if not features:
+        return []
+    drawn = worst_pictures if "colour" in features["features"] else worst_mistakes
+    return drawn(evaluation["worst"], recordings, features["features"])
 
 
 def _training(

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from edge_agent.features.audio import AudioFeatures, Pcm, clip_codes
 from pipeline.report import plots
 
-_MOST = 12
+MOST = 12
 _LONGEST_SECONDS = 10
 
 
@@ -53,7 +53,7 @@ def worst_mistakes(
         features: ``features`` of features.json.
     """
     parameters = AudioFeatures(**features)
-    return [_mistake(entry, recordings, parameters) for entry in worst[:_MOST]]
+    return [_mistake(entry, recordings, parameters) for entry in worst[:MOST]]
 
 
 def _mistake(entry: Mapping[str, Any], recordings: Path, features: AudioFeatures) -> Mistake:
@@ -82,12 +82,21 @@ def _mistake(entry: Mapping[str, Any], recordings: Path, features: AudioFeatures
     )
 
 
-def _read(recordings: Path, path: str, sample_rate: int) -> tuple[Pcm, str]:
-    """The recording as mono PCM at `sample_rate`, and the SHA-256 (hex) of its file."""
+def inside(folder: Path, path: str) -> Path:
+    """The file at the relative `path` in `folder`.
+
+    Raises:
+        FileNotFoundError: if the path leads out of it.
+    """
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts:
         raise FileNotFoundError(path)
-    file = recordings / relative
+    return folder / relative
+
+
+def _read(recordings: Path, path: str, sample_rate: int) -> tuple[Pcm, str]:
+    """The recording as mono PCM at `sample_rate`, and the SHA-256 (hex) of its file."""
+    file = inside(recordings, path)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     with soundfile.SoundFile(file) as source:
         samples = source.read(_LONGEST_SECONDS * source.samplerate, "float32", always_2d=True)

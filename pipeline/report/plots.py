@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from edge_agent.features.audio import Codes, Pcm
+from edge_agent.features.image import Pixels
 
 _INK, _LINE = "#010101", "#020202"
 _SERIES = ("#030301", "#030302")
@@ -29,6 +30,7 @@ _VARIABLES = {
     _LINE: "var(--line)",
     **{colour: f"var(--series-{i})" for i, colour in enumerate(_SERIES)},
 }
+_MOST_DRAWN = 200  # pixels of a picture's longer side
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 9.5,
@@ -131,6 +133,26 @@ def recording(pcm: Pcm, codes: Codes, sample_rate: int, name: str) -> Markup:
         picture.spines[["left", "bottom"]].set_visible(False)
         alt = f"Waveform and feature codes of {name}, {seconds:.2f} s"
         return _svg(figure, alt, name)
+
+
+def picture(pixels: Pixels, codes: Codes, name: str) -> Markup:
+    """A picture beside what the model saw of it."""
+    with mpl.rc_context({**_STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(3.9, 2.2), layout="constrained")
+        found, seen = figure.subplots(1, 2)
+        step = max(1, max(pixels.shape[:2]) // _MOST_DRAWN)
+        values = codes.astype(np.int16) + 128
+        for axes, shown, title in (
+            (found, pixels[::step, ::step], "as found"),
+            (seen, values.astype(np.uint8), "as seen"),
+        ):
+            flat = shown[..., 0] if shown.ndim == 3 and shown.shape[2] == 1 else shown
+            axes.imshow(flat, cmap="gray", vmin=0, vmax=255, interpolation="none")
+            axes.set_xlabel(title)
+            axes.set_xticks([])
+            axes.set_yticks([])
+        rows, columns = pixels.shape[:2]
+        return _svg(figure, f"{name}, {columns} x {rows} pixels, and what the model saw", name)
 
 
 def _envelope(

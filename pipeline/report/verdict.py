@@ -81,7 +81,7 @@ def tiles(report: Mapping[str, Any], payloads: Payloads) -> list[Tile]:
         ]
         value = percent(metrics["int8_accuracy"])
         found.append(Tile(name="Accuracy on the device", value=value, note=" · ".join(others)))
-    if payloads.evaluation:
+    if payloads.evaluation and "false_accepts" in payloads.evaluation:
         accepts = payloads.evaluation["false_accepts"]
         note = (
             f"of other words without a pause; {percent(accepts['false_rejects'])} of words missed"

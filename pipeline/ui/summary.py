@@ -161,4 +161,6 @@ def _use(recipe: str, bundle: str) -> tuple[str, list[str]]:
     """How a bundle of `recipe` is used: what for, and the agent's command."""
     if recipe == "anomaly_detection":
         return "watch a log", ["score", "--bundle", bundle, "--csv", "FILE.csv"]
+    if recipe == "image_classification":
+        return "say what a picture shows", ["classify", "--bundle", bundle, "FILE.png"]
     return "find the words in a recording", ["spot", "--bundle", bundle, "FILE.wav"]

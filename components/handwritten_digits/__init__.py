@@ -1,0 +1,1 @@
+"""HandwrittenDigits: real pictures for a first run without any data."""

@@ -1,0 +1,1 @@
+"""ImageExampleGen: from a folder of pictures to records, split and in shards."""

@@ -1,0 +1,1 @@
+"""ImageExampleValidator: whether the pictures are what they should be."""

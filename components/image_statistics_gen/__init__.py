@@ -1,0 +1,1 @@
+"""ImageStatisticsGen: what the pictures are like, split by split and label by label."""

@@ -1,0 +1,1 @@
+"""ImageTransform: from pictures to the device's codes, with fixed augmentations."""
