@@ -28,11 +28,12 @@ from fleet.commands import (
     repository,
     rollout,
     serve,
+    simulate,
     tenant,
 )
 
 COMMANDS: tuple[ModuleType, ...] = (
-    init, serve, release, rollout, device, tenant, audit, keys, repository,
+    init, serve, release, rollout, device, tenant, audit, simulate, keys, repository,
 )  # fmt: skip
 
 _DESCRIPTION = """\

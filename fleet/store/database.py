@@ -154,10 +154,10 @@ def _found(connection: sa.Connection) -> str:
 
 
 def _migrate(connection: sa.Connection) -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
     from alembic.config import Config
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", _SCRIPTS)
     command.upgrade(config, "head")
