@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from components.base import UserError
+from components.converter.component import Activations
 from components.converter.strip import strip
+from components.converter.wide_activations import with_int8_ends
 from edge_agent.features.audio import INPUT_SCALE, INPUT_ZERO_POINT
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ def to_int8(model: tf_keras.Model, calibration: Codes) -> bytes:
     return strip(converted(model, calibration))
 
 
-def converted(model: tf_keras.Model, calibration: Codes) -> bytes:
+def converted(
+    model: tf_keras.Model, calibration: Codes, activations: Activations = "int8"
+) -> bytes:
     """Converts to int8 input and output, batch 1, dense layers per tensor; deterministic bytes.
 
     The input takes feature codes as they are: scale 1/32, zero point 0. A quantisation-aware model
@@ -51,14 +55,21 @@ def converted(model: tf_keras.Model, calibration: Codes) -> bytes:
     Args:
         model: one input of shape (batch, frames, channels, depth), the batch free or 1.
         calibration: int8 codes, shape (rows, frames, channels), or (rows, frames, channels, depth).
+        activations: ``int8``, or ``int16`` between the int8 ends.
 
     Raises:
-        UserError: if the model has another input, or does not convert.
+        UserError: if the model has another input, does not convert, or is quantisation-aware and to
+            have int16 activations, which it was not trained for.
     """
     import tensorflow as tf
 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     shape = _window_shape(model, calibration)
+    if activations == "int16" and _is_aware(model):
+        raise UserError(
+            "Converter.activations=int16: the model was trained with int8 rounding: set "
+            "Quantizer.method=post_training"
+        )
     _pin_input_range(model)
     run = tf.function(lambda codes: model(codes, training=False))
     traced = run.get_concrete_function(tf.TensorSpec((1, *shape), tf.float32, name="codes"))
@@ -70,13 +81,18 @@ def converted(model: tf_keras.Model, calibration: Codes) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     windows = _with_whole_range(calibration).astype(np.float32) * np.float32(INPUT_SCALE)
     converter.representative_dataset = lambda: ([row.reshape(1, *shape)] for row in windows)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
+    wide = activations == "int16"
+    kernels = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+    if wide:
+        kernels = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [kernels]
+    converter.inference_input_type = tf.int16 if wide else tf.int8
+    converter.inference_output_type = converter.inference_input_type
     # Old runtimes and the Edge TPU know FULLY_CONNECTED per tensor only (version 4).
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     try:
-        return bytes(converter.convert())
+        made = bytes(converter.convert())
+        return with_int8_ends(made) if wide else made
     except (ValueError, RuntimeError, tf.errors.OpError) as e:
         reason = str(e).strip().splitlines()
         raise UserError(
@@ -93,6 +109,11 @@ def _window_shape(model: Any, calibration: Codes) -> tuple[int, ...]:
             f"{calibration.shape[1:]}: train it on these features"
         )
     return shape
+
+
+def _is_aware(model: Any) -> bool:
+    """Whether int8 rounding is in the graph of `model`."""
+    return any(type(layer).__name__.startswith("Quantize") for layer in model.layers)
 
 
 def _pin_input_range(model: Any) -> None:

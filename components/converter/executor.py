@@ -27,7 +27,8 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ConverterParameters) -
     margin = int(read_json(features / "features.json")["margin_frames"])
     codes = np.load(features / "train.codes.npy", mmap_mode="r", allow_pickle=False)
     path = inputs["model"] / "model.h5"
-    model = converted(load_model(path), _calibration(codes, margin, parameters))
+    calibration = _calibration(codes, margin, parameters)
+    model = converted(load_model(path), calibration, parameters.activations)
     if read_json(inputs["model"] / "model.json").get("weights") == "int4":
         model = with_int4_weights(model)
     model = strip(model)

@@ -261,3 +261,35 @@ def test_a_kernel_of_the_least_size_must_be_there(tmp_path):
     model = registry.build("ds_cnn", FRAMES, CHANNELS, len(LABELS), (4,))
     with pytest.raises(UserError, match=r"no kernel has Pruner\.least_weights"):
         masked.prune_in_pattern(model, None, PrunerParameters(method="block", **SHORT), tmp_path)
+
+
+@with_tensorflow
+def test_the_heads_that_change_nothing_go_and_the_others_stay_as_they_were(tmp_path):
+    import tf_keras as keras
+
+    from components.models import registry
+    from components.models.macs import count_macs
+    from components.pruner import heads, importance
+
+    features = write_features(tmp_path)
+    keras.utils.set_random_seed(3)
+    model = registry.build("keyword_transformer", FRAMES, CHANNELS, len(LABELS), (64,))
+    (layer,) = heads.attention(model)
+    kernel = importance.output_kernel(layer)
+    whole = kernel.numpy() * np.array([1, 0, 1, 0])[:, None, None]
+    kernel.assign(whole)
+    seen: list[Any] = []
+
+    def retrain(model: Any, *_: Any, keep: Any) -> dict[str, list[float]]:
+        seen.append(importance.output_kernel(*heads.attention(model)).numpy())
+        return {"validation_loss": [0.0]}
+
+    parameters = PrunerParameters(method="heads", heads_share=0.5, **SHORT)
+    with (
+        mock.patch.object(importance, "_BATCHES", 2),
+        mock.patch.object(heads.loop, "fit", retrain),
+    ):
+        pruned = heads.prune(model, features, parameters, tmp_path / "out")
+    assert np.array_equal(seen[0], whole[[0, 2]])
+    assert heads.attention(pruned.model)[0].get_config()["num_heads"] == 2
+    assert count_macs(pruned.model) < count_macs(model)
