@@ -11,7 +11,7 @@ import numpy.typing as npt
 import edge_agent
 from edge_agent.compatibility import CompatibilityError, check_minimum
 from edge_agent.features.audio import INPUT_SCALE, INPUT_ZERO_POINT
-from edge_agent.runtime import Model, Runtime, RuntimeModelError, open_model
+from edge_agent.runtime import MakeModel, Model, Runtime, RuntimeModelError, open_model
 
 _AGAIN = "build the bundle again"
 
@@ -29,6 +29,7 @@ def open_classifier(
     minimum: Mapping[str, str],
     runtime: Runtime = "auto",
     threads: int = 1,
+    make: MakeModel = Model,
 ) -> Model:
     """Loads a model that takes feature codes as they are and gives probabilities.
 
@@ -40,13 +41,14 @@ def open_classifier(
         minimum: least versions of the agent and the runtimes.
         runtime: which interpreter.
         threads: threads of one inference.
+        make: as `open_model` takes it.
 
     Raises:
         ClassifierError: if the model is something else, or this agent or runtime is too old.
         RuntimeModelError: if no runtime here takes it.
     """
     try:
-        model = open_model(data, runtime=runtime, threads=threads)
+        model = open_model(data, runtime=runtime, threads=threads, make=make)
     except RuntimeModelError as e:
         raise RuntimeModelError(f"{name}: {e}") from e
     try:
@@ -59,10 +61,14 @@ def open_classifier(
 
 def probabilities(model: Model, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
     """What `model` gives for one input of codes, float32 (labels,)."""
-    raw = model.invoke(codes).astype(np.float32)
-    result: npt.NDArray[np.float32] = (raw - np.float32(model.output.zero_point)) * np.float32(
-        model.output.scale
-    )
+    return dequantised(model, model.invoke(codes))
+
+
+def dequantised(model: Model, raw: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+    """The probabilities that `model` means by its output `raw`, float32 (labels,)."""
+    result: npt.NDArray[np.float32] = (
+        raw.astype(np.float32) - np.float32(model.output.zero_point)
+    ) * np.float32(model.output.scale)
     return result
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import importlib
 import os
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -62,8 +62,8 @@ class Model:
             )
         self._input_index: int = inputs[0]["index"]
         self._output_index: int = outputs[0]["index"]
-        self.input = _details(inputs[0])
-        self.output = _details(outputs[0])
+        self.input = tensor_details(inputs[0])
+        self.output = tensor_details(outputs[0])
 
     def invoke(self, codes: Int8) -> Int8:
         """Runs the model once.
@@ -91,13 +91,19 @@ class Model:
         return row
 
 
-def open_model(data: bytes, *, runtime: Runtime = "auto", threads: int = 1) -> Model:
+MakeModel = Callable[[Any, str, str], Model]
+
+
+def open_model(
+    data: bytes, *, runtime: Runtime = "auto", threads: int = 1, make: MakeModel = Model
+) -> Model:
     """Loads a .tflite model.
 
     Args:
         data: the bytes of the file.
         runtime: which interpreter; ``auto`` takes LiteRT where it is installed.
         threads: threads of one inference.
+        make: makes the model of an interpreter that is ready, its name and its version.
 
     Raises:
         RuntimeModelError: if no such runtime is installed, the file is damaged, the runtime lacks
@@ -109,7 +115,7 @@ def open_model(data: bytes, *, runtime: Runtime = "auto", threads: int = 1) -> M
         with _quiet():
             interpreter = module.Interpreter(model_content=data, num_threads=threads)
             interpreter.allocate_tensors()
-            return Model(interpreter, name, version)
+            return make(interpreter, name, version)
     except StructureError as e:
         raise RuntimeModelError(
             f"the model is not a whole .tflite file ({e}): fetch or build the bundle again"
@@ -131,7 +137,12 @@ def _load(runtime: Runtime) -> tuple[str, types.ModuleType, str]:
     raise RuntimeModelError(f"{wanted} is not installed: pip install {_PACKAGES[names[-1]]}")
 
 
-def _details(tensor: Any) -> TensorDetails:
+def tensor_details(tensor: Any) -> TensorDetails:
+    """The details of an interpreter's tensor.
+
+    Raises:
+        RuntimeModelError: if it is not int8 with a leading 1.
+    """
     shape = tuple(int(n) for n in tensor["shape"])
     if tensor["dtype"] is not np.int8 or not shape or shape[0] != 1:
         raise RuntimeModelError(

@@ -3,7 +3,8 @@
 The schema version is ``major.minor``: an agent reads any minor of a major it knows, ignoring keys it
 does not know, and refuses an unknown major. Minor 1 added the workload ``anomaly_detection``; a keyword
 bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, and its bytes are the same.
-Minor 3 added the workload ``image_classification``, minor 4 autoencoders among the detectors of anomalies.
+Minor 3 added the workload ``image_classification``, minor 4 autoencoders among the detectors of anomalies,
+minor 5 streaming stages.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ SCHEMA_VERSION = "1.1"
 GATED_SCHEMA_VERSION = "1.2"
 IMAGE_SCHEMA_VERSION = "1.3"
 AUTOENCODER_SCHEMA_VERSION = "1.4"
+STREAMING_SCHEMA_VERSION = "1.5"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -69,10 +71,11 @@ class Stage:
         name: what other stages call it.
         model: the .tflite file in the archive.
         mode: ``sliding_window`` runs over a whole window each hop; ``streaming`` over new frames only.
-        frames: feature frames that the input takes.
+        frames: feature frames that the input takes: a window, or what is new in a step.
         state: (input name, output name) pairs that carry state from step to step.
         gated_by: the gate that must open before this one runs, if any.
         gate: what makes this one a gate, if it is one.
+        window: frames that an output of a streaming stage depends on, the newest the last of them.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Stage:
     state: tuple[tuple[str, ...], ...] = ()
     gated_by: str | None = None
     gate: Gate | None = dataclasses.field(default=None, metadata=ADDED)
+    window: int | None = dataclasses.field(default=None, metadata=ADDED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -398,6 +402,12 @@ def _check(manifest: KeywordManifest) -> tuple[str, ...]:
             raise ManifestError(f"manifest.json: stage {stage.name}: no stage {stage.gated_by}")
         if stage.gated_by is not None and stage.gated_by not in gates:
             raise ManifestError(f"manifest.json: stage {stage.name}: {stage.gated_by} is no gate")
+        streams = stage.window is not None and stage.frames <= stage.window <= 10_000
+        if streams != (stage.mode == "streaming") or (stage.window is not None and not streams):
+            raise ManifestError(
+                f"manifest.json: stage {stage.name}: a streaming stage, and no other, has a window of "
+                "at least its frames and at most 10000"
+            )
         if any(len(pair) != 2 for pair in stage.state):
             raise ManifestError(
                 f"manifest.json: stage {stage.name}: state pairs are (input, output)"

@@ -7,17 +7,24 @@ windows exist.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from edge_agent.bundle.manifest import DetectionPolicy, KeywordManifest, Manifest, Stage
-from edge_agent.classification import ClassifierError, open_classifier, probabilities
+from edge_agent.classification import (
+    ClassifierError,
+    dequantised,
+    open_classifier,
+    probabilities,
+)
 from edge_agent.features.audio import AudioFeatures, Codes, Float32, Pcm, clip_codes
 from edge_agent.features.waveform import fit
 from edge_agent.keyword.gate import GATE_OUTPUTS, Computation, OpenedGate
-from edge_agent.runtime import Model, Runtime
+from edge_agent.runtime import MakeModel, Model, Runtime
+from edge_agent.streaming import StreamingModel
 
 
 def clip_samples(features: AudioFeatures, frames: int) -> int:
@@ -68,7 +75,7 @@ def clip_windows(codes: Codes, frames: int, policy: DetectionPolicy) -> Codes:
 
 
 class KeywordClassifier:
-    """The sliding-window model of a bundle, and the gate in front of it, if it has one.
+    """The model of a bundle, and the gate in front of it, if it has one.
 
     Attributes:
         labels: what the probabilities stand for, in order.
@@ -106,8 +113,8 @@ class KeywordClassifier:
         self.labels = manifest.labels
         self.features = manifest.features
         self.policy = manifest.policy
-        self.frames = stage.frames
-        self.clip_samples = clip_samples(manifest.features, stage.frames)
+        self.frames = stage.frames if stage.window is None else stage.window
+        self.clip_samples = clip_samples(manifest.features, self.frames)
         if clip_margin(self.policy) > self.frames:
             raise ClassifierError("policy.clip_hops reach beyond the clip: build the bundle again")
         self.model = _opened(manifest, stage, files, runtime, threads, manifest.labels)
@@ -128,6 +135,16 @@ class KeywordClassifier:
             return shut
         self._classified += 1
         return probabilities(self.model, codes)
+
+    def consecutive(self) -> Callable[[Codes], Float32]:
+        """`probabilities` for windows that follow each other by ``policy.hop_frames`` each.
+
+        A streaming model takes only what is new in each window but the first, and what it gives is
+        the same.
+        """
+        if not isinstance(self.model, StreamingModel):
+            return self.probabilities
+        return _Consecutive(self.model)
 
     def computation(self) -> Computation | None:
         """What the gate spared so far; None without a gate."""
@@ -162,12 +179,19 @@ def _stages(manifest: KeywordManifest) -> tuple[Stage | None, Stage]:
     gates = [s for s in stages if s.gate is not None]
     rest = [s for s in stages if s.gate is None]
     plain = all(s.mode == "sliding_window" and not s.state for s in stages)
+    if len(stages) == 1 and stages[0].window is not None and stages[0].gate is None:
+        if stages[0].frames != manifest.policy.hop_frames:
+            raise ClassifierError(
+                f"a step of the model takes {stages[0].frames} frames, and policy.hop_frames is "
+                f"{manifest.policy.hop_frames}: build the bundle again"
+            )
+        return None, stages[0]
     by = rest[0].gated_by if len(rest) == 1 else None
     if not plain or len(rest) != 1 or by != (gates[0].name if gates else None) or len(gates) > 1:
         kinds = ", ".join(f"{s.name} ({s.mode})" for s in stages)
         raise ClassifierError(
-            "this agent runs bundles of one sliding_window stage without state, with or without a "
-            f"gate before it; this one has {kinds}: update the agent"
+            "this agent runs bundles of one streaming stage, or of one sliding_window stage without "
+            f"state, with or without a gate before it; this one has {kinds}: update the agent"
         )
     if gates and gates[0].frames != rest[0].frames:
         raise ClassifierError(
@@ -185,12 +209,33 @@ def _opened(
     threads: int,
     outputs: Sequence[str],
 ) -> Model:
+    make: MakeModel = Model
+    if stage.window is not None:
+        make = functools.partial(StreamingModel, state=stage.state, window=stage.window)
     return open_classifier(
         files[stage.model],
         stage.model,
-        shape=(1, stage.frames, manifest.features.channels, 1),
+        shape=(1, stage.window or stage.frames, manifest.features.channels, 1),
         labels=len(outputs),
         minimum=manifest.minimum,
         runtime=runtime,
         threads=threads,
+        make=make,
     )
+
+
+class _Consecutive:
+    """The probabilities of consecutive windows from a streaming model."""
+
+    def __init__(self, model: StreamingModel) -> None:
+        self._model = model
+        self._begun = False
+
+    def __call__(self, window: Codes) -> Float32:
+        """Takes the next window, all frames of it."""
+        if self._begun:
+            raw = self._model.step(window[-self._model.step_frames :])
+        else:
+            self._begun = True
+            raw = self._model.invoke(window)
+        return dequantised(self._model, raw)

@@ -35,6 +35,7 @@ class Spotter:
                 before the first inference counts.
         """
         self._classifier = classifier
+        self._probabilities = classifier.consecutive()
         self._features = classifier.features
         self._front_end = front_end(self._features)
         self._warm_up = warm_up_frames
@@ -80,7 +81,7 @@ class Spotter:
         frames = self._classifier.frames
         if start + frames < self._warm_up:
             return None
-        probabilities = self._classifier.probabilities(self._ring[at : at + frames])
+        probabilities = self._probabilities(self._ring[at : at + frames])
         features = self._features
         middle = start * features.stride_samples + features.samples_for(frames) / 2 - self._silence
         detection = self._detector.step(middle / features.sample_rate, probabilities)

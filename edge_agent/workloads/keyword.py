@@ -5,10 +5,11 @@ python -m edge_agent.workloads.keyword JOB
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from edge_agent import selftest
@@ -30,7 +31,6 @@ from edge_agent.workloads.job import Job, RefusedError, work
 from edge_agent.workloads.speaking import Speaker
 
 _BLOCK_S = 0.03
-_NO_WORDS = (SILENCE, UNKNOWN)
 
 
 class CountingClassifier(KeywordClassifier):
@@ -38,14 +38,22 @@ class CountingClassifier(KeywordClassifier):
 
     counting: Counting
 
-    def probabilities(self, codes: Codes) -> Float32:
+    def consecutive(self) -> Callable[[Codes], Float32]:
         """As in `KeywordClassifier`."""
-        begun = time.perf_counter()
-        found = super().probabilities(codes)
-        self.counting.inferences(1, time.perf_counter() - begun)
-        words = (p for p, label in zip(found, self.labels, strict=True) if label not in _NO_WORDS)
-        self.counting.score(float(max(words, default=0.0)))
-        return found
+        probabilities = super().consecutive()
+
+        def counted(window: Codes) -> Float32:
+            begun = time.perf_counter()
+            found = probabilities(window)
+            self.counting.inferences(1, time.perf_counter() - begun)
+            self.counting.score(float(max(found[self._words], default=0.0)))
+            return found
+
+        return counted
+
+    @functools.cached_property
+    def _words(self) -> list[int]:
+        return [i for i, label in enumerate(self.labels) if label not in (SILENCE, UNKNOWN)]
 
 
 class Hearing:

@@ -1,0 +1,316 @@
+"""The streaming form of a whole-window model: each step computes only what is new.
+
+The operators, their weights and their quantisation stay as they are. Before each operator that looks back in
+time, the rows that it will need again are joined to the new ones; they come in as a state tensor and leave as
+another, int8 on the same grid, so the caller carries them from step to step (external state). Nothing is
+calibrated or rounded anew: on the same kernels the streaming form gives, bit for bit, what the whole-window
+model gives for the window that ends with the newest frame, once it has seen as many frames as that holds.
+
+That a convolutional network streams layer by layer is shown by Rybakov et al. (2020), "Streaming keyword
+spotting on mobile devices".
+
+For each tensor that has a time axis it is known how many new rows a step gives (`rows`), how many frames lie
+between two rows (`stride`), how late row 0 of a window comes (`lag`, frames), and how many frames a row
+depends on (`reach`). Branches that meet must be equally late.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import flatbuffers
+import numpy as np
+
+from components.base import UserError
+from components.converter.strip import strip
+from components.targets.schema import operator_names, schema
+
+_TIME = 1
+_POINTWISE = frozenset(
+    {
+        "ADD",
+        "MUL",
+        "SUB",
+        "MAXIMUM",
+        "MINIMUM",
+        "RELU",
+        "RELU6",
+        "HARD_SWISH",
+        "LOGISTIC",
+        "QUANTIZE",
+    }
+)
+_CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
+_POOLS = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D"})
+# The first versions of these operators that take int8.
+_VERSIONS = {"CONCATENATION": 2, "STRIDED_SLICE": 2}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamingForm:
+    """A streaming model, and how it is fed.
+
+    Attributes:
+        model: the .tflite file.
+        state: (input name, output name) of each state tensor; all begin at their zero point.
+        frames: new frames that one step takes.
+        window: frames that an output depends on; the newest is the last of them.
+    """
+
+    model: bytes
+    state: tuple[tuple[str, str], ...]
+    frames: int
+    window: int
+
+
+def streaming_form(model: bytes, frames: int) -> StreamingForm:
+    """Turns `model` into its streaming form with steps of `frames` frames; deterministic.
+
+    Args:
+        model: a full-integer .tflite file with one input of shape (1, frames, channels, depth) and
+            one output, made by the converter.
+        frames: new frames of one step: a multiple of the product of its strides in time.
+
+    Raises:
+        UserError: naming the operator that has no streaming form.
+    """
+    unpacked = schema().ModelT.InitFromPackedBuf(model, 0)
+    if len(unpacked.subgraphs) != 1 or len(unpacked.subgraphs[0].inputs) != 1:
+        raise UserError("the model has several graphs or inputs: it has no streaming form")
+    surgery = _Surgery(unpacked, frames)
+    window = surgery.operate()
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(unpacked.Pack(builder), b"TFL3")
+    return StreamingForm(
+        model=strip(bytes(builder.Output())),
+        state=tuple(surgery.state),
+        frames=frames,
+        window=window,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Flow:
+    rows: int
+    stride: int
+    lag: int
+    reach: int
+
+
+class _Surgery:
+    """Rewrites one unpacked model in place."""
+
+    def __init__(self, model: Any, frames: int) -> None:
+        self.state: list[tuple[str, str]] = []
+        self._model = model
+        self._graph = model.subgraphs[0]
+        self._tensors = self._graph.tensors
+        self._flows: dict[int, _Flow] = {}
+        self._joined: dict[tuple[int, int], int] = {}
+        self._operators: list[Any] = []
+        self._window = 0
+        self._whole = {i: self._shape(i) for i in range(len(self._tensors))}
+        (entry,) = (int(i) for i in self._graph.inputs)
+        if len(self._shape(entry)) != 4:
+            raise UserError("the model's input is no window of frames: it has no streaming form")
+        self._set_rows(entry, _Flow(rows=frames, stride=1, lag=0, reach=1))
+
+    def operate(self) -> int:
+        """Rewrites the operators in their order; gives the frames that an output depends on."""
+        for operator in self._graph.operators:
+            flowing = [int(i) for i in operator.inputs if int(i) in self._flows]
+            if flowing:
+                operator.inputs = np.array(
+                    operator.inputs, np.int32
+                )  # what is unpacked is read-only
+                self._rewrite(operator, flowing)
+            self._operators.append(operator)
+        self._graph.operators = self._operators
+        late = [i for i in self._graph.outputs[:1] if int(i) in self._flows]
+        if late or not self._window:
+            raise UserError(
+                "the model's output still has a time axis, or never had one: it has no streaming form"
+            )
+        return self._window
+
+    def _rewrite(self, operator: Any, flowing: list[int]) -> None:
+        name = self._name(operator)
+        source, result = flowing[0], int(operator.outputs[0])
+        flow = self._flows[source]
+        if name in _POINTWISE:
+            others = [self._flows[i] for i in flowing]
+            if any((o.rows, o.stride, o.lag) != (flow.rows, flow.stride, flow.lag) for o in others):
+                raise UserError(f"{name}: its branches are not equally late: no streaming form")
+            reach = max(o.reach for o in others)
+            self._set_rows(result, dataclasses.replace(flow, reach=reach))
+        elif name in _CONVOLUTIONS | _POOLS:
+            self._look_back(operator, name, source, result)
+        elif name == "STRIDED_SLICE":
+            self._crop(operator, source, result)
+        else:
+            raise UserError(f"{name}: has no streaming form: use an architecture without it")
+
+    def _look_back(self, operator: Any, name: str, source: int, result: int) -> None:
+        flow = self._flows[source]
+        extent, stride = self._window_of(operator, name)
+        whole = self._whole[source][_TIME]
+        closes = self._whole[result][_TIME] == 1 and extent == whole
+        if operator.builtinOptions.padding != schema().Padding.VALID and not closes and extent > 1:
+            raise UserError(f"{name}: is padded in time: it has no streaming form")
+        if closes:
+            # What is after it has no time axis: one output a step, of the newest rows.
+            if flow.rows > whole:
+                raise UserError(
+                    f"{flow.rows} new rows, and {name} looks at {whole}: use shorter steps"
+                )
+            operator.inputs[0] = self._remember(source, whole - flow.rows)
+            reach = flow.reach + (whole - 1) * flow.stride
+            if flow.lag + flow.stride != flow.reach:
+                raise UserError(f"{name}: does not end with the newest frame: no streaming form")
+            self._window = max(self._window, reach)
+            return
+        if flow.rows % stride:
+            raise UserError(
+                f"{name}: takes every {stride}. of {flow.rows} new rows: the step's frames must be a "
+                "multiple of all strides in time"
+            )
+        if extent < stride:
+            raise UserError(f"{name}: leaves rows out: it has no streaming form")
+        kept = extent - stride
+        operator.inputs[0] = self._remember(source, kept)
+        self._set_rows(
+            result,
+            _Flow(
+                rows=flow.rows // stride,
+                stride=flow.stride * stride,
+                lag=flow.lag + kept * flow.stride,
+                reach=flow.reach + (extent - 1) * flow.stride,
+            ),
+        )
+
+    def _crop(self, operator: Any, source: int, result: int) -> None:
+        """A crop in time becomes a delay by the rows that are cut off at the end."""
+        begin, end = self._bounds(operator, self._whole[source])
+        flow = self._flows[source]
+        before, behind = begin[_TIME], self._whole[source][_TIME] - end[_TIME]
+        operator.inputs[0] = self._remember(source, behind)
+        begin[_TIME], end[_TIME] = 0, flow.rows
+        self._slice_options(operator, begin, end)
+        lag = flow.lag + (before + behind) * flow.stride
+        self._set_rows(result, dataclasses.replace(flow, lag=lag))
+
+    def _remember(self, source: int, kept: int) -> int:
+        """The new rows of `source` behind the last `kept` of the steps before; a tensor's index."""
+        if kept == 0:
+            return source
+        if (source, kept) not in self._joined:
+            self._joined[source, kept] = self._add_state(source, kept)
+        return self._joined[source, kept]
+
+    def _add_state(self, source: int, kept: int) -> int:
+        rows = self._flows[source].rows
+        number = len(self.state)
+        names = (f"state_{number}", f"next_state_{number}")
+        before = self._like(source, kept, names[0])
+        joined = self._like(source, kept + rows, None)
+        after = self._like(source, kept, names[1])
+        self._join([before, source], joined)
+        shape = self._shape(joined)
+        begin = [0, rows, 0, 0]
+        take = schema().OperatorT()
+        take.opcodeIndex = self._opcode("STRIDED_SLICE")
+        take.inputs = np.array([joined, -1, -1, -1], np.int32)
+        take.outputs = np.array([after], np.int32)
+        self._slice_options(take, begin, shape)
+        self._operators.append(take)
+        self._graph.inputs = np.append(self._graph.inputs, before).astype(np.int32)
+        self._graph.outputs = np.append(self._graph.outputs, after).astype(np.int32)
+        self.state.append(names)
+        return joined
+
+    def _join(self, parts: list[int], result: int) -> None:
+        join = schema().OperatorT()
+        join.opcodeIndex = self._opcode("CONCATENATION")
+        join.inputs = np.array(parts, np.int32)
+        join.outputs = np.array([result], np.int32)
+        join.builtinOptionsType = schema().BuiltinOptions.ConcatenationOptions
+        join.builtinOptions = schema().ConcatenationOptionsT()
+        join.builtinOptions.axis = _TIME
+        self._operators.append(join)
+
+    def _slice_options(self, operator: Any, begin: list[int], end: list[int]) -> None:
+        operator.builtinOptionsType = schema().BuiltinOptions.StridedSliceOptions
+        operator.builtinOptions = schema().StridedSliceOptionsT()
+        for place, values in enumerate((begin, end, [1] * len(begin)), 1):
+            operator.inputs[place] = self._constant(values)
+
+    def _constant(self, values: list[int]) -> int:
+        buffer = schema().BufferT()
+        buffer.data = np.frombuffer(np.array(values, "<i4").tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        tensor = schema().TensorT()
+        tensor.shape = np.array([len(values)], np.int32)
+        tensor.type = schema().TensorType.INT32
+        tensor.buffer = len(self._model.buffers) - 1
+        self._tensors.append(tensor)
+        return len(self._tensors) - 1
+
+    def _like(self, source: int, rows: int, name: str | None) -> int:
+        """A new tensor with `rows` rows on the grid of `source`."""
+        tensor = copy.copy(self._tensors[source])
+        tensor.shape = np.array([1, rows, *self._shape(source)[2:]], np.int32)
+        tensor.shapeSignature = None
+        tensor.buffer = 0
+        tensor.name = name
+        self._tensors.append(tensor)
+        return len(self._tensors) - 1
+
+    def _set_rows(self, index: int, flow: _Flow) -> None:
+        self._flows[index] = flow
+        shape = self._shape(index)
+        shape[_TIME] = flow.rows
+        self._tensors[index].shape = np.array(shape, np.int32)
+        self._tensors[index].shapeSignature = None
+
+    def _window_of(self, operator: Any, name: str) -> tuple[int, int]:
+        """Rows that one output row looks at, and rows from one to the next."""
+        options = operator.builtinOptions
+        if name in _POOLS:
+            return options.filterHeight, options.strideH
+        kernel = self._shape(int(operator.inputs[1]))[_TIME]
+        return (kernel - 1) * options.dilationHFactor + 1, options.strideH
+
+    def _bounds(self, operator: Any, shape: list[int]) -> tuple[list[int], list[int]]:
+        options = operator.builtinOptions
+        begin, end, steps = (self._values(int(i)) for i in operator.inputs[1:4])
+        if any(steps[i] != 1 for i in range(4)) or options.shrinkAxisMask or options.newAxisMask:
+            raise UserError("STRIDED_SLICE: takes more than a crop: it has no streaming form")
+        for axis, size in enumerate(shape):
+            begin[axis] = 0 if options.beginMask >> axis & 1 else begin[axis] % max(size, 1)
+            whole = options.endMask >> axis & 1
+            end[axis] = size if whole else end[axis] + (size if end[axis] <= 0 else 0)
+        return begin, end
+
+    def _values(self, index: int) -> list[int]:
+        data = self._model.buffers[self._tensors[index].buffer].data
+        return [int(v) for v in np.frombuffer(bytes(data), "<i4")]
+
+    def _opcode(self, name: str) -> int:
+        code = getattr(schema().BuiltinOperator, name)
+        for place, known in enumerate(self._model.operatorCodes):
+            if known.builtinCode == code and known.version >= _VERSIONS[name]:
+                return place
+        added = schema().OperatorCodeT()
+        added.deprecatedBuiltinCode = added.builtinCode = code
+        added.version = _VERSIONS[name]
+        self._model.operatorCodes.append(added)
+        return len(self._model.operatorCodes) - 1
+
+    def _name(self, operator: Any) -> str:
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        return operator_names()[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+    def _shape(self, index: int) -> list[int]:
+        return [int(n) for n in self._tensors[index].shape]
