@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from components.artifacts import (
     BUNDLE,
@@ -24,6 +25,8 @@ class PackagerParameters:
     Attributes:
         name: the model family; releases of one name follow each other.
         licence: licence of the model: an SPDX expression or a sentence.
+        form: how the device runs the model: ``sliding_window`` computes each window anew,
+            ``streaming`` what is new in it alone; then Evaluator.hop_frames is the length of a step.
         latency_ms: what one inference may cost on the device, milliseconds.
         memory_bytes: what the workload's process may hold resident, bytes.
         golden_vectors: how many inputs the self-test runs.
@@ -34,6 +37,7 @@ class PackagerParameters:
 
     name: str = "keyword_spotting"
     licence: str = "not stated: set it with --set Packager.licence=..."
+    form: Literal["sliding_window", "streaming"] = "sliding_window"
     latency_ms: float = 20.0
     memory_bytes: int = 64 * 1024 * 1024
     golden_vectors: int = 8

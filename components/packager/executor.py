@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,22 @@ import numpy.typing as npt
 
 import edge_agent
 from components.artifacts import read_json
-from components.base import Inputs, Metrics, Outputs
+from components.base import Inputs, Metrics, Outputs, UserError
+from components.converter.streaming import StreamingForm, streaming_form
 from components.gate_trainer.trained import TrainedGate, read_gate
 from components.infra_validator.reference import reference_outputs
 from components.packager.component import PackagerParameters
 from components.packager.model_card import model_card
+from components.targets.flatbuffer import parse_graph
+from components.targets.graph import Graph
+from components.targets.lint import lint
+from components.targets.profile import load_profile
 from components.training.data import FeatureSet
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
     GATED_SCHEMA_VERSION,
     SCHEMA_VERSION,
+    STREAMING_SCHEMA_VERSION,
     Budget,
     CheckSet,
     DetectionPolicy,
@@ -35,6 +41,8 @@ from edge_agent.bundle.manifest import (
     Stage,
     encode_manifest,
 )
+from edge_agent.keyword.classifier import KeywordClassifier
+from edge_agent.runtime import Runtime
 
 _MODEL = "model.tflite"
 _CARD = "model_card.md"
@@ -53,7 +61,9 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     golden, golden_files = _golden(model, features, infra, parameters)
     check_set, check_files = _check_set(model, features, parameters)
     gate = read_gate(inputs.get("gate"))
-    stages = _stages(features, gate)
+    policy = evaluation["policy"]
+    form = _STREAMS[parameters.form](model, policy["hop_frames"], gate)
+    stages = _stages(features, gate, form)
     card = model_card(
         name=parameters.name,
         licence=parameters.licence,
@@ -65,21 +75,29 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         infra_validation=infra,
     )
     files = {_MODEL: model, _CARD: card.encode(), **golden_files, **check_files}
+    operators, macs, arena_bytes = conversion["operators"], infra["macs"], infra["arena_bytes"] or 0
+    targets = tuple(t["target"] for t in infra["targets"] if t["ok"])
+    schema_version = SCHEMA_VERSION if gate is None else GATED_SCHEMA_VERSION
+    if form is not None:
+        graph = parse_graph(form.model)
+        files[_MODEL], schema_version = form.model, STREAMING_SCHEMA_VERSION
+        operators, macs = [dataclasses.asdict(count) for count in graph.counts], graph.macs
+        arena_bytes = 0  # the arena was measured of the whole-window form
+        targets = tuple(target for target in targets if _takes(target, graph))
     if gate is not None:
         files |= _gate_files(gate, files[golden.inputs])
-    policy = evaluation["policy"]
     manifest = KeywordManifest(
-        schema_version=SCHEMA_VERSION if gate is None else GATED_SCHEMA_VERSION,
+        schema_version=schema_version,
         name=parameters.name,
         workload="keyword_spotting",
-        targets=tuple(t["target"] for t in infra["targets"] if t["ok"]),
+        targets=targets,
         features=features.features,
         labels=features.labels,
         stages=stages,
         policy=DetectionPolicy(**{**policy, "clip_hops": tuple(policy["clip_hops"])}),
-        operators=_operators(conversion["operators"], gate),
-        arena_bytes=infra["arena_bytes"] or 0,
-        macs=infra["macs"],
+        operators=_operators(operators, gate),
+        arena_bytes=arena_bytes,
+        macs=macs,
         minimum=_MINIMUM,
         budget=Budget(latency_ms=parameters.latency_ms, memory_bytes=parameters.memory_bytes),
         envelope=_envelope(evaluation, parameters),
@@ -93,14 +111,72 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     data = archive.pack(encode_manifest(manifest), files)
     path = outputs["bundle"] / "candidate.bundle"
     path.write_bytes(data)
-    archive.read(path)
+    bundle = archive.read(path)
+    if form is not None:
+        _prove(bundle, golden)
     return {"bytes": float(len(data))}
 
 
-def _stages(features: FeatureSet, gate: TrainedGate | None) -> tuple[Stage, ...]:
+def _streaming(model: bytes, hop_frames: int, gate: TrainedGate | None) -> StreamingForm:
+    if gate is not None:
+        raise UserError(
+            "a gate leaves windows out, and a streaming classifier must see each: train no gate, or "
+            "set Packager.form=sliding_window"
+        )
+    try:
+        return streaming_form(model, hop_frames)
+    except UserError as e:
+        raise UserError(
+            f"Packager.form=streaming, Evaluator.hop_frames={hop_frames}: {e}; or set "
+            "Packager.form=sliding_window"
+        ) from e
+
+
+_STREAMS: dict[str, Callable[[bytes, int, TrainedGate | None], StreamingForm | None]] = {
+    "sliding_window": lambda *_: None,
+    "streaming": _streaming,
+}
+
+
+def _takes(target: str, graph: Graph) -> bool:
+    """Whether the target takes the form that the device runs; False for one that is not known by name."""
+    try:
+        return lint(graph, load_profile(target))["ok"]
+    except UserError:
+        return False
+
+
+def _prove(bundle: archive.Bundle, golden: Golden) -> None:
+    """Holds the form that the device runs against the golden vectors, which are of the other one."""
+    codes, wanted = bundle.array(golden.inputs), bundle.array(golden.outputs).astype(int)
+    runtimes: dict[str, Runtime] = {"litert": "litert", "tflite_runtime": "tflite_runtime"}
+    for name, tolerance in golden.tolerance.items():
+        model = KeywordClassifier(bundle.manifest, bundle.files, runtime=runtimes[name]).model
+        found = np.stack([model.invoke(window) for window in codes.astype(np.int8)])
+        off = int(np.abs(found - wanted).max())
+        if off > tolerance:
+            raise UserError(
+                f"the streaming form differs on {name} by {off} steps from the golden outputs, and "
+                f"{tolerance} are allowed: set Packager.form=sliding_window"
+            )
+
+
+def _stages(
+    features: FeatureSet, gate: TrainedGate | None, form: StreamingForm | None
+) -> tuple[Stage, ...]:
     classifier = Stage(
         name="classifier", model=_MODEL, mode="sliding_window", frames=features.frames
     )
+    if form is not None:
+        return (
+            dataclasses.replace(
+                classifier,
+                mode="streaming",
+                frames=form.frames,
+                state=form.state,
+                window=form.window,
+            ),
+        )
     if gate is None:
         return (classifier,)
     opening = Stage(

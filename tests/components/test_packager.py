@@ -167,6 +167,24 @@ def test_a_gate_is_a_stage_of_its_own_with_its_own_vectors(inputs, bundle, tmp_p
     assert "saves 54.7% of the multiply-accumulates on other words" in card
 
 
+def test_the_streaming_form_is_a_stage_with_state_that_answers_the_same(inputs, bundle, tmp_path):
+    streaming = archive.read(pack(inputs, tmp_path / "s", form="streaming"))
+    manifest, plain = streaming.manifest, bundle.manifest
+    (stage,) = manifest.stages
+    assert (manifest.schema_version, plain.schema_version) == ("1.5", "1.1")
+    assert (stage.mode, stage.frames, stage.window) == ("streaming", POLICY["hop_frames"], FRAMES)
+    assert stage.state == (("state_0", "next_state_0"),)
+    assert {"CONCATENATION", "STRIDED_SLICE"} <= {o.name for o in manifest.operators}
+    assert set(manifest.targets) <= set(plain.targets)
+    assert "tflm" in manifest.targets
+    assert manifest.arena_bytes == 0
+    assert streaming.files[manifest.golden.outputs] == bundle.files[plain.golden.outputs]
+    assert selftest.run(streaming).vectors == 8
+    assert pack(inputs, tmp_path / "again", form="streaming").read_bytes() == (
+        (tmp_path / "s" / "candidate.bundle").read_bytes()
+    )
+
+
 def test_no_recording_is_in_the_bundle_and_no_speakers_name(bundle):
     assert not [name for name in bundle.files if name.endswith((".wav", ".pcm"))]
     assert b"speaker 0" not in b"".join(bundle.files.values())
