@@ -39,7 +39,9 @@ AnomalyModel    ``parameters.npz`` float32 (names of edge_agent.anomaly.scoring.
                 "params", "bytes"}
 Model           ``model.h5`` (tf_keras), ``model.json``: {"architecture",
                 "arguments", "params", "macs"}, ``history.json``: {curve name: [value an epoch]};
-                from the Trainer also ``early.h5``: weights of early in training, for rewinding
+                from the Trainer also ``early.h5``: weights of early in training, for rewinding; once
+                it was pruned, ``model.json`` has "pruning": how, and "sparsity"; with kernels of few
+                values, "weights": which
 Gate            ``gate.json``: {"opens_at": null} where there is none; else {"opens_at", "opened":
                 {split: {gate label: share of its windows that open it}}, "bytes", "macs",
                 "operators"}, with ``gate.tflite`` and the files of a Model

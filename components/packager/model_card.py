@@ -94,6 +94,13 @@ def _data(examples: Json) -> str:
     )
 
 
+def _made_light(model: Json) -> str:
+    """What the Pruner removed, so that the widths no longer hold, and which values the weights take."""
+    removed = {"filter": "channels", "heads": "attention heads"}.get(model.get("pruning", ""))
+    pruned = f" after {removed} were removed" if removed else ""
+    return pruned + (f"; {text(model['weights'])} weights" if "weights" in model else "")
+
+
 def _training(features: Json, examples: Json, model: Json, training: Sequence[str]) -> str:
     front_end = features["features"]
     arguments = ", ".join(f"{text(k)} {text(v)}" for k, v in sorted(model["arguments"].items()))
@@ -104,8 +111,7 @@ def _training(features: Json, examples: Json, model: Json, training: Sequence[st
         f"{features['frames']} frames an inference; the same code in training and on the device.",
         f"- Network: {text(model['architecture'])}"
         + (f" ({arguments})" if arguments else "")
-        + f", "
-        f"{model['params']} parameters.",
+        + f", {model['params']} parameters{_made_light(model)}.",
         f"- Trained on {examples['splits']['train']['clips']} clips in {views} versions each. "
         "Choices were made on the validation list; the test list was used once, for the figures "
         "here.",

@@ -37,12 +37,13 @@ def main() -> None:
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     examples, transform = sources()
     features = transform.outputs["features"]
-    steps: list[Component] = [examples, transform]
+    whole = Trainer(TrainerParameters(seed=seed), "WholeTrainer", features=features)
+    narrow = Trainer(
+        TrainerParameters(seed=seed, widths=_NARROW), "NarrowTrainer", features=features
+    )
+    steps: list[Component] = [examples, transform, whole, narrow]
 
-    def chain(name: str, trained: TrainerParameters, pruning: PrunerParameters) -> None:
-        trainer = Trainer(trained, f"{name}Trainer", features=features)
-        if not any(step.id == trainer.id for step in steps):
-            steps.append(trainer)
+    def chain(name: str, trainer: Trainer, pruning: PrunerParameters) -> None:
         pruner = Pruner(pruning, f"{name}Pruner", features=features, model=trainer.outputs["model"])
         model = pruner.outputs["model"]
         quantizer = Quantizer(
@@ -60,12 +61,11 @@ def main() -> None:
         )
         steps.extend([pruner, quantizer, converter, measured])
 
-    whole = TrainerParameters(seed=seed)
     longer = PrunerParameters(initial_sparsity=0.0, final_sparsity=0.0, epochs=_EPOCHS, seed=seed)
     halved = PrunerParameters(method="filter", macs_share=0.5, epochs=_EPOCHS, seed=seed)
     chain("Whole", whole, longer)
     chain("Halved", whole, halved)
-    chain("Narrow", TrainerParameters(widths=_NARROW, seed=seed), longer)
+    chain("Narrow", narrow, longer)
     result = run("bench_pruning", steps)
 
     folder = result.artifacts["Transform.features"]

@@ -105,3 +105,18 @@ def test_a_runtime_that_did_not_run_is_named(arguments: dict[str, Any]) -> None:
     card = model_card(**arguments)
     assert "| tflm | did not run |" in card
     assert "| arena (TFLM, reference kernels) | not measured |" in card
+
+
+@pytest.mark.parametrize(
+    ("made_light", "said"),
+    [
+        ({}, "26772 parameters."),
+        ({"pruning": "magnitude"}, "26772 parameters."),
+        ({"pruning": "filter"}, "26772 parameters after channels were removed."),
+        ({"pruning": "heads"}, "26772 parameters after attention heads were removed."),
+        ({"weights": "ternary"}, "26772 parameters; ternary weights."),
+    ],
+)
+def test_what_was_removed_is_said_where_the_widths_no_longer_hold(arguments, made_light, said):
+    arguments["model"] |= made_light
+    assert said in model_card(**arguments)
