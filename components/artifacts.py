@@ -33,6 +33,8 @@ Features        ``<split>.codes.npy`` int8 (rows, margin + frames + margin, chan
                 an ImageFeatures, margin_frames is 0; there is no noise, clip_samples or shards.
                 The margin is what stands before and after the clip (silence, or the view's noise),
                 so that any shift up to it is a slice.
+Trial           ``trial.json``: {"state", "reason", "accuracy", "accuracies": one an epoch, "bytes", "macs",
+                "arena_bytes"}: what came of a candidate (components.tuner.outcome)
 AnomalyModel    ``parameters.npz`` float32 (names of edge_agent.anomaly.scoring.Scorer.parameters),
                 ``normal.npy`` float64 (rows, channels): one file, normal at its beginning,
                 ``model.json``: {"channels": [...], "scoring": ScoringSettings, "files": [...],
@@ -79,6 +81,7 @@ SCHEMA = ArtifactType("Schema")
 VALIDATION = ArtifactType("Validation")
 FEATURES = ArtifactType("Features")
 MODEL = ArtifactType("Model")
+TRIAL = ArtifactType("Trial")
 ANOMALY_MODEL = ArtifactType("AnomalyModel")
 GATE = ArtifactType("Gate")
 INT8_MODEL = ArtifactType("Int8Model")

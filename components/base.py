@@ -138,6 +138,16 @@ class Component:
         """
         return ""
 
+    def check(self, makers: Mapping[str, Component]) -> None:
+        """Refuses, before anything runs, what it cannot do with what other components are set to make.
+
+        Args:
+            makers: the components of the recipe, by id; `inputs` name those that this one takes from.
+
+        Raises:
+            UserError: naming the parameter, and what to set instead.
+        """
+
     def stands(self, outputs: Outputs) -> bool:
         """Whether what an earlier execution did outside its outputs is still there.
 

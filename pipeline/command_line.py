@@ -33,12 +33,14 @@ from pipeline.commands import (
     schedule,
     sensitivity,
     show,
+    tune,
     ui,
 )
 
 COMMANDS: tuple[ModuleType, ...] = (
     run,
     explain,
+    tune,
     schedule,
     compile,
     parameters,

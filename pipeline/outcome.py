@@ -157,6 +157,7 @@ def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[st
             "float_accuracy",
             "int8_accuracy",
             "teacher_accuracy",
+            "teacher_agreement",
             "int8_single_accuracy",
             "float_single_accuracy",
             "val_int8_accuracy",

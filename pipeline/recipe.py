@@ -100,10 +100,10 @@ def apply_settings(recipe: Recipe, settings: Sequence[str]) -> None:
 
 
 def demand_fit(recipe: Recipe) -> None:
-    """Asks every component that takes a model whether it can work on its architecture.
+    """Asks every component whether it can work on its model's architecture, and with the others.
 
     Raises:
-        UserError: naming the component and the method that does not fit.
+        UserError: naming the component and what does not fit.
     """
     by_id = {component.id: component for component in recipe.components}
     for component in recipe.components:
@@ -111,6 +111,7 @@ def demand_fit(recipe: Recipe) -> None:
         why = component.misfit(architecture) if architecture else ""
         if why:
             raise UserError(f"{component.id}.{why}")
+        component.check(by_id)
 
 
 def _architecture(component: Component, by_id: Mapping[str, Component]) -> str:

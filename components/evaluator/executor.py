@@ -56,6 +56,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -
         "int8_accuracy": _share(decided == truth),
         "float_accuracy": _share(test.float_.argmax(1)[first] == truth),
         "teacher_accuracy": _share(test.teacher.argmax(1) == truth),
+        "teacher_agreement": _share(test.teacher.argmax(1) == decided),
         "int8_single_accuracy": _share(test.int8_single.argmax(1)[first] == truth),
         "float_single_accuracy": _share(test.float_single.argmax(1)[first] == truth),
         "val_int8_accuracy": scored["val"].recorded_accuracy(),

@@ -13,9 +13,11 @@ class Architecture:
         streams: what it computes for a frame does not depend on where the window begins, so that it
             may run on new frames only; otherwise it runs over a whole, sliding window.
         filters: whether its channels can be removed (`Pruner.method=filter`).
-        heads: whether it has attention heads (`Pruner.method=heads`).
+        heads: whether it has attention heads, `heads_of` each width in a layer of its own.
         rounding: whether every layer has a form with int8 rounding to train with (`Quantizer.method`).
         edge_tpu: whether the Edge TPU is predicted to take all of it, in one partition.
+        multiple: what every width must be a multiple of.
+        rising: whether every width must be larger than the one before it.
     """
 
     streams: bool
@@ -23,6 +25,13 @@ class Architecture:
     filters: bool = True
     heads: bool = False
     rounding: bool = True
+    multiple: int = 1
+    rising: bool = False
+
+
+def heads_of(width: int) -> int:
+    """Attention heads of a layer of so many channels: one for every 16."""
+    return max(1, width // 16)
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -32,8 +41,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mobilenet_v1": Architecture(streams=False, edge_tpu=True),
     "mobilenet_v2": Architecture(streams=False, edge_tpu=True),
     "mobilenet_v3": Architecture(streams=False, edge_tpu=False, rounding=False),
-    "shufflenet": Architecture(streams=False, edge_tpu=True),
-    "squeezenet": Architecture(streams=False, edge_tpu=True),
+    "shufflenet": Architecture(streams=False, edge_tpu=True, multiple=16, rising=True),
+    "squeezenet": Architecture(streams=False, edge_tpu=True, multiple=4),
     "streaming_resnet": Architecture(streams=True, edge_tpu=True),
     "tc_resnet": Architecture(streams=False, edge_tpu=True),
 }

@@ -13,10 +13,10 @@ from typing import Any
 import tf_keras as keras
 
 from components.models.blocks import normalised
+from components.models.catalogue import heads_of
 
 layers = keras.layers
 
-_HEAD_WIDTH = 16
 _MLP = 2
 
 
@@ -38,7 +38,7 @@ def keyword_transformer(*, frames: int, channels: int, labels: int, widths: tupl
 
 
 def _attention(x: Any, width: int) -> Any:
-    heads = max(1, width // _HEAD_WIDTH)
+    heads = heads_of(width)
     y = layers.MultiHeadAttention(heads, width // heads)(x, x)
     x = layers.LayerNormalization()(layers.Add()([x, y]))
     y = layers.Dense(width)(layers.ReLU(6.0)(layers.Dense(_MLP * width)(x)))

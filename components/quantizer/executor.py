@@ -13,6 +13,7 @@ from components.base import Inputs, Metrics, Outputs, UserError, warn
 from components.quantizer import coded
 from components.quantizer.component import CODINGS, QuantizerParameters
 from components.training import loop
+from components.training.agreement import agreement
 from components.training.data import FeatureSet
 from components.training.losses import distillation_loss
 from edge_agent.features.audio import INPUT_SCALE
@@ -50,7 +51,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: QuantizerParameters) -
         aware = coded.settled(model, aware, codes)
         description["weights"] = coding
     loop.save(aware, outputs["model"], description, history)
-    return loop.metrics_of(history)
+    return loop.metrics_of(history) | {"agreement": agreement(aware, teacher, features)}
 
 
 def _prune_preserving(model: Any) -> Any:

@@ -21,6 +21,10 @@ class TrainerParameters(TrainingParameters):
         rewind_epoch: epochs after which the weights are kept beside the model, for a Pruner that rewinds
             to them; 0 keeps the initial ones.
         targets: profiles that the untrained graph must fit; the model that ships is checked again.
+        members: networks that are trained one after the other, each from a seed of its own; more
+            than one become an ensemble, a network that gives the mean of their probabilities.
+        focus: how much more an example counts to a member that is the specialist of its label (the
+            labels are dealt out among the members); 1 makes them differ by their seeds alone.
     """
 
     architecture: str = "streaming_resnet"
@@ -28,6 +32,8 @@ class TrainerParameters(TrainingParameters):
     threads: int = 1
     rewind_epoch: int = 0
     targets: tuple[str, ...] = ()
+    members: int = 1
+    focus: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,6 +48,8 @@ class TrainerParameters(TrainingParameters):
             raise ValueError("rewind_epoch must be 0 or more")
         if not self.widths or min(self.widths) < 1:
             raise ValueError("widths must be one or more positive numbers")
+        if self.members < 1 or self.focus < 1.0:
+            raise ValueError("members and focus must be 1 or more")
 
 
 class Trainer(Component):

@@ -17,7 +17,7 @@ from components.base import CHECKPOINT, warn
 
 Weights = list[npt.NDArray[Any]]
 
-_FILE = "training.npz"
+_WHOLE = "training"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,13 @@ class State:
 
 
 class Checkpoint:
-    """The checkpoint in the artifact folder `output`, which the runner keeps if the step dies."""
+    """The checkpoint in the artifact folder `output`, which the runner keeps if the step dies.
 
-    def __init__(self, output: Path) -> None:
-        self._path = output / CHECKPOINT / _FILE
+    A step that trains several times has one for each `part`.
+    """
+
+    def __init__(self, output: Path, part: str = "") -> None:
+        self._path = output / CHECKPOINT / f"{part or _WHOLE}.npz"
 
     def write(self, state: State) -> None:
         """Puts `state` in the place of the one before, whole or not at all."""
@@ -59,7 +62,7 @@ class Checkpoint:
             "rest": np.frombuffer(json.dumps(rest).encode(), np.uint8),
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._path.with_name(f".{_FILE}")
+        aside = self._path.with_name(f".{self._path.name}")
         with aside.open("wb") as file:
             np.savez(file, **arrays)
             file.flush()

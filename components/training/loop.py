@@ -48,20 +48,24 @@ def fit(
     keep: Mapping[str, Tensor] | None = None,
     before_step: Callable[[int], None] | None = None,
     settled_from: int = 0,
+    part: str = "",
+    after_epoch: Callable[[History], None] | None = None,
 ) -> History:
     """Trains `model` in place and leaves it with the moving average of its best epochs' weights.
 
     Args:
-        model: gives probabilities (softmax).
+        model: gives probabilities (softmax), or a list that begins with them.
         features: what to train and validate on.
         schedule: how long and how.
         augmentation: how examples are changed.
-        loss: of (inputs, one-hot labels, probabilities).
+        loss: of (inputs, one-hot labels, what the model gives).
         output: artifact folder; TensorBoard events go to its ``logs``. Where an interrupted
             execution left a checkpoint in it, training goes on from there, to the same bits.
         keep: by variable name, a mask of 0 and 1 that the variable is multiplied with each step.
         before_step: called with the step's number before each step.
         settled_from: first epoch whose weights may be kept (pruning is not done before).
+        part: names this training in a step that has several: its checkpoint, and its curves.
+        after_epoch: called with the curves so far after each epoch; what it raises ends the training.
 
     Returns:
         Curves by name, one value an epoch: loss, validation_loss, validation_accuracy.
@@ -72,7 +76,7 @@ def fit(
     sampler = Sampler(features, augmentation, schedule.batch, schedule.seed, schedule.unknown_share)
     training = _Training(model, schedule, sampler, loss, keep or {})
     validation = _Validation(features)
-    checkpoint = Checkpoint(output)
+    checkpoint = Checkpoint(output, part)
     history: History = {"loss": [], "validation_loss": [], "validation_accuracy": []}
     best, best_epoch, best_weights = math.inf, 0, training.averaged()
     left = checkpoint.read([tuple(variable.shape) for variable in training.variables])
@@ -85,7 +89,7 @@ def fit(
         )
         training.restore(left.variables)
     progress = Progress(schedule.epochs * schedule.steps_per_epoch, "steps")
-    curves = _Curves(output / "logs" / "tensorboard", history)
+    curves = _Curves(output / "logs" / "tensorboard" / part, history)
     for epoch in range(len(history["loss"]), schedule.epochs):
         if epoch > settled_from and epoch - 1 - best_epoch >= schedule.patience:
             break
@@ -108,6 +112,8 @@ def fit(
                 history=history,
             )
         )
+        if after_epoch is not None:
+            after_epoch(history)
     curves.close()
     model.set_weights(best_weights)
     return history
@@ -117,6 +123,16 @@ def metrics_of(history: History, settled_from: int = 0) -> Metrics:
     """The figures of the epoch whose weights were kept, and its number from 1; see `fit`."""
     kept = settled_from + int(np.argmin(history["validation_loss"][settled_from:]))
     return {**{name: curve[kept] for name, curve in history.items()}, "epochs": float(kept + 1)}
+
+
+def probabilities_of(given: Any) -> Tensor:
+    """The probabilities in what a model gives: all of it, or the first of a list."""
+    return given[0] if isinstance(given, list) else given
+
+
+def validate(model: Model, features: FeatureSet) -> tuple[float, float]:
+    """(loss, accuracy) of `model` on the validation split, as `fit` measures them."""
+    return _Validation(features).measure(model, model.get_weights())
 
 
 def save(model: Model, output: Path, description: Mapping[str, Any], history: History) -> None:
@@ -260,7 +276,9 @@ class _Validation:
 
     def _probabilities(self, model: Model) -> np.ndarray[Any, Any]:
         if self._infer is None:
-            self._infer = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+            self._infer = tf.function(
+                lambda x: probabilities_of(model(x, training=False)), reduce_retracing=True
+            )
         batches = range(0, len(self._inputs), _VALIDATION_BATCH)
         parts = [
             self._infer(tf.constant(self._inputs[i : i + _VALIDATION_BATCH])).numpy()

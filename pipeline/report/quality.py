@@ -61,6 +61,11 @@ _FIGURES = (
         "The larger network that the small one learned from.",
     ),
     (
+        "teacher_agreement",
+        "Agreement with the teacher",
+        "Share of the test clips on which the int8 model and the teacher decide alike.",
+    ),
+    (
         "int8_single_accuracy",
         "Accuracy, int8, one look",
         "One centred inference a clip, without averaging over neighbouring positions.",
