@@ -16,16 +16,14 @@ depends on (`reach`). Branches that meet must be equally late.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
 from components.base import UserError
-from components.converter.strip import strip
-from components.targets.schema import operator_names, schema
+from components.converter.unpacked import Unpacked
+from components.targets.schema import schema
 
 _TIME = 1
 _POINTWISE = frozenset(
@@ -44,8 +42,6 @@ _POINTWISE = frozenset(
 )
 _CONVOLUTIONS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 _POOLS = frozenset({"AVERAGE_POOL_2D", "MAX_POOL_2D"})
-# The first versions of these operators that take int8.
-_VERSIONS = {"CONCATENATION": 2, "STRIDED_SLICE": 2}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,18 +72,13 @@ def streaming_form(model: bytes, frames: int) -> StreamingForm:
     Raises:
         UserError: naming the operator that has no streaming form.
     """
-    unpacked = schema().ModelT.InitFromPackedBuf(model, 0)
-    if len(unpacked.subgraphs) != 1 or len(unpacked.subgraphs[0].inputs) != 1:
+    unpacked = Unpacked(model)
+    if len(unpacked.model.subgraphs) != 1 or len(unpacked.graph.inputs) != 1:
         raise UserError("the model has several graphs or inputs: it has no streaming form")
     surgery = _Surgery(unpacked, frames)
     window = surgery.operate()
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(unpacked.Pack(builder), b"TFL3")
     return StreamingForm(
-        model=strip(bytes(builder.Output())),
-        state=tuple(surgery.state),
-        frames=frames,
-        window=window,
+        model=unpacked.packed(), state=tuple(surgery.state), frames=frames, window=window
     )
 
 
@@ -102,18 +93,17 @@ class _Flow:
 class _Surgery:
     """Rewrites one unpacked model in place."""
 
-    def __init__(self, model: Any, frames: int) -> None:
+    def __init__(self, unpacked: Unpacked, frames: int) -> None:
         self.state: list[tuple[str, str]] = []
-        self._model = model
-        self._graph = model.subgraphs[0]
-        self._tensors = self._graph.tensors
+        self._unpacked = unpacked
+        self._graph = unpacked.graph
         self._flows: dict[int, _Flow] = {}
         self._joined: dict[tuple[int, int], int] = {}
         self._operators: list[Any] = []
         self._window = 0
-        self._whole = {i: self._shape(i) for i in range(len(self._tensors))}
+        self._whole = {i: unpacked.shape(i) for i in range(len(self._graph.tensors))}
         (entry,) = (int(i) for i in self._graph.inputs)
-        if len(self._shape(entry)) != 4:
+        if len(self._whole[entry]) != 4:
             raise UserError("the model's input is no window of frames: it has no streaming form")
         self._set_rows(entry, _Flow(rows=frames, stride=1, lag=0, reach=1))
 
@@ -136,7 +126,7 @@ class _Surgery:
         return self._window
 
     def _rewrite(self, operator: Any, flowing: list[int]) -> None:
-        name = self._name(operator)
+        name = self._unpacked.name(operator)
         source, result = flowing[0], int(operator.outputs[0])
         flow = self._flows[source]
         if name in _POINTWISE:
@@ -195,9 +185,9 @@ class _Surgery:
         begin, end = self._bounds(operator, self._whole[source])
         flow = self._flows[source]
         before, behind = begin[_TIME], self._whole[source][_TIME] - end[_TIME]
-        operator.inputs[0] = self._remember(source, behind)
         begin[_TIME], end[_TIME] = 0, flow.rows
-        self._slice_options(operator, begin, end)
+        crop = self._unpacked.slice(self._remember(source, behind), result, begin, end)
+        operator.inputs, operator.builtinOptions = crop.inputs, crop.builtinOptions
         lag = flow.lag + (before + behind) * flow.stride
         self._set_rows(result, dataclasses.replace(flow, lag=lag))
 
@@ -213,78 +203,34 @@ class _Surgery:
         rows = self._flows[source].rows
         number = len(self.state)
         names = (f"state_{number}", f"next_state_{number}")
-        before = self._like(source, kept, names[0])
-        joined = self._like(source, kept + rows, None)
-        after = self._like(source, kept, names[1])
-        self._join([before, source], joined)
-        shape = self._shape(joined)
-        begin = [0, rows, 0, 0]
-        take = schema().OperatorT()
-        take.opcodeIndex = self._opcode("STRIDED_SLICE")
-        take.inputs = np.array([joined, -1, -1, -1], np.int32)
-        take.outputs = np.array([after], np.int32)
-        self._slice_options(take, begin, shape)
-        self._operators.append(take)
+        unpacked, inner = self._unpacked, self._whole[source][2:]
+        before = unpacked.like(source, [1, kept, *inner], names[0])
+        joined = unpacked.like(source, [1, kept + rows, *inner])
+        after = unpacked.like(source, [1, kept, *inner], names[1])
+        self._operators.append(unpacked.join([before, source], joined, _TIME))
+        end = [1, kept + rows, *inner]
+        self._operators.append(unpacked.slice(joined, after, [0, rows, 0, 0], end))
         self._graph.inputs = np.append(self._graph.inputs, before).astype(np.int32)
         self._graph.outputs = np.append(self._graph.outputs, after).astype(np.int32)
         self.state.append(names)
         return joined
 
-    def _join(self, parts: list[int], result: int) -> None:
-        join = schema().OperatorT()
-        join.opcodeIndex = self._opcode("CONCATENATION")
-        join.inputs = np.array(parts, np.int32)
-        join.outputs = np.array([result], np.int32)
-        join.builtinOptionsType = schema().BuiltinOptions.ConcatenationOptions
-        join.builtinOptions = schema().ConcatenationOptionsT()
-        join.builtinOptions.axis = _TIME
-        self._operators.append(join)
-
-    def _slice_options(self, operator: Any, begin: list[int], end: list[int]) -> None:
-        operator.builtinOptionsType = schema().BuiltinOptions.StridedSliceOptions
-        operator.builtinOptions = schema().StridedSliceOptionsT()
-        for place, values in enumerate((begin, end, [1] * len(begin)), 1):
-            operator.inputs[place] = self._constant(values)
-
-    def _constant(self, values: list[int]) -> int:
-        buffer = schema().BufferT()
-        buffer.data = np.frombuffer(np.array(values, "<i4").tobytes(), np.uint8)
-        self._model.buffers.append(buffer)
-        tensor = schema().TensorT()
-        tensor.shape = np.array([len(values)], np.int32)
-        tensor.type = schema().TensorType.INT32
-        tensor.buffer = len(self._model.buffers) - 1
-        self._tensors.append(tensor)
-        return len(self._tensors) - 1
-
-    def _like(self, source: int, rows: int, name: str | None) -> int:
-        """A new tensor with `rows` rows on the grid of `source`."""
-        tensor = copy.copy(self._tensors[source])
-        tensor.shape = np.array([1, rows, *self._shape(source)[2:]], np.int32)
-        tensor.shapeSignature = None
-        tensor.buffer = 0
-        tensor.name = name
-        self._tensors.append(tensor)
-        return len(self._tensors) - 1
-
     def _set_rows(self, index: int, flow: _Flow) -> None:
         self._flows[index] = flow
-        shape = self._shape(index)
-        shape[_TIME] = flow.rows
-        self._tensors[index].shape = np.array(shape, np.int32)
-        self._tensors[index].shapeSignature = None
+        shape = self._whole[index]
+        self._unpacked.set_shape(index, [shape[0], flow.rows, *shape[2:]])
 
     def _window_of(self, operator: Any, name: str) -> tuple[int, int]:
         """Rows that one output row looks at, and rows from one to the next."""
         options = operator.builtinOptions
         if name in _POOLS:
             return options.filterHeight, options.strideH
-        kernel = self._shape(int(operator.inputs[1]))[_TIME]
+        kernel = self._unpacked.shape(int(operator.inputs[1]))[_TIME]
         return (kernel - 1) * options.dilationHFactor + 1, options.strideH
 
     def _bounds(self, operator: Any, shape: list[int]) -> tuple[list[int], list[int]]:
         options = operator.builtinOptions
-        begin, end, steps = (self._values(int(i)) for i in operator.inputs[1:4])
+        begin, end, steps = (self._unpacked.values(int(i)) for i in operator.inputs[1:4])
         if any(steps[i] != 1 for i in range(4)) or options.shrinkAxisMask or options.newAxisMask:
             raise UserError("STRIDED_SLICE: takes more than a crop: it has no streaming form")
         for axis, size in enumerate(shape):
@@ -292,25 +238,3 @@ class _Surgery:
             whole = options.endMask >> axis & 1
             end[axis] = size if whole else end[axis] + (size if end[axis] <= 0 else 0)
         return begin, end
-
-    def _values(self, index: int) -> list[int]:
-        data = self._model.buffers[self._tensors[index].buffer].data
-        return [int(v) for v in np.frombuffer(bytes(data), "<i4")]
-
-    def _opcode(self, name: str) -> int:
-        code = getattr(schema().BuiltinOperator, name)
-        for place, known in enumerate(self._model.operatorCodes):
-            if known.builtinCode == code and known.version >= _VERSIONS[name]:
-                return place
-        added = schema().OperatorCodeT()
-        added.deprecatedBuiltinCode = added.builtinCode = code
-        added.version = _VERSIONS[name]
-        self._model.operatorCodes.append(added)
-        return len(self._model.operatorCodes) - 1
-
-    def _name(self, operator: Any) -> str:
-        code = self._model.operatorCodes[operator.opcodeIndex]
-        return operator_names()[max(code.builtinCode, code.deprecatedBuiltinCode)]
-
-    def _shape(self, index: int) -> list[int]:
-        return [int(n) for n in self._tensors[index].shape]

@@ -13,10 +13,12 @@ SUMMARY = "write a bundle as sources for a device that does not run the agent"
 DESCRIPTION = """\
 Writes a bundle as sources. c: for TensorFlow Lite for Microcontrollers, a C array and header a model, the
 exact list of operators, the arena's size with a margin, features, labels and detection policy, golden
-vectors, and an example that runs them. The folder is written whole or not at all; it must be new, empty,
+vectors, and an example that runs them. esphome: for micro wake word, a streaming model and a manifest a
+word. The folder is written whole or not at all; it must be new, empty,
 or an earlier export that nobody changed."""
 EXAMPLES = """\
-  python -m pipeline export var/latest.bundle --to c firmware/keywords"""
+  python -m pipeline export var/latest.bundle --to c firmware/keywords
+  python -m pipeline export var/latest.bundle --to esphome esphome/models"""
 
 
 def add_arguments(parser: Any) -> None:

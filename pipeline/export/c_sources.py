@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.base import UserError
-from components.infra_validator.child_process import Failed
-from components.infra_validator.loading import load
 from components.targets.flatbuffer import parse_graph
 from components.targets.graph import Graph, GraphError, Quantisation
 from components.targets.lint import lint
@@ -21,11 +18,9 @@ from components.targets.profile import load_profile
 from edge_agent.bundle.archive import Bundle, BundleError
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN, Golden, KeywordManifest, Stage
 from pipeline.export import c_text
+from pipeline.export.arena import ARENA_MARGIN, measured_arena, with_margin
 from pipeline.export.tflm_resolver import add_call
 
-# Reference kernels need no scratch memory and optimised ones do; alignment costs a few bytes too.
-ARENA_MARGIN = 0.25
-_ARENA_STEP = 16
 # A probability that is never reached: the label does not fire.
 _NEVER = 2.0
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -131,15 +126,14 @@ def _model_source(stage: Stage, bundle: Bundle, prefix: str) -> ModelSource:
     output = graph.tensors[graph.outputs[0]].quantisation if graph.outputs else None
     if output is None:
         raise UserError(f"{stage.model} in the bundle: has no int8 output: build the bundle again")
-    measured = _arena(stage, data)
-    with_margin = int(measured * (1.0 + ARENA_MARGIN))
+    measured = measured_arena(stage.model, data)
     return ModelSource(
         id=f"{prefix}_{c_text.identifier(stage.name)}",
         stage=stage,
         data=data,
         calls=tuple(sorted({add_call(operator.name) for operator in graph.operators})),
         arena_measured=measured,
-        arena_bytes=-(-with_margin // _ARENA_STEP) * _ARENA_STEP,
+        arena_bytes=with_margin(measured),
         macs=graph.macs,
         output=output,
     )
@@ -153,18 +147,6 @@ def _demand_tflm(stage: Stage, graph: Graph) -> None:
     ]
     if refusals:
         raise UserError(f"{stage.model} does not run on TFLM:\n  " + "\n  ".join(refusals))
-
-
-def _arena(stage: Stage, data: bytes) -> int:
-    with tempfile.TemporaryDirectory(prefix="export-") as folder:
-        file = Path(folder) / "model.tflite"
-        file.write_bytes(data)
-        loaded = load("tflm", file)
-    if isinstance(loaded, Failed):
-        raise UserError(f"{stage.model}: TFLM does not load it: {loaded.reason}")
-    if loaded.arena_bytes is None:
-        raise UserError(f"{stage.model}: TFLM does not tell its arena: install tflite-micro anew")
-    return loaded.arena_bytes
 
 
 def _thresholds(manifest: KeywordManifest) -> list[float]:

@@ -19,4 +19,10 @@ def _c(bundle: Bundle) -> Mapping[str, bytes]:
     return c_sources(bundle)
 
 
-FORMATS: dict[str, Export] = {"c": _c}
+def _esphome(bundle: Bundle) -> Mapping[str, bytes]:
+    from pipeline.export.esphome import esphome
+
+    return esphome(bundle)
+
+
+FORMATS: dict[str, Export] = {"c": _c, "esphome": _esphome}
