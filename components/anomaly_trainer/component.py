@@ -42,8 +42,8 @@ class AnomalyTrainerParameters:
     detector: Literal["pca", "autoencoder"] = "pca"
     lags: int = 8
     variance: float = 0.9
-    hidden: int = 32
-    bottleneck: int = 6
+    hidden: int = 16
+    bottleneck: int = 4
     wandering_limit: float = 100.0
     wandering_alpha: float = 0.003
     normaliser: Literal["moments", "robust"] = "moments"

@@ -42,8 +42,8 @@ class AutoencoderSettings:
     """
 
     lags: int = 8
-    hidden: int = 32
-    bottleneck: int = 6
+    hidden: int = 16
+    bottleneck: int = 4
     steps: int = 400
     learning_rate: float = 0.01
     seed: int = 0

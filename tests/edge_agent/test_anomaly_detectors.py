@@ -296,3 +296,10 @@ def test_the_slopes_of_an_autoencoder_are_those_of_its_error():
 def test_an_autoencoder_s_settings_out_of_range_are_refused(wrong, said):
     with pytest.raises(ValueError, match=said):
         AutoencoderSettings(**wrong)
+
+
+def test_an_autoencoder_as_it_comes_fits_what_a_stream_may_keep():
+    detector = make_detector(DetectorSettings(autoencoder=AutoencoderSettings(steps=1)))
+    detector.learn(np.random.default_rng(0).normal(size=(60, 8)))
+    # A stream that learns its own detector keeps its parameters too: 16 KB is AnomalyPackager's limit.
+    assert detector.state_bytes() + detector.parameter_bytes() < 14 * 1024
