@@ -60,3 +60,20 @@ def entries(
         query = query.where(Audit.id < before)
     rows: Sequence[Any] = connection.execute(query.order_by(Audit.id.desc()).limit(limit)).all()
     return [dict(row._mapping) for row in rows]
+
+
+def of_rollout(
+    connection: sa.Connection, tenant: int, rollout: int, limit: int = 50
+) -> list[dict[str, Any]]:
+    """The newest lines about a rollout first: what people did with it, and the engine, and why."""
+    query = (
+        sa.select(Audit.id, Audit.at, Audit.who, Audit.what, Audit.subject, Audit.details)
+        .where(
+            Audit.tenant_id == tenant,
+            Audit.subject.startswith(f"{rollout} ", autoescape=True),
+            sa.or_(Audit.what.startswith("rollout "), Audit.what.startswith("group ")),
+        )
+        .order_by(Audit.id.desc())
+        .limit(limit)
+    )
+    return [dict(row._mapping) for row in connection.execute(query)]

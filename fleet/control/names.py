@@ -9,7 +9,11 @@ from fleet.store.errors import ConflictError
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@+-]{0,255}")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
-RESERVED = frozenset({"api", "static", "health", "metrics"})
+RESERVED = frozenset(
+    {
+        "api", "audit", "devices", "health", "login", "logout", "metrics", "releases", "rollouts",
+    }
+)  # fmt: skip
 
 
 def check_tenant(name: str) -> None:

@@ -24,6 +24,7 @@ from fleet.rollout.errors import (
 )
 from fleet.server import ddi, management, repository_files
 from fleet.server.access import identify
+from fleet.server.dashboard import pages
 from fleet.server.fleet_state import FleetState
 from fleet.server.poll import answer_poll, is_poll
 from fleet.server.problems import Problem
@@ -60,6 +61,7 @@ def make_app(state: FleetState) -> ASGIApp:
             Route("/health/ready", ready),
             Route("/metrics", metrics),
             *management.routes(state),
+            *pages.routes(state),
             *repository_files.routes(state),
             *ddi.routes(state),
         ],

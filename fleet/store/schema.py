@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "1"
 VERSION_TABLE = "fleet_version"
 OPEN = "state IN ('scheduled', 'offered', 'running', 'timed_out')"
-"""The actions that a device may be shown or report of; a query in these words uses their index."""
+"""The actions that a device may be shown or report of, in SQL."""
 
 
 class Base(DeclarativeBase):
@@ -158,7 +158,6 @@ class Action(Base):
 
     __table_args__ = (
         UniqueConstraint("rollout_id", "device_id"),
-        Index("action_open", "device_id", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
         Index("action_by_device", "device_id", "id"),
         Index("action_by_group", "rollout_id", "group_index", "state", "offered"),
         {"sqlite_autoincrement": True},  # a device may remember an id: none is used twice

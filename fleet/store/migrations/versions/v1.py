@@ -8,8 +8,6 @@ from alembic import op
 revision = "1"
 down_revision = None
 
-_OPEN = sa.text("state IN ('scheduled', 'offered', 'running', 'timed_out')")
-
 
 def upgrade() -> None:
     """Makes all tables, and the triggers that keep the audit log as it was written."""
@@ -95,9 +93,6 @@ def upgrade() -> None:
         sa.Column("execution", sa.String, nullable=False),
         sa.UniqueConstraint("rollout_id", "device_id"),
         sqlite_autoincrement=True,
-    )
-    op.create_index(
-        "action_open", "action", ["device_id"], sqlite_where=_OPEN, postgresql_where=_OPEN
     )
     op.create_index("action_by_device", "action", ["device_id", "id"])
     op.create_index("action_by_group", "action", ["rollout_id", "group_index", "state", "offered"])

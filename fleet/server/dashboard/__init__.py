@@ -1,0 +1,1 @@
+"""The pages at ``/``: rollouts live, devices, releases and the audit log, rendered on the server."""
