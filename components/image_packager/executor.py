@@ -65,7 +65,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ImagePackagerParameter
             crashes=0,
         ),
         licence=parameters.licence,
-        lineage=lineage(inputs),
+        lineage=lineage(inputs, ("features", "model")),
         golden=golden,
         check_set=check,
         files=archive.describe_files(files),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import edge_agent
 from components.artifacts import read_json
@@ -20,6 +18,7 @@ from components.gate_trainer.trained import TrainedGate, read_gate
 from components.infra_validator.reference import reference_outputs
 from components.packager.component import PackagerParameters
 from components.packager.model_card import model_card
+from components.packager.proofs import check_set, golden_vectors, lineage, npy
 from components.targets.flatbuffer import parse_graph
 from components.targets.graph import Graph
 from components.targets.lint import lint
@@ -31,7 +30,6 @@ from edge_agent.bundle.manifest import (
     SCHEMA_VERSION,
     STREAMING_SCHEMA_VERSION,
     Budget,
-    CheckSet,
     DetectionPolicy,
     Envelope,
     Gate,
@@ -58,8 +56,10 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     infra = read_json(inputs["infra_validation"] / "infra_validation.json")
     conversion = read_json(inputs["model"] / "conversion.json")
     model = (inputs["model"] / "model.tflite").read_bytes()
-    golden, golden_files = _golden(model, features, infra, parameters)
-    check_set, check_files = _check_set(model, features, parameters)
+    golden, golden_files = golden_vectors(
+        model, features, infra, parameters.golden_vectors, parameters.golden_tolerance
+    )
+    check, check_files = check_set(model, features, parameters.check_clips)
     gate = read_gate(inputs.get("gate"))
     policy = evaluation["policy"]
     form = _STREAMS[parameters.form](model, policy["hop_frames"], gate)
@@ -103,9 +103,9 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         envelope=_envelope(evaluation, parameters),
         warm_up_frames=features.frames + (policy["smoothing"] - 1) * policy["hop_frames"],
         licence=parameters.licence,
-        lineage=_lineage(inputs, gate),
+        lineage=lineage(inputs, ("features", "model", *(("gate",) if gate else ()))),
         golden=golden,
-        check_set=check_set,
+        check_set=check,
         files=archive.describe_files(files),
     )
     data = archive.pack(encode_manifest(manifest), files)
@@ -192,7 +192,7 @@ def _stages(
 def _gate_files(gate: TrainedGate, golden_inputs: bytes) -> dict[str, bytes]:
     model = gate.path.read_bytes()
     codes = np.load(io.BytesIO(golden_inputs), allow_pickle=False)
-    return {_GATE: model, _GATE_OUTPUTS: _npy(reference_outputs(model, codes))}
+    return {_GATE: model, _GATE_OUTPUTS: npy(reference_outputs(model, codes))}
 
 
 def _operators(
@@ -205,47 +205,6 @@ def _operators(
     return tuple(Operator(name=n, version=v, count=c) for (n, v), c in sorted(counts.items()))
 
 
-def _golden(
-    model: bytes, features: FeatureSet, infra: Mapping[str, Any], p: PackagerParameters
-) -> tuple[Golden, dict[str, bytes]]:
-    split = features.split("val")
-    rows = np.linspace(0, len(split.label) - 1, p.golden_vectors).astype(int)
-    codes = np.ascontiguousarray(features.centred(np.asarray(split.codes[rows])))
-    golden = Golden(
-        inputs="golden/inputs.npy",
-        outputs="golden/outputs.npy",
-        tolerance={
-            name: max(p.golden_tolerance, 2 * infra["runtimes"][name]["max_lsb"])
-            for name in ("tflite_runtime", "litert")
-            if name in infra["runtimes"]
-        },
-    )
-    return golden, {
-        golden.inputs: _npy(codes),
-        golden.outputs: _npy(reference_outputs(model, codes)),
-    }
-
-
-def _check_set(
-    model: bytes, features: FeatureSet, p: PackagerParameters
-) -> tuple[CheckSet, dict[str, bytes]]:
-    split = features.split("val")
-    recorded = split.view == 0
-    rows = np.concatenate(
-        [
-            np.flatnonzero(recorded & (split.label == label))[: p.check_clips]
-            for label in range(len(features.labels))
-        ]
-    )
-    codes = np.ascontiguousarray(features.centred(np.asarray(split.codes[rows])))
-    labels = split.label[rows]
-    right = reference_outputs(model, codes).argmax(1) == labels
-    check_set = CheckSet(
-        codes="check/codes.npy", labels="check/labels.npy", accuracy=round(float(right.mean()), 6)
-    )
-    return check_set, {check_set.codes: _npy(codes), check_set.labels: _npy(labels)}
-
-
 def _envelope(evaluation: Mapping[str, Any], p: PackagerParameters) -> Envelope:
     return Envelope(
         triggers_per_hour=round(
@@ -254,20 +213,3 @@ def _envelope(evaluation: Mapping[str, Any], p: PackagerParameters) -> Envelope:
         score_mean=tuple(round(s, 4) for s in evaluation["score_mean"]),
         crashes=0,
     )
-
-
-def _lineage(inputs: Inputs, gate: TrainedGate | None) -> str:
-    """One digest over the cache keys of what the device is given: features, model, gate if there is one.
-
-    The keys of evaluation and validation are left out: they follow from these, and the
-    comparison with the last release must not make an equal bundle look like another.
-    """
-    names = ("features", "model", *(("gate",) if gate else ()))
-    keys = [read_json(inputs[name] / "lineage.json")["cache_key"] for name in names]
-    return hashlib.sha256("\n".join(keys).encode()).hexdigest()
-
-
-def _npy(array: npt.NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()

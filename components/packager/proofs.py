@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,13 +66,13 @@ def check_set(model: bytes, features: FeatureSet, clips: int) -> tuple[CheckSet,
     return made, {made.codes: npy(codes), made.labels: npy(labels)}
 
 
-def lineage(inputs: Inputs) -> str:
-    """One digest over the cache keys of what the device is given: the features and the model.
+def lineage(inputs: Inputs, names: Sequence[str]) -> str:
+    """One digest over the cache keys of what the device is given: the inputs `names`.
 
-    The keys of evaluation and validation are left out: they follow from these two, and the
+    The keys of evaluation and validation are not to be among them: they follow from the others, and the
     comparison with the last release must not make an equal bundle look like another.
     """
-    keys = [read_json(inputs[name] / "lineage.json")["cache_key"] for name in ("features", "model")]
+    keys = [read_json(inputs[name] / "lineage.json")["cache_key"] for name in names]
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pipeline.commands import study
 from pipeline.commands.recipe_arguments import add_recipe, data_folder, make_recipe
 from pipeline.commands.store_arguments import add_openlineage, open_telling
 
@@ -27,6 +28,8 @@ EXAMPLES = """\
       simulated pumps
   python -m pipeline run image_classification --data DIR
       learn pictures, one sub-folder a label; without --data, real handwritten digits
+  python -m pipeline run compression_study --data DIR --budget-minutes 60 --max-bytes 20000
+      try every technique of compression on the words in DIR, and release the best that fits
   python -m pipeline run keyword_spotting --data DIR --set Trainer.epochs=40 --set Transform.seed=2
       change any parameter of any step
   python -m pipeline run keyword_spotting --data DIR -- --runner=DirectRunner --direct_num_workers=4
@@ -45,11 +48,15 @@ def add_arguments(parser: Any) -> None:
     """Declares the arguments."""
     add_recipe(parser)
     add_openlineage(parser)
+    study.add_study(parser)
     parser.set_defaults(takes_beam_options=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the recipe; 3 if it is refused."""
+    if arguments.recipe == study.RECIPE:
+        return study.run_study(arguments)
+    study.demand_none(arguments)
     from pipeline import root_lock
     from pipeline.outcome import leave, report_of
     from pipeline.runner import run_recipe

@@ -11,6 +11,7 @@ RECIPES: Mapping[str, str] = {
     "keyword_spotting": "pipeline.recipes.keyword_spotting",
     "anomaly_detection": "pipeline.recipes.anomaly_detection",
     "image_classification": "pipeline.recipes.image_classification",
+    "compression_study": "pipeline.recipes.compression_study",
 }
 
 

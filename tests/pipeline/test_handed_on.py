@@ -29,7 +29,7 @@ def sample(action: argparse.Action) -> list[str]:
     if action.choices:
         value = next(str(each) for each in action.choices if each != action.default)
     else:
-        value = "7" if action.type is int else '--a "b" $c=d'
+        value = "7" if action.type in (int, float) else '--a "b" $c=d'
     return [f"{action.option_strings[-1]}={value}"] * (2 if isinstance(action.default, list) else 1)
 
 

@@ -1,0 +1,1 @@
+"""Screener: how good an int8 model is, in seconds, for comparing many."""

@@ -1,0 +1,195 @@
+"""What a study comes to: a row a candidate, what each knob does, and which candidate is released. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+
+from pipeline.study.front import Point, front, within
+from pipeline.study.ledger import Record
+from pipeline.study.study import Result
+from pipeline.study.techniques import Candidate, Saves
+
+# What a limit may be set to, by the name of the figure that it holds.
+LIMITS = ("bytes", "download_bytes", "arena_bytes", "macs")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A candidate in the table; figures of several seeds are means.
+
+    Attributes:
+        key: of the candidate.
+        name: of the candidate.
+        saves: what its technique is good for.
+        rung: ``final``, ``1`` or ``0``.
+        examples: that the Trainer saw.
+        seeds: how many.
+        val_accuracy: on validation clips and their views; what choices are made by.
+        test_accuracy: on test clips as recorded, as `edge_agent evaluate` gives it.
+        test_range: lowest and highest of the seeds.
+        figures: bytes, download_bytes, macs; of the final rung arena_bytes, latencies and cycles too.
+        on_front: whether no other of the final rung is better in everything.
+    """
+
+    key: str
+    name: str
+    saves: Saves
+    rung: str
+    examples: int
+    seeds: int
+    val_accuracy: float
+    test_accuracy: float
+    test_range: tuple[float, float]
+    figures: Mapping[str, float]
+    on_front: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """What a knob does, at the few examples and the one seed of rung 0.
+
+    Attributes:
+        technique: whose knob it is.
+        knob: its name.
+        points: (value, validation accuracy, bytes, download bytes), the default first.
+    """
+
+    technique: str
+    knob: str
+    points: tuple[tuple[str, float, float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which candidate is released, with which seed, and why; None if none keeps the limits."""
+
+    candidate: Candidate | None
+    seed: int
+    reason: str
+
+
+def rows(candidates: Sequence[Candidate], result: Result) -> list[Row]:
+    """A row a candidate that was tried: the final rung first, each rung from the most accurate on."""
+    final = {c.key for c in result.final}
+    made = [
+        _row(c, result.tried[c.key], result.measured.get(c.key))
+        for c in candidates
+        if c.key in result.tried
+    ]
+    best = {p.name for p in front([_point(row) for row in made if row.key in final])}
+    order = {"final": 0, "1": 1, "0": 2}
+    marked = [dataclasses.replace(row, on_front=row.key in best) for row in made]
+    return sorted(marked, key=lambda row: (order[row.rung], -row.val_accuracy))
+
+
+def sensitivities(
+    candidates: Sequence[Candidate],
+    defaults: Mapping[tuple[str, str], str],
+    records: Sequence[Record],
+) -> list[Sensitivity]:
+    """What each knob did in rung 0, where it was turned at all.
+
+    Args:
+        candidates: all.
+        defaults: the default value of each knob, by technique and knob.
+        records: of the ledger.
+    """
+    first = {r.candidate: r.metrics for r in records if r.rung == "0" and not r.failed}
+    found = []
+    for (technique, knob), default in defaults.items():
+        of = [c for c in candidates if c.technique == technique and c.turned in ("", knob)]
+        points = tuple(
+            (
+                c.value or default,
+                first[c.key]["val_accuracy"],
+                first[c.key]["bytes"],
+                first[c.key]["download_bytes"],
+            )
+            for c in sorted(of, key=lambda c: c.turned != "")
+            if c.key in first
+        )
+        if len(points) > 1:
+            found.append(Sensitivity(technique=technique, knob=knob, points=points))
+    return found
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    result: Result,
+    table: Sequence[Row],
+    limits: Mapping[str, float],
+) -> Choice:
+    """The most accurate of the final rung on validation clips that keeps every limit, and its best seed."""
+    final = [row for row in table if row.rung == "final"]
+    fitting = [row for row in final if _keeps(row, limits)]
+    said = ", ".join(f"{name} at most {limit:,.0f}" for name, limit in limits.items())
+    if not fitting:
+        nearest = min(final, key=lambda row: _excess(row, limits), default=None)
+        reason = f"none of the {len(final)} candidates of the final rung keeps to {said}"
+        if nearest is not None:
+            over = ", ".join(
+                f"{name} {nearest.figures[name]:,.0f}"
+                for name, limit in limits.items()
+                if nearest.figures[name] > limit
+            )
+            reason += f"; nearest is {nearest.name} ({over})"
+        return Choice(candidate=None, seed=0, reason=reason)
+    best = max(fitting, key=lambda row: row.val_accuracy)
+    records = result.tried[best.key]
+    seed = max(records, key=lambda r: r.metrics["val_accuracy"]).seed
+    kept = f"{len(fitting)} of {len(final)} keep to {said}" if limits else "no limit was set"
+    others = sorted((r for r in fitting if r is not best), key=lambda r: -r.val_accuracy)
+    reason = (
+        f"{kept}; {best.name} is the most accurate of them on validation clips "
+        f"({best.val_accuracy:.3f}, mean of {best.seeds} seed{'s' if best.seeds > 1 else ''})"
+    )
+    if others:
+        reason += f", before {others[0].name} ({others[0].val_accuracy:.3f})"
+    reason += f"; of its seeds, {seed} is the best there"
+    (candidate,) = (c for c in candidates if c.key == best.key)
+    return Choice(candidate=candidate, seed=seed, reason=reason)
+
+
+def _row(candidate: Candidate, records: Sequence[Record], measured: Record | None) -> Row:
+    tests = [r.metrics["test_accuracy"] for r in records]
+    figures = {
+        name: statistics.fmean(r.metrics[name] for r in records)
+        for name in ("bytes", "download_bytes", "macs")
+    }
+    if measured is not None:
+        figures |= {
+            name: value
+            for name, value in measured.metrics.items()
+            if name in ("arena_bytes", "vela_cycles") or name.startswith("latency_ms_")
+        }
+    return Row(
+        key=candidate.key,
+        name=candidate.name,
+        saves=candidate.saves,
+        rung=records[0].rung,
+        examples=records[0].examples,
+        seeds=len(records),
+        val_accuracy=statistics.fmean(r.metrics["val_accuracy"] for r in records),
+        test_accuracy=statistics.fmean(tests),
+        test_range=(min(tests), max(tests)),
+        figures=figures,
+        on_front=False,
+    )
+
+
+def _point(row: Row) -> Point:
+    costs = {name: row.figures[name] for name in ("bytes", "download_bytes", "macs")}
+    return Point(name=row.key, accuracy=row.val_accuracy, costs=costs)
+
+
+def _keeps(row: Row, limits: Mapping[str, float]) -> bool:
+    known = {name: row.figures.get(name, float("inf")) for name in limits}
+    return within(Point(name=row.key, accuracy=row.val_accuracy, costs=known), limits)
+
+
+def _excess(row: Row, limits: Mapping[str, float]) -> float:
+    return max(
+        row.figures.get(name, float("inf")) / max(1.0, limit) for name, limit in limits.items()
+    )

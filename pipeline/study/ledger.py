@@ -1,0 +1,113 @@
+"""What a study has found out so far, on disk after each run, so that a killed one goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_agent.decoding import DecodeError, decode
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """One run of one candidate.
+
+    Attributes:
+        candidate: its key.
+        rung: ``0``, ``1`` or ``final``.
+        seed: of its training steps.
+        examples: that the Trainer saw.
+        seconds: how long it took.
+        steps: how many steps it had.
+        metrics: what they measured.
+        failed: why it has no metrics; empty if it has.
+    """
+
+    candidate: str
+    rung: str
+    seed: int
+    examples: int
+    seconds: float
+    steps: int
+    metrics: dict[str, float]
+    failed: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Content:
+    study: str
+    records: tuple[Record, ...]
+    plan: dict[str, int]
+    other_seconds: float
+
+
+class Ledger:
+    """The records of one study, by what it is about.
+
+    Args:
+        path: the file; one of another study is begun anew.
+        study: digest of what decides a study: data, techniques, settings, budget.
+    """
+
+    def __init__(self, path: Path, study: str) -> None:
+        self._path = path
+        self._study = study
+        self.records: list[Record] = []
+        self.plan: dict[str, int] = {}
+        self.other_seconds = 0.0
+        try:
+            content = decode(_Content, json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, DecodeError):
+            return
+        if content.study == study:
+            self.records = list(content.records)
+            self.plan = dict(content.plan)
+            self.other_seconds = content.other_seconds
+
+    @property
+    def seconds(self) -> float:
+        """What was spent so far."""
+        return self.other_seconds + sum(record.seconds for record in self.records)
+
+    def find(self, candidate: str, rung: str, seed: int) -> Record | None:
+        """The record of a run, if it was made."""
+        for record in self.records:
+            if (record.candidate, record.rung, record.seed) == (candidate, rung, seed):
+                return record
+        return None
+
+    def add(self, record: Record) -> None:
+        """Adds a run, durably."""
+        self.records.append(record)
+        self._write()
+
+    def decide(self, name: str, value: int) -> int:
+        """The value that was decided for `name` before, or else `value`, which is then kept."""
+        if name not in self.plan:
+            self.plan[name] = value
+            self._write()
+        return self.plan[name]
+
+    def spend(self, seconds: float) -> None:
+        """Counts time that belongs to no candidate."""
+        self.other_seconds += seconds
+        self._write()
+
+    def _write(self) -> None:
+        content: Mapping[str, Any] = {
+            "study": self._study,
+            "records": [dataclasses.asdict(record) for record in self.records],
+            "plan": self.plan,
+            "other_seconds": self.other_seconds,
+        }
+        aside = self._path.with_name(f".{self._path.name}")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, self._path)

@@ -1,0 +1,54 @@
+"""The Screener: many decisions on validation clips, and the device's own on test clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.artifacts import read_json
+from components.evaluator.scoring import int8_scorer
+from components.screener.component import ScreenerParameters
+from components.screener.executor import execute
+from edge_agent.features.audio import AudioFeatures
+from tests.fixtures.features import CHANNELS, FRAMES, LABELS, MARGIN, write_features
+from tests.fixtures.models import tone_model
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> dict[str, Path]:
+    features = write_features(tmp_path / "features", views=2)
+    (tmp_path / "model").mkdir()
+    model = tone_model(LABELS, AudioFeatures(channels=CHANNELS), FRAMES)
+    (tmp_path / "model" / "model.tflite").write_bytes(model)
+    return {"features": features.folder, "model": tmp_path / "model"}
+
+
+@pytest.mark.parametrize("smoothing", [1, 5])
+def test_figures_are_those_of_the_decisions(artifacts, tmp_path: Path, smoothing: int):
+    metrics = execute(
+        artifacts, {"screening": tmp_path}, ScreenerParameters(hop_frames=1, smoothing=smoothing)
+    )
+    assert read_json(tmp_path / "screening.json") == metrics
+    score = int8_scorer((artifacts["model"] / "model.tflite").read_bytes())
+    folder = artifacts["features"]
+    codes = {s: np.load(folder / f"{s}.codes.npy") for s in ("val", "test")}
+    index = {s: np.load(folder / f"{s}.index.npz") for s in ("val", "test")}
+    said = score(codes["val"][:, MARGIN:-MARGIN]).argmax(1)
+    assert metrics["val_accuracy"] == pytest.approx((said == index["val"]["label"]).mean())
+    recorded = index["test"]["view"] == 0
+    half = smoothing // 2
+    mean = sum(
+        score(codes["test"][recorded][:, MARGIN + hop : MARGIN + hop + FRAMES])
+        for hop in range(-half, half + 1)
+    )
+    right = mean.argmax(1) == index["test"]["label"][recorded]
+    assert metrics["test_accuracy"] == pytest.approx(right.mean())
+
+
+def test_positions_beyond_the_margin_are_left_out(artifacts, tmp_path: Path):
+    wide = ScreenerParameters(hop_frames=MARGIN + 1, smoothing=3)
+    near = ScreenerParameters(hop_frames=1, smoothing=1)
+    found = [execute(artifacts, {"screening": tmp_path}, p) for p in (wide, near)]
+    assert found[0] == found[1]
