@@ -57,10 +57,10 @@ def test_trained_it_tells_in_int8_what_is_not_like_the_windows_it_learned(name: 
 
     keras.utils.set_random_seed(3)
     model = registry.build_autoencoder(name, FRAMES, CHANNELS, (24, 4))
-    train = windows(600, 1)
+    train = windows(400, 1)
     inputs = train.astype(np.float32)[..., None] * INPUT_SCALE
-    model.compile(keras.optimizers.Adam(3e-3), "mse")
-    model.fit(inputs, inputs.reshape(len(inputs), -1), batch_size=32, epochs=25, verbose=0)
+    model.compile(keras.optimizers.Adam(5e-3), "mse")
+    model.fit(inputs, inputs.reshape(len(inputs), -1), batch_size=32, epochs=16, verbose=0)
     int8 = open_model(to_int8(model, train[:200]), runtime="litert")
 
     def error(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
