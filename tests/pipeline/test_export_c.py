@@ -94,6 +94,23 @@ def test_the_sources_compile_for_a_cortex_m(exported, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+def test_a_gate_is_a_model_of_its_own_and_the_header_says_when_it_opens(tmp_path):
+    manifest, files = bundles.gated_parts(opens_at=0.25)
+    path, where = tmp_path / "gated.bundle", tmp_path / "firmware"
+    path.write_bytes(archive.pack(encode_manifest(manifest), files))
+    assert export(path, "--to", "c", where) == 0
+    header = (where / "keyword_spotting_parameters.h").read_text()
+    assert "#define KEYWORD_SPOTTING_GATE_OPENS_AT 0.25f" in header
+    assert {"keyword_spotting_gate_model.c", "keyword_spotting_keyword_model.c"} <= {
+        path.name for path in where.iterdir()
+    }
+    for source in where.glob("*.c"):
+        build("gcc", *WARNINGS, "-std=c99", "-c", source, "-o", tmp_path / f"{source.stem}.o")
+    assert not (where / "main.cc").exists()
+    assert "OPENS_AT" in (where / "README.md").read_text()
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 def test_the_compiled_arrays_are_the_bundles_bytes(bundle, exported, tmp_path):
     program = tmp_path / "program.c"
     program.write_text(PROGRAM)
