@@ -24,6 +24,8 @@ _DECIDING_PACKAGES = (
     "numpy",
     "soxr",
     "soundfile",
+    "pillow",
+    "scikit-learn",
     "pymicro-features",
     "espeakng-loader",
     "tuf",
