@@ -49,7 +49,8 @@ Gate            ``gate.json``: {"opens_at": null} where there is none; else {"op
                 "operators"}, with ``gate.tflite`` and the files of a Model
 Int8Model       ``model.tflite``, ``conversion.json``: {"bytes", "download_bytes", "operators":
                 [{"name", "version", "count"}], "macs", "float_tensors": [...]}
-Evaluation      ``evaluation.json`` (keys in components.evaluator), ``gates.json``
+Evaluation      ``evaluation.json`` (keys in components.evaluator), ``gates.json``; of a transfer
+                ``retention.json`` (components.word_transfer.retention) in its place
 InfraValidation ``infra_validation.json`` (keys in components.infra_validator), ``gates.json``
 Bundle          ``candidate.bundle``: what a device gets (see edge_agent.bundle)
 Release         ``release.json``: {"name", "version", "target", "digest", "new": bool}

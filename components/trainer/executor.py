@@ -60,6 +60,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: TrainerParameters) -> 
     description = {
         "architecture": parameters.architecture,
         "arguments": {"widths": list(parameters.widths)},
+        "labels": list(features.labels),
         "members": parameters.members,
         "params": int(model.count_params()),
         "macs": count_macs(model),

@@ -51,8 +51,7 @@ def distillation_loss(
 ) -> Loss:
     """Hinton, Vinyals and Dean (2015): soft targets of `teacher` at a temperature, and hard ones.
 
-    The soft part is scaled by the square of the temperature, so that the weights keep their meaning
-    when it changes. With `matches`, student and teacher both give a list: their probabilities, then
+    With `matches`, student and teacher both give a list: their probabilities, then
     a tensor for each match.
     """
     hard = hard_loss(label_smoothing)
@@ -61,14 +60,22 @@ def distillation_loss(
         taught = teacher(inputs, training=False)
         probabilities, *inner = given if matches else [given]
         target, *inner_target = taught if matches else [taught]
-        soft = _cross_entropy(_softened(target, temperature), _softened(probabilities, temperature))
         total = hard_weight * hard(inputs, labels, probabilities)
-        total += (1.0 - hard_weight) * soft * temperature**2
+        total += (1.0 - hard_weight) * soft_loss(target, probabilities, temperature)
         for match, own, wanted in zip(matches, inner, inner_target, strict=True):
             total += match.weight * match.distance(own, wanted)
         return total
 
     return loss
+
+
+def soft_loss(target: Tensor, probabilities: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of both at a temperature.
+
+    Scaled by the square of the temperature, so that weights keep their meaning when it changes.
+    """
+    softened = _softened(target, temperature), _softened(probabilities, temperature)
+    return _cross_entropy(*softened) * temperature**2
 
 
 def hidden_distance(student: Tensor, teacher: Tensor) -> Tensor:

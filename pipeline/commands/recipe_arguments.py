@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.base import UserError
+from pipeline.commands.base_model import base_model
 from pipeline.recipes.catalogue import RECIPES, find
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ def add_recipe(parser: Any) -> None:
         metavar='"yes no"',
         help="words to learn from synthesised speech, separated by spaces, instead of --data "
         f"(default: {_DEFAULT_KEYWORDS})",
+    )
+    parser.add_argument(
+        "--base",
+        metavar="DIR",
+        help="for word_transfer: the model that learns, the folder of a Model artifact or a root at which "
+        "keyword_spotting has run (default: --root)",
     )
     add_root(parser)
     parser.add_argument(
@@ -96,7 +103,12 @@ def make_recipe(arguments: argparse.Namespace, root: Path, data: Path | None) ->
     """
     from pipeline.recipe import apply_settings, demand_fit, give_beam_options, seed_settings
 
-    recipe: Recipe = find(arguments.recipe).recipe(root, data, keywords_of(arguments))
+    module = find(arguments.recipe)
+    goes_on = hasattr(module, "BASE_RECIPE")
+    if arguments.base is not None and not goes_on:
+        raise UserError(f"--base: {arguments.recipe} starts from nothing: leave it out")
+    base = {"base": base_model(arguments, module)} if goes_on else {}
+    recipe: Recipe = module.recipe(root, data, keywords_of(arguments), **base)
     if arguments.seed is not None:
         apply_settings(recipe, seed_settings(recipe, arguments.seed))
     apply_settings(recipe, arguments.set)

@@ -30,6 +30,8 @@ EXAMPLES = """\
       learn pictures, one sub-folder a label; without --data, real handwritten digits
   python -m pipeline run compression_study --data DIR --budget-minutes 60 --max-bytes 20000
       try every technique of compression on the words in DIR, and release the best that fits
+  python -m pipeline run word_transfer --data DIR --root var
+      teach the model at the root the words in DIR that it does not know, from few recordings
   python -m pipeline run keyword_spotting --data DIR --set Trainer.epochs=40 --set Transform.seed=2
       change any parameter of any step
   python -m pipeline run keyword_spotting --data DIR -- --runner=DirectRunner --direct_num_workers=4

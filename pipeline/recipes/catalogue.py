@@ -12,6 +12,7 @@ RECIPES: Mapping[str, str] = {
     "anomaly_detection": "pipeline.recipes.anomaly_detection",
     "image_classification": "pipeline.recipes.image_classification",
     "compression_study": "pipeline.recipes.compression_study",
+    "word_transfer": "pipeline.recipes.word_transfer",
 }
 
 

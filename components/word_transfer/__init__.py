@@ -1,0 +1,1 @@
+"""WordTransfer: teaches a trained keyword model new words from few recordings, without forgetting the old."""
