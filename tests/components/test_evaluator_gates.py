@@ -116,3 +116,12 @@ def test_a_clip_is_scored_as_often_as_the_policy_smooths(smoothing, hops):
 def test_parameters_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="must"):
         EvaluatorParameters(**wrong)
+
+
+def test_what_a_gate_loses_is_to_be_had_back_by_keeping_more():
+    worse = dataclasses.replace(PAIRED, drop_upper_95=0.02, agreement=0.9)
+    alone, gated = (decide(evaluation(**more), worse) for more in ({}, {"gate": {}}))
+    for name in ("int8_drop", "int8_agreement"):
+        assert not gated[name].passed
+        assert "--set GateTrainer.kept" in gated[name].advice
+        assert "GateTrainer" not in alone[name].advice

@@ -199,6 +199,20 @@ def test_the_keyword_recipe_is_wired_from_either_source(tmp_path, data):
         assert recipe.components[0].parameters.keywords == ("yes", "no")
 
 
+def test_a_gate_is_off_until_it_is_asked_for_and_then_measured_checked_and_packed(tmp_path):
+    recipe = keyword_spotting.recipe(tmp_path, tmp_path, ("yes",))
+    by_id = {component.id: component for component in recipe.components}
+    assert by_id["GateTrainer"].parameters.widths == ()
+    takers = {c.id for c in recipe.components if "gate" in c.inputs}
+    assert takers == {"Evaluator", "InfraValidator", "Packager"}
+    assert {by_id[taker].inputs["gate"].producer for taker in takers} == {"GateTrainer"}
+    apply_settings(recipe, ["GateTrainer.widths=8,8"])
+    assert by_id["GateTrainer"].parameters.widths == (8, 8)
+    demand_fit(recipe)
+    apply_settings(recipe, ["GateTrainer.widths=[]"])
+    assert by_id["GateTrainer"].parameters.widths == ()
+
+
 @pytest.mark.parametrize(
     ("architecture", "method", "said"),
     [
