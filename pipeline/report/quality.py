@@ -117,7 +117,28 @@ def figure_rows(evaluation: Mapping[str, Any]) -> list[FigureRow]:
                 meaning="The released model that this one had to stand up to, on the same list.",
             )
         )
-    return rows
+    return rows + (_gate_rows(evaluation["gate"]) if "gate" in evaluation else [])
+
+
+def _gate_rows(gate: Mapping[str, Any]) -> list[FigureRow]:
+    return [
+        FigureRow(
+            name="Accuracy, int8, without the gate",
+            value=percent(gate["accuracy_without"]),
+            meaning="The classifier alone; all other int8 figures are those of gate and classifier.",
+        ),
+        FigureRow(
+            name="Spared by the gate, other sound",
+            value=percent(gate["other_sound"]["saved"]),
+            meaning="Of the multiply-accumulates, on other words and noise without a pause: far more to "
+            "hear than in any room.",
+        ),
+        FigureRow(
+            name="Spared by the gate, keywords",
+            value=percent(gate["words_and_pauses"]["saved"]),
+            meaning="The same on keywords with a pause after each; below 0 where it opens too often to pay.",
+        ),
+    ]
 
 
 def label_bars(per_label: Mapping[str, Mapping[str, Any]]) -> list[Bar]:

@@ -18,6 +18,7 @@ import soundfile
 from PIL import Image
 
 from pipeline.report import write_report
+from pipeline.report.quality import figure_rows
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 ARTIFACTS = {
@@ -300,3 +301,16 @@ def test_a_browser_shows_it_on_a_phone(full: Path, tmp_path: Path, scheme: str) 
     assert band[1] > band[0] + 30
     assert band[1] > band[2]
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+
+def test_what_a_gate_spares_stands_beside_the_figures_of_a_bundle_that_has_one():
+    evaluation = payload("evaluation.json")
+    plain = figure_rows(evaluation)
+    gate = {
+        "accuracy_without": 0.882,
+        "other_sound": {"saved": 0.25},
+        "words_and_pauses": {"saved": -0.02},
+    }
+    more = figure_rows(evaluation | {"gate": gate})[len(plain) :]
+    assert [row.value for row in more] == ["88.2%", "25.0%", "-2.0%"]
+    assert not any("gate" in row.name for row in plain)
