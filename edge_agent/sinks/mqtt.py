@@ -84,7 +84,8 @@ class MqttSink:
             self._status_told = self._status
             self._client.publish(f"{self._top}/status", _json(self._status), 1, retain=True)
         room = _MOST_IN_FLIGHT - len(self._in_flight)
-        for waiting in self.outbox.after(self._sent_to, room) if room else ():
+        more = self.outbox.waiting > len(self._in_flight)
+        for waiting in self.outbox.after(self._sent_to, room) if room and more else ():
             sent = self._client.publish(waiting.topic, waiting.payload, 1)
             self._sent_to = waiting.number
             self._in_flight[sent.mid] = waiting.number

@@ -78,7 +78,7 @@ class WebhookSink:
             if self._under_way is not None:
                 self.outbox.done(self._under_way)
                 self._under_way = None
-        if self._under_way is None:
+        if self._under_way is None and self.outbox.waiting:
             for waiting in self.outbox.after(0, 1):
                 self._under_way = waiting.number
                 self._given.put(waiting)

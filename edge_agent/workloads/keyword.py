@@ -30,7 +30,7 @@ from edge_agent.workloads.counting import Counting
 from edge_agent.workloads.job import Job, RefusedError, work
 from edge_agent.workloads.speaking import Speaker
 
-_BLOCK_S = 0.03
+_LONGEST_BLOCK_S = 0.25
 
 
 class CountingClassifier(KeywordClassifier):
@@ -121,7 +121,9 @@ def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) ->
     while len(head) < 4 and (piece := stream.read(4 - len(head))):
         head += piece
     try:
-        rate, blocks = _blocks(stream, job.source, head, speaker)
+        # What one inference needs: smaller blocks would cost more and bring nothing.
+        hop_s = classifier.policy.hop_frames * classifier.features.stride_ms / 1000
+        rate, blocks = _blocks(stream, job.source, head, min(hop_s, _LONGEST_BLOCK_S), speaker)
         hearing = Hearing(classifier, rate, speaker)
         patience.on_wait(hearing.waited)
         for block in blocks:
@@ -149,15 +151,15 @@ def _classifier(job: Job, counting: Counting) -> CountingClassifier:
 
 
 def _blocks(
-    stream: Readable, name: str, head: bytes, speaker: Speaker
+    stream: Readable, name: str, head: bytes, seconds: float, speaker: Speaker
 ) -> tuple[int, Iterator[Float32]]:
-    """The rate and the samples; says what another process would have to know to go on."""
+    """The rate and the samples, `seconds` at a time; says what another process must know to go on."""
     if head[:4] != b"RIFF":
-        return RAW_RATE, raw_blocks(stream, round(RAW_RATE * _BLOCK_S), head=head)
+        return RAW_RATE, raw_blocks(stream, round(RAW_RATE * seconds), head=head)
     reader = WavReader(stream, name, head=head)
     if name == "-":
         speaker.place({"head": endless_header(reader.format).hex()})
-    return reader.format.rate, reader.blocks(math.ceil(reader.format.rate * _BLOCK_S))
+    return reader.format.rate, reader.blocks(math.ceil(reader.format.rate * seconds))
 
 
 if __name__ == "__main__":

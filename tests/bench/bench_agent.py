@@ -1,6 +1,6 @@
 """What hearing costs on the device, beside pymicro-wakeword from PyPI, on the same audio in the same run.
 
-Each program is installed in an environment of its own and runs in processes of its own, one after the other.
+Each program is installed in an environment of its own and runs in processes of its own, turn by turn.
 Ours is measured on both runtimes, with an untrained network of the pipeline's own architecture, for what it
 computes does not depend on what it learns; ``--bundle`` measures a real one. The daemon is measured whole,
 with both workloads, while sound comes at its own pace.
@@ -13,11 +13,11 @@ import json
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ from tests.fixtures.anomaly_bundles import csv_text, machine_rows, write_anomaly
 from tests.fixtures.daemons import daemon, write_config
 
 _PEER = "pymicro-wakeword==2.5.0"
-_SECONDS = 120
+_SECONDS = 40
 _LIVE_S = 20
-_RUNS = 3
+_RUNS = 4
 _RATE = 16_000
-_BLOCK = 480  # 30 ms, as much as the peer's model takes at once
+_BLOCK = 480  # 30 ms, as much as the peer's model takes at once; ours takes what its steps take
 
 _OURS = """
 import sys, time
@@ -42,6 +42,7 @@ from edge_agent.keyword.spotting import Spotter
 import numpy as np
 bundle = archive.read(sys.argv[1])
 classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime=sys.argv[3])
+block = classifier.policy.hop_frames * classifier.features.stride_samples
 def make():
     return Spotter(classifier)
 def step(state, block):
@@ -54,6 +55,7 @@ import sys, time
 import numpy as np
 from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures, Model
 word = MicroWakeWord.from_builtin(Model.OKAY_NABU)
+block = int(sys.argv[4])
 def make():
     return MicroWakeWordFeatures()
 def step(state, block):
@@ -66,7 +68,7 @@ _MEASURE = """
 import json, re
 first()
 begun = time.time()
-pcm, block = np.load(sys.argv[2]), int(sys.argv[4])
+pcm = np.load(sys.argv[2])
 state = make()
 def play(samples):
     for at in range(0, len(samples), block):
@@ -81,7 +83,7 @@ print(json.dumps({"first": begun, "cpu_ms": 1000 * cpu, "rss_mb": int(resident) 
 
 
 def main() -> None:
-    """Measures, and publishes the medians."""
+    """Measures, and publishes the best of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, help="a keyword bundle; default: an untrained one")
     arguments = parser.parse_args()
@@ -93,18 +95,22 @@ def main() -> None:
         device, size_mb, others_mb = _device(folder)
         peer = _environment(folder / "peer", _PEER)
         litert = _environment(folder / "litert", *_wheel(folder), "ai-edge-litert==2.3.0")
-        theirs = _runs(peer, _THEIRS, Path("none"), audio, "")
-        figures = []
+        programs = {"peer": (peer, _THEIRS, Path("none"), "")}
         for runtime, python in (("litert", litert), ("tflite_runtime", device)):
             for form, bundle in bundles.items():
-                ours = _runs(python, _OURS, bundle, audio, runtime)
-                for key, what, unit in (
-                    ("cpu_ms", "CPU a second of audio", "ms"),
-                    ("rss_mb", "resident", "MB"),
-                    ("start_s", "start to first inference", "s"),
-                ):
-                    name = ", ".join(filter(None, (what, runtime, form)))
-                    figures.append(Figure(figure=name, ours=ours[key], peer=theirs[key], unit=unit))
+                name = ", ".join(filter(None, (runtime, form)))
+                programs[name] = (python, _OURS, bundle, runtime)
+        best = _best(programs, audio)
+        theirs = best.pop("peer")
+        figures = [
+            Figure(figure=f"{what}, {name}", ours=ours[key], peer=theirs[key], unit=unit)
+            for key, what, unit in (
+                ("cpu_ms", "CPU a second of audio", "ms"),
+                ("rss_mb", "resident", "MB"),
+                ("start_s", "start to first inference", "s"),
+            )
+            for name, ours in best.items()
+        ]
         peer_mb = _megabytes(peer.parents[1])
         figures.append(
             Figure(figure="installed with tflite-runtime", ours=size_mb, peer=peer_mb, unit="MB")
@@ -128,7 +134,7 @@ def _untrained(folder: Path) -> dict[str, Path]:
     """Bundles of the pipeline's architecture and defaults, with weights as they are begun with."""
     command = [sys.executable, "-m", "tests.bench.untrained_bundle", folder]
     subprocess.run(command, cwd=TOP, check=True)
-    return {name: folder / f"{name}.bundle" for name in ("sliding", "streaming")}
+    return {name: folder / f"{name}.bundle" for name in ("sliding", "streaming", "streaming by 4")}
 
 
 def _wheel(folder: Path) -> list[str]:
@@ -166,21 +172,31 @@ def _megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in files) / 2**20
 
 
-def _runs(python: Path, program: str, bundle: Path, audio: Path, runtime: str) -> dict[str, float]:
-    """The medians of several processes."""
-    found: dict[str, list[float]] = {}
+def _best(
+    programs: Mapping[str, tuple[Path, str, Path, str]], audio: Path
+) -> dict[str, dict[str, float]]:
+    """The least of several runs of each program (python, text, bundle, runtime), turn by turn.
+
+    What else the machine does only adds to a figure, and falls on all of them alike.
+    """
+    best: dict[str, dict[str, float]] = {name: {} for name in programs}
     for _ in range(_RUNS):
-        begun = time.time()
-        done = subprocess.run(
-            [python, "-I", "-c", program + _MEASURE, bundle, audio, runtime, str(_BLOCK)],
-            capture_output=True, text=True, check=True,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
-        told = json.loads(done.stdout.splitlines()[-1])
-        told["start_s"] = told.pop("first") - begun
-        for key, value in told.items():
-            found.setdefault(key, []).append(value)
-    return {key: statistics.median(values) for key, values in found.items()}
+        for name, (python, program, bundle, runtime) in programs.items():
+            for key, value in _run(python, program, bundle, audio, runtime).items():
+                best[name][key] = min(value, best[name].get(key, value))
+    return best
+
+
+def _run(python: Path, program: str, bundle: Path, audio: Path, runtime: str) -> dict[str, float]:
+    begun = time.time()
+    done = subprocess.run(
+        [python, "-I", "-c", program + _MEASURE, bundle, audio, runtime, str(_BLOCK)],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    told["start_s"] = told.pop("first") - begun
+    return told
 
 
 def _whole_daemon(folder: Path, bundle: Path) -> list[Figure]:

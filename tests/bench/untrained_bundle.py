@@ -1,6 +1,7 @@
 """Keyword bundles of the pipeline's architecture and defaults, untrained: for what they cost alone.
 
-``python -m tests.bench.untrained_bundle FOLDER`` writes ``sliding.bundle`` and ``streaming.bundle``.
+``python -m tests.bench.untrained_bundle FOLDER`` writes ``sliding.bundle``, ``streaming.bundle`` (steps of
+two frames) and ``streaming by 4.bundle``.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 _FRAMES = 49
-_STEP_FRAMES = 2
 
 
 def main(folder: Path) -> None:
@@ -46,8 +47,7 @@ def _pack(model: bytes, folder: Path) -> None:
     from components.converter.streaming import streaming_form
     from components.evaluator.component import EvaluatorParameters
     from components.infra_validator.reference import reference_outputs
-    from edge_agent.bundle.archive import describe_files, pack
-    from edge_agent.bundle.manifest import Stage, encode_manifest
+    from edge_agent.bundle.manifest import Stage
     from tests.fixtures.bundles import MODEL, bundle_parts, npy_bytes
 
     manifest, files = bundle_parts(frames=_FRAMES)
@@ -57,23 +57,28 @@ def _pack(model: bytes, folder: Path) -> None:
         "golden_inputs.npy": npy_bytes(codes),
         "golden_outputs.npy": npy_bytes(reference_outputs(model, codes)),
     }
-    form = streaming_form(model, _STEP_FRAMES)
-    streaming = Stage(
-        name="keyword", model=MODEL, mode="streaming", frames=form.frames, state=form.state,
-        window=form.window,
-    )  # fmt: skip
-    for name, stage, data, hop_frames in (
-        ("sliding", manifest.stages[0], model, p.hop_frames),
-        ("streaming", streaming, form.model, _STEP_FRAMES),
-    ):
-        policy = dataclasses.replace(
-            manifest.policy, hop_frames=hop_frames, smoothing=p.smoothing, clip_hops=p.clip_hops
-        )
-        own = {**files, MODEL: data}
-        made = dataclasses.replace(
-            manifest, stages=(stage,), policy=policy, files=describe_files(own)
-        )
-        (folder / f"{name}.bundle").write_bytes(pack(encode_manifest(made), own))
+    _write(folder / "sliding.bundle", manifest, files | {MODEL: model}, p.hop_frames)
+    for name, frames in (("streaming", 2), ("streaming by 4", 4)):
+        form = streaming_form(model, frames)
+        stage = Stage(
+            name="keyword", model=MODEL, mode="streaming", frames=frames, state=form.state,
+            window=form.window,
+        )  # fmt: skip
+        streaming = dataclasses.replace(manifest, stages=(stage,))
+        _write(folder / f"{name}.bundle", streaming, files | {MODEL: form.model}, frames)
+
+
+def _write(path: Path, manifest: Any, files: dict[str, bytes], hop_frames: int) -> None:
+    from components.evaluator.component import EvaluatorParameters
+    from edge_agent.bundle.archive import describe_files, pack
+    from edge_agent.bundle.manifest import encode_manifest
+
+    p = EvaluatorParameters()
+    policy = dataclasses.replace(
+        manifest.policy, hop_frames=hop_frames, smoothing=p.smoothing, clip_hops=p.clip_hops
+    )
+    made = dataclasses.replace(manifest, policy=policy, files=describe_files(files))
+    path.write_bytes(pack(encode_manifest(made), files))
 
 
 if __name__ == "__main__":
