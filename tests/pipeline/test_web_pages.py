@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.testclient import TestClient
 
 from components.base import UserError
-from pipeline.lineage.schema import VERSION_TABLE, Artifact, Context, Event, Execution
+from pipeline.lineage.schema import SCHEMA, VERSION_TABLE, Artifact, Context, Event, Execution
 from pipeline.lineage.store import DATABASE, LineageStore
 from pipeline.web.app import make_app
 from pipeline.web.reading import ReadOnlyStore
@@ -405,11 +405,13 @@ def test_a_store_that_is_being_written_is_read(tmp_path):
     assert "✗ refused" in client_of(tmp_path).get("/").text
 
 
-@pytest.mark.parametrize(("schema", "said"), [("3", "newer version"), ("1", "the next run")])
+@pytest.mark.parametrize(
+    ("schema", "said"), [(SCHEMA + 1, "newer version"), (SCHEMA - 1, "the next run")]
+)
 def test_a_store_of_another_schema_is_refused_with_the_next_step(tmp_path, schema, said):
     fill(tmp_path)
     base = sqlite3.connect(tmp_path / "lineage.db")
-    base.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", (schema,))
+    base.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", (str(schema),))
     base.commit()
     base.close()
     with pytest.raises(UserError, match=f"schema {schema}.*{said}"):
