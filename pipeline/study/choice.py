@@ -125,6 +125,8 @@ def choose(
     final = [row for row in table if row.rung == "final"]
     fitting = [row for row in final if _keeps(row, limits)]
     said = ", ".join(f"{name} at most {limit:,.0f}" for name, limit in limits.items())
+    if not final:
+        return Choice(candidate=None, seed=0, reason="no candidate came through the final rung")
     if not fitting:
         nearest = min(final, key=lambda row: _excess(row, limits), default=None)
         reason = f"none of the {len(final)} candidates of the final rung keeps to {said}"

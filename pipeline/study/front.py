@@ -56,7 +56,7 @@ def halved(points: Sequence[Point], least: int) -> list[Point]:
 def spread(points: Sequence[Point], count: int) -> list[Point]:
     """`count` of the points of a front, the most accurate first, then what lies farthest from those kept.
 
-    Distance is in the logarithm-free order of each measure, so that no unit outweighs another.
+    Distance is in places when the points are ordered by each cost, so that no unit outweighs another.
     """
     left = sorted(points, key=lambda p: -p.accuracy)
     kept = left[:1]

@@ -201,6 +201,8 @@ class Study:
             examples = self._affordable(kept, 1, seconds, 2 * self._ledger.plan["0"])
             if examples:
                 break
+        if not examples:
+            kept = [by_key[p.name] for p in better]  # the front is taken from all of them
         kept = [by_key[p.name] for p in better[: self._ledger.decide("kept", len(kept))]]
         examples = self._ledger.decide("1", examples)
         if not examples:
