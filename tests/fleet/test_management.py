@@ -15,6 +15,8 @@ import pytest
 
 from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.waiting import Limits
+from fleet.__main__ import main
+from fleet.command_line import parse
 from fleet.control import releases, tenants
 from fleet.rollout.plan import Plan, encode
 from fleet.server.poll import sleep
@@ -148,14 +150,14 @@ def test_times_between_polls_are_times_of_day():
     ]  # fmt: skip
 
 
-def test_the_commands_and_a_server_process(tmp_path):
+def test_the_commands_and_a_server_process(tmp_path, capsys):
     root = tmp_path / "fleet"
 
     def fleet(*arguments: str, code: int = 0):
-        command = [sys.executable, "-m", "fleet", *arguments, "--root", str(root), "--json"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout) if done.stdout else done.stderr
+        given = parse(["fleet", *arguments, "--root", str(root), "--json"])
+        assert main(given) == code
+        said = capsys.readouterr()
+        return json.loads(said.out) if said.out else said.err
 
     assert "there is no fleet" in fleet("device", "list", code=1)
     tokens = fleet("init")
