@@ -297,6 +297,38 @@ def mean_of(teachers: list[Any]) -> Any:
 
 
 @slow
+@with_tensorflow
+def test_a_float_teacher_is_followed_by_a_student_with_int8_rounding(tmp_path: Path):
+    import tf_keras as keras
+    from tensorflow_model_optimization.quantization.keras import quantize_scope
+
+    from components.quantizer.component import QuantizerParameters
+    from components.quantizer.executor import execute
+
+    # It names the band of channels that is loudest; the labels have no weight.
+    entry = keras.layers.Input((FRAMES, CHANNELS, 1))
+    bands = keras.layers.Flatten()(keras.layers.AveragePooling2D((FRAMES, 4))(entry))
+    naming = keras.layers.Dense(len(LABELS), activation="softmax", use_bias=False)
+    teacher = keras.Model(entry, naming(bands))
+    naming.set_weights([8.0 * np.eye(len(LABELS))])
+    features = write_features(tmp_path / "features")
+    inputs = {
+        "features": features.folder,
+        "teacher": given(tmp_path, "teacher", teacher),
+        "model": given(tmp_path, "student", network("streaming_resnet", 4)),
+    }
+    (tmp_path / "out").mkdir()
+    wished = {**SHORT, "examples_per_epoch": 1920, "hard_weight": 0.0}
+    metrics = execute(
+        inputs, {"model": tmp_path / "out"}, QuantizerParameters(method="aware", epochs=5, **wished)
+    )
+    assert metrics["agreement"] > 0.6  # by chance one in four
+    with quantize_scope():
+        kinds = {type(layer).__name__ for layer in load(tmp_path / "out").layers}
+    assert {"QuantizeLayer", "QuantizeWrapperV2"} <= kinds
+
+
+@slow
 @pytest.mark.parametrize(
     ("student", "teacher", "wish", "said"),
     [
