@@ -238,7 +238,8 @@ class Study:
                 self._try(candidate, "measured", "measure", examples, FIRST_SEED)
         for seed in range(FIRST_SEED + 1, FIRST_SEED + _MOST_SEEDS):
             for candidate in chosen:
-                took = [r.seconds for r in self._records(candidate, "final")]
+                # The first seed may have come from the cache, if it learned as much in an earlier rung.
+                took = [t.seconds for t in self._timed(candidate) if t.examples == examples]
                 known = self._ledger.find(candidate.key, "final", seed) is not None
                 if not known and took and max(took) <= self._left:
                     self._try(candidate, "final", "screen", examples, seed)

@@ -206,6 +206,13 @@ def test_the_budget_is_kept_within_a_tenth(tmp_path: Path, minutes: float, speed
     assert result.examples["final"] >= result.examples["0"]
 
 
+def test_a_run_that_came_from_the_cache_promises_no_others_of_its_kind(tmp_path: Path):
+    world = World(per_example=0.01)
+    result = study(world, Ledger(tmp_path / "ledger.json", "a"), 6).all_rungs()
+    assert result.examples["final"] == result.examples["0"]
+    assert (world.now + 60) / 360 <= 1.1
+
+
 def test_a_failing_candidate_costs_only_itself(tmp_path: Path):
     world = World()
     world.breaks = {"ds_cnn"}
