@@ -230,7 +230,7 @@ def test_a_round_that_is_done_is_not_trained_again(tmp_path):
     from components.training import loop
 
     features = write_features(tmp_path / "features")
-    parameters = PrunerParameters(method="filter", least_channels=1, rounds=2, **SHORT)
+    parameters = PrunerParameters(method="filter", least_channels=1, **SHORT)
     output = tmp_path / "out"
     steps: list[str] = []
     real = loop._epoch
@@ -246,10 +246,9 @@ def test_a_round_that_is_done_is_not_trained_again(tmp_path):
 
     with mock.patch.object(loop, "_epoch", counted):
         first = prune()
-        assert len(steps) == 2
-        (output / ".checkpoint" / "training.npz").unlink()
+        assert len(steps) == 1
         again = prune()
-    assert len(steps) == 3
+    assert len(steps) == 1
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
