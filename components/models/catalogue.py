@@ -37,7 +37,9 @@ def heads_of(width: int) -> int:
 ARCHITECTURES: dict[str, Architecture] = {
     "bc_resnet": Architecture(streams=False, edge_tpu=True),
     "ds_cnn": Architecture(streams=False, edge_tpu=True),
-    "keyword_transformer": Architecture(streams=False, edge_tpu=False, filters=False, heads=True),
+    "keyword_transformer": Architecture(
+        streams=False, edge_tpu=False, filters=False, heads=True, rounding=False
+    ),
     "mobilenet_v1": Architecture(streams=False, edge_tpu=True),
     "mobilenet_v2": Architecture(streams=False, edge_tpu=True),
     "mobilenet_v3": Architecture(streams=False, edge_tpu=False, rounding=False),

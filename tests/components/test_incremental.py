@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import components.example_gen.executor as example_gen
 import components.transform.executor as transform
 from components.base import PREVIOUS, Metrics
+from components.example_gen import writing
 from components.example_gen.component import ExampleGen, ExampleGenParameters
 from components.members import read_members
 from components.transform.component import Transform, TransformParameters
@@ -107,7 +108,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(work: Callable[[Any], Any], shards: Sequence[Any], **_: Any) -> Iterator[Any]:
         return iter([json.loads(json.dumps(work(shard))) for shard in shards])
 
-    monkeypatch.setattr(example_gen, "run_shards", run)
+    monkeypatch.setattr(writing, "run_shards", run)
     monkeypatch.setattr(transform, "run_shards", run)
 
 
