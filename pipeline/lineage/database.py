@@ -31,7 +31,11 @@ _FORMS = "write postgresql://user@host:port/name or sqlite:///file"
 _WAIT_MS = 30_000
 _SCRIPTS = "pipeline.lineage:migrations"
 # What Alembic finds there as files; the build knows from here that they are needed.
-_MIGRATIONS = ("pipeline.lineage.migrations.env", "pipeline.lineage.migrations.versions.v2")
+_MIGRATIONS = (
+    "pipeline.lineage.migrations.env",
+    "pipeline.lineage.migrations.versions.v2",
+    "pipeline.lineage.migrations.versions.v3",
+)
 _SERVER_TIME_OUTS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}  # seconds, milliseconds
 _PATIENCE = 120.0  # seconds that a run waits for a server which was there when it began
 _ADVISORY_LOCK = 0x65646765  # any number that nobody else takes in this database
