@@ -218,7 +218,7 @@ class Daemon:
                 workload.change(wanted[name])
             else:
                 workload.stop()
-        for name in wanted.keys() - self._workloads.keys():
+        for name in [name for name in wanted if name not in self._workloads]:  # in their order
             workload = Workload(name, wanted[name], self._selector, self.emit, self._clock)
             self._workloads[name] = workload
             workload.look()
