@@ -5,7 +5,7 @@
     {"labels", "split_by": as in examples.json,
      "splits": {split: {"speakers", "all": Slice, "labels": {label: Slice}}},
      "speakers": {group: {split: {"clips", "path": of one of them}}},
-     "duplicates": [[{"split", "label", "path"} of each picture with the same pixels]]}
+     "duplicates": [[{"split", "label", "speaker", "path"} of each picture with the same pixels]]}
 
 A Slice is `components.image_statistics_gen.accumulator.Slice`.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from components.image_statistics_gen.accumulator import Slice
 from components.image_statistics_gen.component import ImageStatisticsGenParameters
 from components.picture_records import read_pictures
 from components.records import SPLITS, shard_paths
+from components.statistics_gen.merging import merge
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: ImageStatisticsGenParameters) -> Metrics:
@@ -43,7 +43,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ImageStatisticsGenPara
     )
     statistics = {
         **{key: about[key] for key in ("labels", "split_by")},
-        **merge([split for split, _ in shards], summaries),
+        **merge(Slice, [split for split, _ in shards], summaries),
     }
     write_json(folder / "statistics.json", statistics)
     return {
@@ -61,41 +61,4 @@ def summarise(shard: tuple[str, str], *, even_contrast: float) -> dict[str, Any]
         # Even pictures are alike without being copies.
         digest = picture.decoded_digest if picture.contrast >= even_contrast else ""
         pictures.append((digest, picture.label, picture.speaker, picture.path))
-    return {"slices": {label: s.to_json() for label, s in slices.items()}, "pictures": pictures}
-
-
-def merge(splits: Sequence[str], summaries: Iterable[Any]) -> dict[str, Any]:
-    """The statistics of all shards, of which `splits` says the split of each."""
-    slices: dict[str, dict[str, Slice]] = defaultdict(lambda: defaultdict(Slice))
-    groups: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    copies: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for split, summary in zip(splits, summaries, strict=True):
-        for label, content in summary["slices"].items():
-            slices[split][label].merge(Slice.from_json(content))
-        for digest, label, group, path in summary["pictures"]:
-            if group:
-                seen = groups[group].setdefault(split, {"clips": 0, "path": path})
-                seen["clips"] += 1
-                seen["path"] = min(seen["path"], path)
-            if digest:
-                copies[digest].append({"split": split, "label": label, "path": path})
-    duplicates = [sorted(c, key=lambda picture: picture["path"]) for c in copies.values()]
-    return {
-        "splits": {
-            split: {
-                "speakers": sum(split in places for places in groups.values()),
-                "all": _whole(by_label),
-                "labels": {label: s.to_json() for label, s in by_label.items()},
-            }
-            for split, by_label in slices.items()
-        },
-        "speakers": groups,
-        "duplicates": sorted((c for c in duplicates if len(c) > 1), key=lambda c: c[0]["path"]),
-    }
-
-
-def _whole(by_label: dict[str, Slice]) -> dict[str, Any]:
-    whole = Slice()
-    for label in sorted(by_label):
-        whole.merge(by_label[label])
-    return whole.to_json()
+    return {"slices": {label: s.to_json() for label, s in slices.items()}, "clips": pictures}

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from components.beam_shards import run_shards
 from components.records import NOISE, SPLITS, read_examples, shard_paths
 from components.statistics_gen.accumulator import LOWEST_DB, STEP_DB, Slice, quiet_share
 from components.statistics_gen.component import StatisticsGenParameters
+from components.statistics_gen.merging import merge
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: StatisticsGenParameters) -> Metrics:
@@ -49,7 +49,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: StatisticsGenParameter
         **{key: about[key] for key in ("sample_rate", "clip_samples", "labels", "split_by")},
         "lowest_db": LOWEST_DB,
         "step_db": STEP_DB,
-        **merge([split for split, _ in shards], summaries),
+        **merge(Slice, [split for split, _ in shards], summaries),
     }
     write_json(folder / "statistics.json", statistics)
     return {
@@ -70,41 +70,3 @@ def summarise(shard: tuple[str, str], *, sample_rate: int, quiet_db: float) -> d
             digest = example.decoded_digest if example.peak else ""
             clips.append((digest, example.label, example.speaker, example.path))
     return {"slices": {label: s.to_json() for label, s in slices.items()}, "clips": clips}
-
-
-def merge(splits: Sequence[str], summaries: Iterable[Any]) -> dict[str, Any]:
-    """The statistics of all shards, of which `splits` says the split of each."""
-    slices: dict[str, dict[str, Slice]] = defaultdict(lambda: defaultdict(Slice))
-    speakers: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    copies: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for split, summary in zip(splits, summaries, strict=True):
-        for label, content in summary["slices"].items():
-            slices[split][label].merge(Slice.from_json(content))
-        for digest, label, speaker, path in summary["clips"]:
-            if speaker:
-                seen = speakers[speaker].setdefault(split, {"clips": 0, "path": path})
-                seen["clips"] += 1
-                seen["path"] = min(seen["path"], path)
-            if digest:
-                clip = {"split": split, "label": label, "speaker": speaker, "path": path}
-                copies[digest].append(clip)
-    duplicates = [sorted(c, key=lambda clip: clip["path"]) for c in copies.values() if len(c) > 1]
-    return {
-        "splits": {
-            split: {
-                "speakers": sum(split in places for places in speakers.values()),
-                "all": _whole(by_label),
-                "labels": {label: s.to_json() for label, s in by_label.items()},
-            }
-            for split, by_label in slices.items()
-        },
-        "speakers": speakers,
-        "duplicates": sorted(duplicates, key=lambda clips: clips[0]["path"]),
-    }
-
-
-def _whole(by_label: dict[str, Slice]) -> dict[str, Any]:
-    whole = Slice()
-    for label in sorted(by_label):
-        whole.merge(by_label[label])
-    return whole.to_json()
