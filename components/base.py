@@ -131,15 +131,10 @@ class Component:
             for name, type_ in self.OUTPUTS.items()
         }
 
-    def misfit(self, architecture: str) -> str:
-        """Why it cannot work on models of that architecture, and what to do; empty if it can.
-
-        Asked of all that take a model, before anything runs: nobody trains for an hour to hear it.
-        """
-        return ""
-
     def check(self, makers: Mapping[str, Component]) -> None:
         """Refuses, before anything runs, what it cannot do with what other components are set to make.
+
+        Nobody trains for an hour to hear it.
 
         Args:
             makers: the components of the recipe, by id; `inputs` name those that this one takes from.

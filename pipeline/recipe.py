@@ -100,28 +100,14 @@ def apply_settings(recipe: Recipe, settings: Sequence[str]) -> None:
 
 
 def demand_fit(recipe: Recipe) -> None:
-    """Asks every component whether it can work on its model's architecture, and with the others.
+    """Asks every component whether it can work with what the others are set to make.
 
     Raises:
         UserError: naming the component and what does not fit.
     """
     by_id = {component.id: component for component in recipe.components}
     for component in recipe.components:
-        architecture = _architecture(component, by_id)
-        why = component.misfit(architecture) if architecture else ""
-        if why:
-            raise UserError(f"{component.id}.{why}")
         component.check(by_id)
-
-
-def _architecture(component: Component, by_id: Mapping[str, Component]) -> str:
-    """Of the model that `component` takes or makes, as its maker has it; empty if there is none."""
-    while not hasattr(component.parameters, "architecture"):
-        model = component.inputs.get("model")
-        if model is None or model.producer not in by_id:
-            return ""
-        component = by_id[model.producer]
-    return str(component.parameters.architecture)
 
 
 def seed_settings(recipe: Recipe, seed: int) -> list[str]:

@@ -10,6 +10,7 @@ from components.base import Component, UserError
 from components.distiller.blocks import evenly
 from components.models.catalogue import ARCHITECTURES, heads_of
 from components.trainer.component import Trainer
+from components.trainer.origin import trainer_of
 from components.training.parameters import TrainingParameters
 
 TEACHERS = ("teacher", "second_teacher", "third_teacher")
@@ -66,8 +67,8 @@ class Distiller(Component):
         """Refuses to look inside networks that have not what is looked for, or more than one teacher."""
         if not self.parameters.looks_inside:
             return
-        student = _trainer_of(self, "model", makers)
-        teacher = _trainer_of(self, "teacher", makers)
+        student = trainer_of(self, "model", makers)
+        teacher = trainer_of(self, "teacher", makers)
         for trainer in (student, teacher):
             if trainer is not None and trainer.parameters.members > 1:
                 raise UserError(
@@ -98,11 +99,3 @@ class Distiller(Component):
                 f"{self.id}.attention_weight: {student.id} has {own} attention heads and {teacher.id} "
                 f"{its} (one for every 16 channels of a width): set it to 0, or give both the same"
             )
-
-
-def _trainer_of(component: Component, name: str, makers: Mapping[str, Component]) -> Trainer | None:
-    """The Trainer that the model at input `name` comes from, through the steps between."""
-    maker = makers.get(component.inputs[name].producer)
-    if maker is None or isinstance(maker, Trainer):
-        return maker
-    return _trainer_of(maker, "model", makers) if "model" in maker.inputs else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 from components.artifacts import FEATURES, MODEL
-from components.base import Component
+from components.base import Component, UserError
 from components.models.catalogue import ARCHITECTURES
+from components.trainer.origin import trainer_of
 from components.training.parameters import TrainingParameters
 
 Method = Literal["magnitude", "iterative", "m_by_n", "block", "filter", "heads"]
@@ -82,17 +84,17 @@ class Pruner(Component):
     PARAMETERS = PrunerParameters
     EXECUTOR = "components.pruner.executor:execute"
 
-    def misfit(self, architecture: str) -> str:
+    def check(self, makers: Mapping[str, Component]) -> None:
         """Channels and heads can be removed from the architectures that have them, and a rule for it."""
-        known = ARCHITECTURES.get(architecture)
-        method = self.parameters.method
-        if known is None:
-            return ""
+        trainer = trainer_of(self, "model", makers)
+        if trainer is None:
+            return
+        architecture, method = trainer.parameters.architecture, self.parameters.method
+        known, where = ARCHITECTURES[architecture], f"{self.id}.method={method}"
         if method == "filter" and not known.filters:
-            return f"method={method} has no rule for {architecture}: {_advice('filters')}"
+            raise UserError(f"{where} has no rule for {architecture}: {_advice('filters')}")
         if method == "heads" and not known.heads:
-            return f"method={method}: {architecture} has no attention heads: {_advice('heads')}"
-        return ""
+            raise UserError(f"{where}: {architecture} has no attention heads: {_advice('heads')}")
 
 
 def _advice(needed: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Mapping
 from typing import Literal
 
 from components.artifacts import FEATURES, MODEL
-from components.base import Component
+from components.base import Component, UserError
 from components.models.catalogue import ARCHITECTURES
+from components.trainer.origin import trainer_of
 from components.training.parameters import TrainingParameters
 
 Coding = Literal["clustered", "ternary", "binary", "int4"]
@@ -63,12 +65,14 @@ class Quantizer(Component):
     PARAMETERS = QuantizerParameters
     EXECUTOR = "components.quantizer.executor:execute"
 
-    def misfit(self, architecture: str) -> str:
+    def check(self, makers: Mapping[str, Component]) -> None:
         """Training with rounding needs a form with rounding of every layer."""
-        method, known = self.parameters.method, ARCHITECTURES.get(architecture)
-        if method in ("auto", "post_training") or known is None or known.rounding:
-            return ""
-        return (
-            f"method={method}: some layers of {architecture} have no form with rounding: "
-            "set it to auto or post_training"
-        )
+        method, trainer = self.parameters.method, trainer_of(self, "model", makers)
+        if method in ("auto", "post_training") or trainer is None:
+            return
+        architecture = trainer.parameters.architecture
+        if not ARCHITECTURES[architecture].rounding:
+            raise UserError(
+                f"{self.id}.method={method}: some layers of {architecture} have no form with rounding: "
+                "set it to auto or post_training"
+            )

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TypeVar
 
-from components.artifacts import BUNDLE, RECORDINGS, SCHEMA, STATISTICS
+from components.artifacts import BUNDLE, RECORDINGS
 from components.base import Channel, Component, History
 from components.converter.component import Converter
 from components.distiller.component import Distiller, DistillerParameters
@@ -24,6 +24,7 @@ from components.quantizer.component import Quantizer, QuantizerParameters
 from components.trainer.component import Trainer, TrainerParameters
 from components.training.parameters import TrainingParameters
 from pipeline.recipe import Recipe
+from pipeline.recipes.looking_back import known_of
 
 NAME = "image_classification"
 
@@ -48,7 +49,7 @@ def recipe(root: Path, data: Path | None, _keywords: tuple[str, ...]) -> Recipe:
     examples = ImageExampleGen(None, "ExampleGen", recordings=pictures)
     statistics = ImageStatisticsGen(None, "StatisticsGen", examples=examples.outputs["examples"])
     validator = ImageExampleValidator(
-        None, "ExampleValidator", statistics=statistics.outputs["statistics"], **_known(data)
+        None, "ExampleValidator", statistics=statistics.outputs["statistics"], **known_of(data)
     )
     transform = ImageTransform(None, "Transform", examples=examples.outputs["examples"])
     features = transform.outputs["features"]
@@ -146,14 +147,3 @@ def _seen(parameters: _P) -> _P:
         mask_channels=8.0,
         mixup=0.2,
     )
-
-
-def _known(data: Path | None) -> dict[str, Channel]:
-    """What earlier runs on the same folder say that the pictures should look like."""
-    if data is None:
-        return {}
-    earlier = History(differs="statistics", source=data)
-    return {
-        "previous_statistics": Channel(STATISTICS, history=earlier),
-        "schema": Channel(SCHEMA, history=earlier),
-    }

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TypeVar
 
-from components.artifacts import BUNDLE, RECORDINGS, SCHEMA, STATISTICS
+from components.artifacts import BUNDLE, RECORDINGS
 from components.base import Channel, Component, History
 from components.converter.component import Converter
 from components.distiller.component import Distiller, DistillerParameters
@@ -25,6 +25,7 @@ from components.trainer.component import Trainer, TrainerParameters
 from components.training.parameters import TrainingParameters
 from components.transform.component import Transform
 from pipeline.recipe import Recipe
+from pipeline.recipes.looking_back import known_of
 
 NAME = "keyword_spotting"
 
@@ -49,7 +50,7 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
 
     examples = ExampleGen(recordings=recordings)
     statistics = StatisticsGen(examples=examples.outputs["examples"])
-    validator = ExampleValidator(statistics=statistics.outputs["statistics"], **_known(data))
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], **known_of(data))
     transform = Transform(examples=examples.outputs["examples"])
     features = transform.outputs["features"]
     training = _Training.on_recordings() if data else _Training.on_synthesised_speech()
@@ -169,14 +170,3 @@ def _bent(parameters: _P, unknown_share: float = 0.06) -> _P:
         mask_share=0.6,
         unknown_share=unknown_share,
     )
-
-
-def _known(data: Path | None) -> dict[str, Channel]:
-    """What earlier runs on the same folder say that the data should look like."""
-    if data is None:
-        return {}
-    earlier = History(differs="statistics", source=data)
-    return {
-        "previous_statistics": Channel(STATISTICS, history=earlier),
-        "schema": Channel(SCHEMA, history=earlier),
-    }
