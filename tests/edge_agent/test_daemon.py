@@ -19,6 +19,7 @@ from tests.fixtures.anomaly_bundles import csv_text, machine_rows, write_anomaly
 from tests.fixtures.bundles import LABELS, make_bundle
 from tests.fixtures.daemons import PATIENCE_S, daemon, write_config
 from tests.fixtures.field import Field, served
+from tests.fixtures.processes import is_running
 from tests.fixtures.speech import utterance, wav_bytes
 
 KEYWORD = '[keyword]\nsource = "{source}"\nbundle = "{bundle}"\n'
@@ -237,7 +238,7 @@ def test_a_supervisor_that_is_killed_leaves_nothing_in_the_way(place, both, caps
         running.wait("ready", "keyword")
         place.say("yes")
         running.wait("detection", "keyword", label="yes")
-        assert not [pid for pid in orphans if os.path.exists(f"/proc/{pid}")]  # noqa: PTH110
+        assert not [pid for pid in orphans if is_running(pid)]
         assert main(parse(["edge_agent", "run", "--config", str(both)])) == 1
         assert "another daemon has this device folder" in capsys.readouterr().err
         assert main(parse(["edge_agent", "status", "--config", str(both), "--json"])) == 0

@@ -9,13 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from components.base import UserError
 from pipeline.schedule.hooks import Outcome, hook, tell
+from tests.fixtures.processes import is_running
 
 OUTCOME = Outcome(
     recipe="keyword_spotting",
@@ -141,18 +141,11 @@ def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path):
     program.write_text(f'#!/bin/sh\nsleep 60 & echo $! > "{tmp_path}/pid"\nwait\n')
     program.chmod(0o755)
     assert "more than 1 s" in (tell(hook("--on-success", str(program)), OUTCOME, 1.0) or "")
-    process = (tmp_path / "pid").read_text().strip()
+    process = int((tmp_path / "pid").read_text())
     end = time.monotonic() + 10
     while is_running(process) and time.monotonic() < end:
         time.sleep(0.02)
     assert not is_running(process)
-
-
-def is_running(process: str) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_command_that_fails_or_cannot_start_is_told(tmp_path):

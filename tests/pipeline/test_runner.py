@@ -22,6 +22,7 @@ from pipeline.recipe import Recipe
 from pipeline.root_lock import hold
 from pipeline.runner import RunResult, run_recipe
 from tests.fixtures.lineage_rows import rows
+from tests.fixtures.processes import is_running
 from tests.fixtures.steps import Fail, Judge, Meet, Release, StepParameters, Write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,14 +71,6 @@ def run(store: LineageStore, root: Path, view: View, *components) -> RunResult:
 def fails(how: str) -> tuple[Write, Fail]:
     first = Write()
     return first, Fail(StepParameters(how=how), examples=first.outputs["examples"])
-
-
-def alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def wait_for(condition, seconds: float = 60.0) -> None:
@@ -200,7 +193,7 @@ def test_an_interrupt_ends_the_step_and_leaves_nothing_of_it(store, tmp_path):
     (tmp_path / "examples").mkdir()
     with pytest.raises(KeyboardInterrupt):
         run(store, tmp_path, view, Fail(StepParameters(how=str(there)), examples=outside))
-    assert not alive(int(there.read_text()))
+    assert not is_running(int(there.read_text()))
     assert view.seen[-1] == ("failed", "Fail", "interrupted")
     assert list((tmp_path / "try" / "partial").iterdir()) == []
     assert [c.state for c in rows(store, Context)] == ["interrupted"]
@@ -246,7 +239,7 @@ def test_ctrl_c_ends_the_step_and_leaves_no_half_made_folder(hanging, tmp_path):
     runner, step = hanging
     runner.send_signal(signal.SIGINT)
     runner.wait(60)
-    assert not alive(step)
+    assert not is_running(step)
     folder = tmp_path / "try" / "runs" / "000001"
     assert sorted(path.name for path in folder.iterdir()) == ["Write", "logs"]
     store = LineageStore.at(tmp_path)
@@ -258,4 +251,4 @@ def test_a_step_ends_when_its_runner_is_killed(hanging):
     runner, step = hanging
     runner.kill()
     runner.wait(60)
-    wait_for(lambda: not alive(step), 10)
+    wait_for(lambda: not is_running(step), 10)
