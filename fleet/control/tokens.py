@@ -12,8 +12,12 @@ _BYTES = 24
 
 
 def new_token() -> str:
-    """A token that nobody had before."""
-    return secrets.token_urlsafe(_BYTES)
+    """A token that nobody had before, of hexadecimal digits.
+
+    Others would do, but for a ``-`` at its beginning: SWUpdate, where a device's token is given on
+    the command line, takes that for an option, and a ``d`` in it for the one not to poll at all.
+    """
+    return secrets.token_hex(_BYTES)
 
 
 def hash_token(token: str) -> str:
