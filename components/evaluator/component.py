@@ -18,13 +18,14 @@ from components.base import Component
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluatorParameters:
-    """Parameters of the Evaluator: the policy's fixed parts, and the gates' limits.
+    """Parameters of the Evaluator: what the policy is chosen from and for, and the gates' limits.
 
     Attributes:
         hop_frames: frames from one inference to the next on the device.
-        smoothing: consecutive inferences that are averaged.
-        refractory_ms: least time between two detections of one label, milliseconds.
-        false_accepts_per_hour: what the thresholds are chosen for, on validation streams that hold
+        smoothing: consecutive inferences around the middle of an isolated clip whose mean decides it.
+        smoothings: how many consecutive inferences of a stream may be averaged; one is chosen.
+        refractories_ms: least times between two detections of one label, milliseconds; one is chosen.
+        false_accepts_per_hour: what the policy is chosen for, on validation streams that hold
             no keyword, only other words and noise without a pause.
         drop_limit: most accuracy that int8 may lose from float: upper 95% bound, 0 to 1.
         agreement_limit: least share of equal decisions of int8 and float.
@@ -37,7 +38,8 @@ class EvaluatorParameters:
 
     hop_frames: int = 3
     smoothing: int = 5
-    refractory_ms: int = 800
+    smoothings: tuple[int, ...] = (2, 3, 5)
+    refractories_ms: tuple[int, ...] = (500, 800, 1200)
     false_accepts_per_hour: float = 200.0
     drop_limit: float = 0.01
     agreement_limit: float = 0.97
@@ -50,12 +52,16 @@ class EvaluatorParameters:
     def __post_init__(self) -> None:
         if not 1 <= self.hop_frames <= 100 or not 1 <= self.smoothing <= 25:
             raise ValueError("hop_frames must be 1 to 100 and smoothing 1 to 25")
+        if not self.smoothings or not all(1 <= s <= 25 for s in self.smoothings):
+            raise ValueError("smoothings must be one or more numbers from 1 to 25")
+        if not self.refractories_ms or not all(0 <= r <= 60_000 for r in self.refractories_ms):
+            raise ValueError("refractories_ms must be one or more numbers from 0 to 60000")
         if self.false_accepts_per_hour < 0:
             raise ValueError("false_accepts_per_hour must not be negative")
 
     @property
     def clip_hops(self) -> tuple[int, ...]:
-        """Positions at which an isolated clip is scored: as many as the policy smooths over."""
+        """Positions at which an isolated clip is scored: `smoothing` of them around its middle."""
         half = (self.smoothing - 1) // 2
         return tuple(range(-half, self.smoothing - half))
 

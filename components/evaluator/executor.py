@@ -15,10 +15,14 @@ from components.evaluator.component import EvaluatorParameters
 from components.evaluator.gated import GatedScorer, gate_figures
 from components.evaluator.last_release import accuracy_of_release
 from components.evaluator.paired import compare
+from components.evaluator.policy import Choices, choose, with_thresholds
 from components.evaluator.scoring import Score, clip_probabilities, float_scorer, int8_scorer
 from components.gate_trainer.trained import read_gate
 from components.training.data import FeatureSet, Split
 from edge_agent.bundle.manifest import DetectionPolicy
+
+# The curve of false accepts and false rejects: as multiples of the rate that is asked for.
+_FACTORS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0)
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -> Metrics:
@@ -36,7 +40,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -
         scored[name] = _Scored.of(features, name, parameters, int8, inputs)
         progress.at(number, f"{name} scored")
     policy, false_accepts = _choose_policy(features, scored, parameters, int8)
-    progress.at(3, "thresholds chosen")
+    progress.at(3, "policy chosen")
 
     test, labels = scored["test"], features.labels
     said = test.int8.argmax(1)
@@ -141,30 +145,33 @@ class _Scored:
 def _choose_policy(
     features: FeatureSet, scored: dict[str, _Scored], p: EvaluatorParameters, int8: Score
 ) -> tuple[DetectionPolicy, dict[str, Any]]:
-    """The threshold from validation streams, and what it gives on test streams."""
+    """The policy from validation streams, and what it gives on test streams."""
     labels = features.labels
     policy = DetectionPolicy(
         hop_frames=p.hop_frames,
         smoothing=p.smoothing,
         thresholds={},
-        refractory_ms=p.refractory_ms,
+        refractory_ms=0,
         clip_hops=p.clip_hops,
     )
-    val = streams.make_streams(features, scored["val"].split, int8, p.hop_frames)
-    curve = [streams.operate(*val, policy, labels, t) for t in streams.THRESHOLDS]
-    threshold = streams.choose_threshold(curve, p.false_accepts_per_hour)
-    policy = streams.with_threshold(policy, labels, threshold)
-    negative, positive = streams.make_streams(features, scored["test"].split, int8, p.hop_frames)
-    test_curve = [
-        streams.operate(negative, positive, policy, labels, t) for t in streams.THRESHOLDS
-    ]
-    (chosen,) = (o for o in test_curve if o.threshold == threshold)
+    choices = Choices(smoothings=p.smoothings, refractories_ms=p.refractories_ms)
+    negative, positive = streams.make_streams(features, scored["val"].split, int8, p.hop_frames)
+    policy = choose(negative, positive, policy, labels, choices, p.false_accepts_per_hour)
+    targets = [p.false_accepts_per_hour * factor for factor in _FACTORS]
+    others = with_thresholds(negative, positive, policy, labels, targets)
+    test = streams.make_streams(features, scored["test"].split, int8, p.hop_frames)
+    chosen = streams.operate(*test, policy, labels)
+    hours = test[0].hours
     return policy, {
-        "hours": round(negative.hours, 4),
-        "count": round(chosen.false_accepts_per_hour * negative.hours),
+        "hours": round(hours, 4),
+        "target_per_hour": p.false_accepts_per_hour,
+        "count": round(chosen.false_accepts_per_hour * hours),
         "per_hour": chosen.false_accepts_per_hour,
         "false_rejects": chosen.false_rejects,
-        "curve": [dataclasses.asdict(o) for o in test_curve],
+        "curve": [
+            {"target_per_hour": target, **dataclasses.asdict(streams.operate(*test, other, labels))}
+            for target, other in zip(targets, others, strict=True)
+        ],
     }
 
 

@@ -19,9 +19,6 @@ from edge_agent.bundle.manifest import SILENCE, UNKNOWN, DetectionPolicy
 from edge_agent.keyword.policy import Detector
 
 Probabilities = npt.NDArray[np.float32]
-THRESHOLDS = tuple(
-    round(t, 3) for t in (*np.arange(0.3, 0.95, 0.05), 0.95, 0.97, 0.98, 0.99, 0.995)
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,9 +43,8 @@ class Stream:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Operating:
-    """What a threshold gives: false accepts an hour, and the share of keywords not detected."""
+    """What a policy gives: false accepts an hour, and the share of keywords not detected."""
 
-    threshold: float
     false_accepts_per_hour: float
     false_rejects: float
 
@@ -61,13 +57,16 @@ def make_streams(
 ) -> tuple[Stream, Stream]:
     """The negative and the positive stream of a split, scored every `hop_frames` frames.
 
-    The negative one has every view of every clip that is no keyword; the positive one the keyword
-    clips as recorded and their first views.
+    The negative one has every view of every clip that is no keyword, all clips once before any comes
+    again, so that a refractory time does not hide how often one is mistaken; the positive one the
+    keyword clips as recorded and their first views.
     """
     hop_s = hop_frames * features.features.stride_ms / 1000.0
     quiet = features.labels.index(SILENCE)
     other = (split.label == features.labels.index(UNKNOWN)) | (split.label == quiet)
-    negative = _frames(features, split, np.flatnonzero(other))
+    others = np.flatnonzero(other)
+    by_view = others[np.argsort(split.view[others], kind="stable")]
+    negative = _frames(features, split, by_view)
     pauses = np.flatnonzero(split.label == quiet)
     words = np.flatnonzero(~other & (split.view < _POSITIVE_VIEWS))
     rows = np.stack([words, pauses[np.arange(len(words)) % len(pauses)]], 1).ravel()
@@ -104,14 +103,9 @@ def detections(
 
 
 def operate(
-    negative: Stream,
-    positive: Stream,
-    policy: DetectionPolicy,
-    labels: Sequence[str],
-    threshold: float,
+    negative: Stream, positive: Stream, policy: DetectionPolicy, labels: Sequence[str]
 ) -> Operating:
-    """What one threshold for all keywords gives on a pair of streams."""
-    policy = with_threshold(policy, labels, threshold)
+    """What a policy gives on a pair of streams."""
     accepted = len(detections(negative, policy, labels))
     found = detections(positive, policy, labels)
     missed = sum(
@@ -119,24 +113,9 @@ def operate(
         for start, end, label in positive.words
     )
     return Operating(
-        threshold=threshold,
         false_accepts_per_hour=accepted / negative.hours if negative.hours else 0.0,
         false_rejects=missed / len(positive.words) if positive.words else 0.0,
     )
-
-
-def with_threshold(
-    policy: DetectionPolicy, labels: Sequence[str], threshold: float
-) -> DetectionPolicy:
-    """`policy` with one threshold for every keyword."""
-    keywords = [label for label in labels if label not in (UNKNOWN, SILENCE)]
-    return dataclasses.replace(policy, thresholds=dict.fromkeys(keywords, threshold))
-
-
-def choose_threshold(curve: Sequence[Operating], target: float) -> float:
-    """The lowest threshold that keeps to `target` false accepts an hour; else the strictest."""
-    kept = [o.threshold for o in curve if o.false_accepts_per_hour <= target]
-    return min(kept) if kept else max(o.threshold for o in curve)
 
 
 def _frames(

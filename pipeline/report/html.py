@@ -109,6 +109,7 @@ def _stream(accepts: Mapping[str, Any] | None) -> dict[str, Any]:
             "count": number(accepts["count"]),
             "minutes": duration(3600 * accepts["hours"]),
             "per_hour": number(accepts["per_hour"]),
+            "target": number(accepts["target_per_hour"]),
         },
         "trade_off": plots.trade_off(accepts["curve"], chosen) if accepts["curve"] else None,
     }

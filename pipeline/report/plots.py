@@ -83,7 +83,7 @@ def trade_off(curve: Sequence[Mapping[str, float]], chosen: tuple[float, float])
         axes.plot(accepts, 100 * rejects, color=_SERIES[0], marker="o", markersize=3)
         axes.plot(chosen[0], 100 * chosen[1], "o", color=_SERIES[1], markersize=9, zorder=3)
         axes.annotate(
-            "chosen threshold",
+            "chosen policy",
             (chosen[0], 100 * chosen[1]),
             xytext=(9, 9),
             textcoords="offset points",
@@ -97,8 +97,8 @@ def trade_off(curve: Sequence[Mapping[str, float]], chosen: tuple[float, float])
         axes.set_xlabel("false accepts an hour")
         axes.set_ylabel("words missed")
         alt = (
-            f"Share of words missed against false accepts an hour over {len(points)} thresholds; "
-            f"with the chosen one: {chosen[0]:.3g} an hour, {100 * chosen[1]:.1f}% missed"
+            f"Share of words missed against false accepts an hour for {len(points)} targets; "
+            f"with the chosen policy: {chosen[0]:.3g} an hour, {100 * chosen[1]:.1f}% missed"
         )
         return _svg(figure, alt, "trade-off")
 

@@ -111,7 +111,15 @@ def test_a_clip_is_scored_as_often_as_the_policy_smooths(smoothing, hops):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"hop_frames": 0}, {"smoothing": 26}, {"false_accepts_per_hour": -1.0}]
+    "wrong",
+    [
+        {"hop_frames": 0},
+        {"smoothing": 26},
+        {"false_accepts_per_hour": -1.0},
+        {"smoothings": ()},
+        {"smoothings": (3, 26)},
+        {"refractories_ms": (-1,)},
+    ],
 )
 def test_parameters_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="must"):
