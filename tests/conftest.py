@@ -14,6 +14,12 @@ hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile("suite")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that no process is left with one alone at the end."""
+    longest = "test_end_to_end.py"
+    items.sort(key=lambda test: (test.path.name != longest, not test.get_closest_marker("slow")))
+
+
 @pytest.fixture(scope="session")
 def speech_commands() -> Path:
     """Real recordings: a folder in Speech Commands' layout with lists, and noise beside it."""
