@@ -49,11 +49,13 @@ class Update:
         rate_limit: bytes a second; None for as fast as it goes.
         time_limit: seconds for all that one update fetches.
         poll: seconds from one look of the daemon to the next.
+        probation: seconds that the daemon's workload runs a new bundle before it is kept; 0 for none.
     """
 
     rate_limit: int | None = None
     time_limit: float = 900.0
     poll: float = 3600.0
+    probation: float = 600.0
 
     def __post_init__(self) -> None:
         if self.rate_limit is not None and self.rate_limit < 1:
@@ -62,6 +64,8 @@ class Update:
             raise ValueError("time_limit must be 1 to 86400 seconds")
         if not 1 <= self.poll <= 31 * 86_400:
             raise ValueError("poll must be 1 second to 31 days")
+        if not 0 <= self.probation <= 7 * 86_400:
+            raise ValueError("probation must be 0 seconds to 7 days")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ EXAMPLE = """\
 [update]
 poll = 3600.0                         # seconds from one look to the next
 time_limit = 900.0                    # seconds for all that one update fetches
+probation = 600.0                     # seconds that a new bundle is watched at work before it is kept; 0: not
 #rate_limit = 65536                   # bytes a second
 
 [keyword]

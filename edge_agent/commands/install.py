@@ -38,12 +38,17 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints what is installed now."""
+    from edge_agent.supervisor.control import watches
     from edge_agent.update import install
     from edge_agent.update.errors import UpdateError
 
     try:
         installed = install.run(
-            arguments.repository, arguments.trusted_root, arguments.root, arguments.request
+            arguments.repository,
+            arguments.trusted_root,
+            arguments.root,
+            arguments.request,
+            watched=lambda: watches(arguments.root),
         )
     except UpdateError as e:
         raise CommandError(str(e)) from e

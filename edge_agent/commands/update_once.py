@@ -15,7 +15,8 @@ SUMMARY = "look for a newer release once, and install it"
 DESCRIPTION = """\
 Ends what a killed update left, looks for the highest release, fetches it (by delta where one is smaller),
 proves it aside, makes it the one that runs, and tries it there; what fails is rolled back, remembered,
-and not tried again. Exit code 0 if all is well, whether or not there was a newer release; 1 if not."""
+and not tried again. Where a daemon runs that watches new bundles at work (update.probation), it decides.
+Exit code 0 if all is well, whether or not there was a newer release; 1 if not."""
 EXAMPLES = """\
   python -m edge_agent update-once --config agent.toml
   python -m edge_agent update-once --config agent.toml --json
@@ -36,12 +37,18 @@ agent.toml:
 def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="agent.toml")
+    parser.add_argument(
+        "--watched",
+        action="store_true",
+        help="leave a new bundle on probation: the daemon that gives this watches it",
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Updates once, and prints what came of it."""
     from edge_agent.config import ConfigError, device_root, read_config, repository
+    from edge_agent.supervisor.control import watches
     from edge_agent.update.errors import UpdateError
     from edge_agent.update.install import read_trusted_root, repository_url
     from edge_agent.update.repository_client import RepositoryClient
@@ -64,7 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
             return RepositoryClient(url, known, folder.metadata, limits)
 
         with folder.locked():
-            outcome = Updater(folder, connect, Wanted(name=source.release)).run()
+            wanted = Wanted(name=source.release)
+            watched = arguments.watched
+            updater = Updater(
+                folder, connect, wanted, watched=lambda: watched or watches(folder.root)
+            )
+            outcome = updater.run()
     except (ConfigError, UpdateError) as e:
         raise CommandError(str(e)) from e
     memory, fetched = outcome.memory, outcome.fetched

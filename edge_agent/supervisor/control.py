@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edge_agent.update.errors import BusyError
+
 NAME = "agent.sock"
 _LONGEST_REQUEST = 256
 _MOST_CLIENTS = 8
@@ -116,6 +118,19 @@ class ControlServer:
         del self._clients[client]
         self._selector.unregister(client)
         client.close()
+
+
+def watches(root: Path) -> bool:
+    """Whether a daemon of `root` watches over bundles on probation.
+
+    Raises:
+        BusyError: if a daemon runs, and does not say.
+    """
+    try:
+        told = ask(root)
+    except ControlError as e:
+        raise BusyError(str(e)) from e
+    return told is not None and told.get("probation") is not None
 
 
 def ask(root: Path) -> dict[str, Any] | None:

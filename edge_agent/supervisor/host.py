@@ -31,6 +31,7 @@ from edge_agent.supervisor.control import ControlServer
 from edge_agent.supervisor.life import State
 from edge_agent.supervisor.notify import Notifier
 from edge_agent.supervisor.offers import BundleWatch
+from edge_agent.supervisor.probation import Probation
 from edge_agent.supervisor.updating import Updating
 from edge_agent.supervisor.workload import Settings, Workload
 from edge_agent.tables import MQTT_SCHEME, Anomaly, Config, Keyword
@@ -60,6 +61,7 @@ class Daemon:
         self._selector = selectors.DefaultSelector()
         self._workloads: dict[str, Workload] = {}
         self._updating: Updating | None = None
+        self._probation = Probation(self._folder, self.emit, clock)
         self._notifier = Notifier()
         self._lines = JsonLines()
         self._delivery = Delivery(self._lines, self._folder.root, self._figures)
@@ -76,6 +78,7 @@ class Daemon:
             try:
                 self._delivery.open(self._config, _FLUSH_S)
                 self.emit("daemon", "started", {"version": __version__})
+                self._probation.begin()
                 self._apply(self._config)
                 while not self._over():
                     for key, _ in self._selector.select(self._patience()):
@@ -85,6 +88,7 @@ class Daemon:
                 for workload in self._workloads.values():
                     workload.kill()
                 server.close()
+            self._probation.leave()
             self.emit("daemon", "stopped", {})
             self._delivery.close(_FLUSH_S)
             self._lines.close(_FLUSH_S)
@@ -111,6 +115,7 @@ class Daemon:
             "draining": self._draining,
             "workloads": {name: each.status() for name, each in self._workloads.items()},
             "updates": self._updating and self._updating.status(),
+            "probation": self._probation_s(),
             "sinks": {n: dataclasses.asdict(f) for n, f in self._delivery.figures().items()},
             "metrics_port": self._delivery.metrics_port,
         }
@@ -161,6 +166,7 @@ class Daemon:
             self._looked = now
             for workload in self._workloads.values():
                 workload.look()
+            self._probation.look(self._released(), self._config.update.probation)
         if self._updating is not None:
             self._updating.tick()
         self._delivery.tick(self._summary())
@@ -170,6 +176,18 @@ class Daemon:
         elif self._updating is not None and now - self._drain_begun > self._config.limits.drain:
             self._updating.kill()
         self._tell_systemd(now)
+
+    def _released(self) -> Workload | None:
+        """The workload that runs what is released, if one does."""
+        for name, table in (("keyword", self._config.keyword), ("anomaly", self._config.anomaly)):
+            if table is not None and not table.bundle:
+                return self._workloads.get(name)
+        return None
+
+    def _probation_s(self) -> float | None:
+        """Seconds that a new bundle is watched; None where none is."""
+        seconds = self._config.update.probation
+        return seconds if seconds and self._released() is not None else None
 
     def _bury(self) -> None:
         """Forgets the workloads that the settings no longer have, once they are gone."""
@@ -228,8 +246,9 @@ class Daemon:
                 self._updating = None
         elif self._updating is None:
             self._updating = Updating(
-                self._path, config.update, self._selector, self.emit, self._clock
-            )
+                self._path, config.update, self._selector, self.emit,
+                lambda: self._probation_s() is not None, self._clock,
+            )  # fmt: skip
         else:
             self._updating.change(config.update)
 

@@ -35,6 +35,7 @@ class Updating:
         settings: Update,
         selector: selectors.BaseSelector,
         emit: Emit,
+        watches: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         """Waits for the first one, which comes soon.
@@ -44,6 +45,7 @@ class Updating:
             settings: its table.
             selector: of the daemon's loop.
             emit: takes an event: ``update``, event, body.
+            watches: whether the daemon watches over bundles on probation.
             clock: seconds that never go back.
         """
         self.last: dict[str, Any] | None = None
@@ -51,6 +53,7 @@ class Updating:
         self._settings = settings
         self._selector = selector
         self._emit = emit
+        self._watches = watches
         self._clock = clock
         self._child: Child | None = None
         self._begun = 0.0
@@ -103,6 +106,8 @@ class Updating:
         self._begun = now
         self._due = now + self._settings.poll * random.uniform(0.9, 1.1)
         words = ["edge_agent", "update-once", "--config", str(self._config), "--json"]
+        if self._watches():
+            words.append("--watched")
         try:
             self._child = Child(words, self._selector, self._line)
         except OSError as e:

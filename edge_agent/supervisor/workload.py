@@ -49,6 +49,7 @@ class Workload:
         life: where it stands.
         counters: what its processes have done together.
         starts: processes that were started.
+        crashes: processes that crashed or hung.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Workload:
         self.name = name
         self.life = Life()
         self.counters = Counters()
-        self.starts = 0
+        self.starts = self.crashes = 0
         self._before = Counters()
         self._settings = settings
         self._selector = selector
@@ -92,7 +93,9 @@ class Workload:
         """Time has passed; the process may have ended."""
         if self._child is not None and (code := self._child.poll()) is not None:
             self._child = None
-            self._before = self.counters = dataclasses.replace(self.counters, rss_bytes=0)
+            self._before = self.counters = dataclasses.replace(
+                self.counters, rss_bytes=0, added_bytes=0
+            )
             words, self._words = self._words, ""
             if code == Exit.OVER and not words:
                 words = "ended without a word"
@@ -158,6 +161,7 @@ class Workload:
             case lives.Kill():
                 self.kill()
             case lives.Report(event, text, bundle):
+                self.crashes += event in ("crashed", "hung")
                 digest = bundle.digest if bundle else None
                 self._emit(self.name, event, {"digest": digest} | ({"text": text} if text else {}))
 

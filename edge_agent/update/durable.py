@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def place(part: Path, path: Path) -> None:
         os.fsync(file.fileno())
     os.replace(part, path)
     sync_folder(path.parent)
+
+
+def copy(source: Path, path: Path) -> None:
+    """Makes the content of the file `source` that of `path`, durably."""
+    part = aside(path)
+    try:
+        shutil.copyfile(source, part)
+        place(part, path)
+    except BaseException:
+        remove(part)
+        raise
 
 
 def replace_link(link: Path, target: Path) -> None:

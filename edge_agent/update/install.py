@@ -17,7 +17,7 @@ from edge_agent.update.proof import prove
 from edge_agent.update.releases import version_order
 from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.slots import DeviceFolder
-from edge_agent.update.updater import Prove, Updater, Wanted
+from edge_agent.update.updater import Prove, Updater, Wanted, Watched
 from edge_agent.update.waiting import Limits
 
 _MAX_ROOT_BYTES = 512_000
@@ -31,6 +31,7 @@ def run(
     request: str,
     *,
     limits: Limits | None = None,
+    watched: Watched = lambda: False,
     prove_bundle: Prove = prove,
 ) -> dict[str, Any]:
     """Installs the release `request` from `repository` into the device folder `root`.
@@ -41,11 +42,13 @@ def run(
         root: the device folder; made where it is missing.
         request: ``NAME`` for its highest version, or ``NAME==VERSION``.
         limits: what fetching may cost.
+        watched: whether a daemon watches over bundles on probation here.
         prove_bundle: raises `RefusedError` for a bundle that is not fit for this device.
 
     Returns:
         ``{"name", "version", "digest", "slot", "target", "outcome"}``; the outcome is
-        ``installed``, or ``already_current`` where this very bundle runs already.
+        ``installed``, ``on_probation`` where a daemon watches it before it counts as installed, or
+        ``already_current`` where this very bundle runs already.
 
     Raises:
         UpdateError: naming what is wrong and the next step; what ran before runs on.
@@ -59,17 +62,19 @@ def run(
             folder,
             lambda: RepositoryClient(url, trust, folder.metadata, limits or Limits()),
             Wanted(name=name, version=version, insist=True),
+            watched=watched,
             prove_bundle=prove_bundle,
         )
         outcome = updater.run()
     if outcome.error is not None:
         raise outcome.error
-    installed = outcome.memory.current
+    memory = outcome.memory
+    installed = memory.candidate if memory.phase is Phase.PROBATION else memory.current
     assert installed is not None  # without an error something runs
-    committed = outcome.memory.phase is Phase.COMMITTED
+    outcomes = {Phase.COMMITTED: "installed", Phase.PROBATION: "on_probation"}
     return {
         **dataclasses.asdict(installed),
-        "outcome": "installed" if committed else "already_current",
+        "outcome": outcomes.get(memory.phase, "already_current"),
     }
 
 

@@ -1,6 +1,6 @@
 """The update state machine: events in, memory and effects out; it touches nothing itself.
 
-    idle -> checking -> downloading -> verifying -> staged -> trial -> committed
+    idle -> checking -> downloading -> verifying -> staged -> trial -> (probation ->) committed
                                                           \\-> rolled back
 
 Rules:
@@ -8,10 +8,17 @@ Rules:
 * `step` gives the new memory and what is to be done, in order. Where the memory has changed, `Save`
   stands first: every move is durable before it is acted on. An event that does not belong to the phase
   changes nothing and asks for nothing, so a late or repeated one does no harm.
-* The current release is the last good one. Only `Kept`, at the end of a trial, replaces it; until then
-  neither its slot nor its record is touched. The candidate always goes to the other slot.
+* The current release is the last good one. Only `Kept`, at the end of a trial or of the probation,
+  replaces it; until then neither its slot nor its record is touched. The candidate always goes to the
+  other slot.
 * A bundle is proven while it lies aside (verifying), moved to its slot (staged), and only then made the
   one that runs, for a trial. What fails in verifying costs no slot.
+* Where a daemon watches, `Passed` ends the trial and probation begins: the bundle does its work, the
+  updater is gone, and the daemon says `Kept`, `Refused` or `Prevented`. A `Started` updater leaves it
+  alone. `Watching` is the first event of every daemon, before it starts what the link names; in a trial
+  and in probation it is counted, and taken back by `Left` where the daemon ends in peace. After
+  `MAX_STARTS` of them the bundle is refused: a bundle that brings the device down is left even if no
+  updater ever gets to run. A daemon also ends a roll-back that was cut before its `Restore`.
 * A failure is the bundle's (`Refused`) or the circumstances' (`Prevented`: no network, full disk). The
   first is remembered by digest, and that bundle is not tried again unless the request says so; after
   the second the next request tries again. Either way the last good release runs.
@@ -31,7 +38,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from edge_agent.update.memory import Failure, Memory, Phase, Release
+from edge_agent.update.memory import Failure, Memory, Phase, Release, Terms
 
 MAX_STARTS = 3
 RESTING = frozenset({Phase.IDLE, Phase.COMMITTED, Phase.ROLLED_BACK})
@@ -73,8 +80,15 @@ class Settled:
 
 
 @dataclasses.dataclass(frozen=True)
+class Passed:
+    """The candidate has passed its trial; a daemon holds it to `terms` from here on."""
+
+    terms: Terms
+
+
+@dataclasses.dataclass(frozen=True)
 class Kept:
-    """The candidate has passed its trial."""
+    """The candidate has passed its trial, or its probation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +105,21 @@ class Prevented:
     reason: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Watching:
+    """A daemon begins; `running` is what the link names, if anything."""
+
+    running: Release | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Left:
+    """The daemon ends because it was told to."""
+
+
 Event = (
-    Started | Asked | Offered | Downloaded | Verified | Settled | Kept | Refused | Prevented
+    Started | Asked | Offered | Downloaded | Verified | Settled | Passed | Kept | Refused | Prevented
+    | Watching | Left
 )  # fmt: skip
 
 
@@ -136,7 +163,7 @@ class Flip:
 
 @dataclasses.dataclass(frozen=True)
 class Try:
-    """Try `release`, which runs now: `Kept`, `Refused` or `Prevented`."""
+    """Try `release`, which runs now: `Passed`, `Kept`, `Refused` or `Prevented`."""
 
     release: Release
 
@@ -156,6 +183,8 @@ def step(memory: Memory, event: Event) -> tuple[Memory, Effects]:
     """What is known, and to be done, after `event`."""
     if isinstance(event, Started):
         return _started(memory, event.running)
+    if isinstance(event, Watching):
+        return _watching(memory, event.running)
     move = _MOVES.get((memory.phase, type(event)))
     return move(memory, event) if move else (memory, ())
 
@@ -164,16 +193,48 @@ def _started(memory: Memory, running: Release | None) -> tuple[Memory, Effects]:
     if memory.phase in (Phase.CHECKING, Phase.DOWNLOADING):
         memory = dataclasses.replace(memory, phase=Phase.IDLE)
         return _follow(memory, running, changed=True)
-    moved = running is None or memory.current is None or running.slot != memory.current.slot
-    if memory.phase is Phase.ROLLED_BACK and moved:
+    if _half_restored(memory, running):
         return memory, (Restore(memory.current),)
     if memory.phase in RESTING or memory.candidate is None:
         return _follow(memory, running, changed=False)
+    if memory.phase is Phase.PROBATION:
+        return memory, _flip_unless(running, memory.candidate)
     if memory.starts >= MAX_STARTS:
         reason = f"the device or its updater died {memory.starts} times while {memory.phase.value}"
         return _refused(memory, Refused(reason))
     memory = dataclasses.replace(memory, starts=memory.starts + 1)
     return memory, (Save(), *_AGAIN[memory.phase](memory.candidate))  # type: ignore[arg-type]
+
+
+def _half_restored(memory: Memory, running: Release | None) -> bool:
+    """Whether a death came between the record of a roll-back and the link."""
+    moved = running is None or memory.current is None or running.slot != memory.current.slot
+    return memory.phase is Phase.ROLLED_BACK and moved
+
+
+def _watching(memory: Memory, running: Release | None) -> tuple[Memory, Effects]:
+    if _half_restored(memory, running):
+        return memory, (Restore(memory.current),)
+    candidate = memory.candidate
+    if memory.phase not in (Phase.TRIAL, Phase.PROBATION) or candidate is None:
+        return memory, ()
+    if memory.watches >= MAX_STARTS:
+        reason = f"the device or its daemon died {memory.watches} times with it"
+        return _refused(memory, Refused(reason))
+    memory = dataclasses.replace(memory, watches=memory.watches + 1)
+    return memory, (Save(), *_flip_unless(running, candidate))
+
+
+def _left(memory: Memory, event: Left) -> tuple[Memory, Effects]:
+    if memory.watches == 0:
+        return memory, ()
+    return dataclasses.replace(memory, watches=memory.watches - 1), (Save(),)
+
+
+def _flip_unless(running: Release | None, candidate: Release) -> Effects:
+    """Makes `candidate` run, where something else does."""
+    runs = running and (running.slot, running.digest) == (candidate.slot, candidate.digest)
+    return () if runs else (Flip(candidate),)
 
 
 def _follow(memory: Memory, running: Release | None, *, changed: bool) -> tuple[Memory, Effects]:
@@ -210,15 +271,27 @@ def _offered(memory: Memory, event: Offered) -> tuple[Memory, Effects]:
 def _onwards(phase: Phase) -> Callable[[Memory, Event], tuple[Memory, Effects]]:
     def move(memory: Memory, event: Event) -> tuple[Memory, Effects]:
         assert memory.candidate is not None  # decode_memory and _offered see to it
-        moved = dataclasses.replace(memory, phase=phase, starts=1)
+        moved = dataclasses.replace(memory, phase=phase, starts=1, watches=0)
         return moved, (Save(), *_AGAIN[phase](memory.candidate))
 
     return move
 
 
+def _passed(memory: Memory, event: Passed) -> tuple[Memory, Effects]:
+    # The daemon that watches has begun already, and is the first to count.
+    return dataclasses.replace(memory, phase=Phase.PROBATION, watches=1, terms=event.terms), (
+        Save(),
+    )
+
+
 def _kept(memory: Memory, event: Event) -> tuple[Memory, Effects]:
     return dataclasses.replace(
-        memory, phase=Phase.COMMITTED, current=memory.candidate, starts=0, last_error=None
+        memory,
+        phase=Phase.COMMITTED,
+        current=memory.candidate,
+        starts=0,
+        watches=0,
+        last_error=None,
     ), (Save(),)
 
 
@@ -228,7 +301,11 @@ def _refused(memory: Memory, event: Refused) -> tuple[Memory, Effects]:
         digest=memory.candidate.digest, version=memory.candidate.version, reason=event.reason
     )
     memory = dataclasses.replace(
-        memory.with_failure(failure), phase=Phase.ROLLED_BACK, starts=0, last_error=event.reason
+        memory.with_failure(failure),
+        phase=Phase.ROLLED_BACK,
+        starts=0,
+        watches=0,
+        last_error=event.reason,
     )
     return memory, (Save(), Restore(memory.current))
 
@@ -239,7 +316,9 @@ def _prevented(memory: Memory, event: Prevented) -> tuple[Memory, Effects]:
 
 
 def _prevented_in_trial(memory: Memory, event: Prevented) -> tuple[Memory, Effects]:
-    memory = dataclasses.replace(memory, phase=Phase.ROLLED_BACK, starts=0, last_error=event.reason)
+    memory = dataclasses.replace(
+        memory, phase=Phase.ROLLED_BACK, starts=0, watches=0, last_error=event.reason
+    )
     return memory, (Save(), Restore(memory.current))
 
 
@@ -260,7 +339,13 @@ _MOVES: Mapping[tuple[Phase, type[Event]], Callable[..., tuple[Memory, Effects]]
     (Phase.VERIFYING, Prevented): _prevented,
     (Phase.STAGED, Settled): _onwards(Phase.TRIAL),
     (Phase.STAGED, Prevented): _prevented,
+    (Phase.TRIAL, Passed): _passed,
     (Phase.TRIAL, Kept): _kept,
     (Phase.TRIAL, Refused): _refused,
     (Phase.TRIAL, Prevented): _prevented_in_trial,
+    (Phase.TRIAL, Left): _left,
+    (Phase.PROBATION, Kept): _kept,
+    (Phase.PROBATION, Refused): _refused,
+    (Phase.PROBATION, Prevented): _prevented_in_trial,
+    (Phase.PROBATION, Left): _left,
 }

@@ -21,6 +21,7 @@ class Phase(enum.StrEnum):
     VERIFYING = "verifying"
     STAGED = "staged"
     TRIAL = "trial"
+    PROBATION = "probation"
     COMMITTED = "committed"
     ROLLED_BACK = "rolled back"
 
@@ -54,6 +55,23 @@ class Failure:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a bundle says that it will not exceed: from the envelope and the budget of its manifest.
+
+    Attributes:
+        triggers_per_hour: detections, or alarms.
+        crashes: of its workload.
+        latency_ms: of one inference, or row.
+        memory_bytes: resident, of the bundle and its runtime.
+    """
+
+    triggers_per_hour: float
+    crashes: int
+    latency_ms: float
+    memory_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Memory:
     """All that the update state machine knows.
 
@@ -62,6 +80,8 @@ class Memory:
         current: the last good release, which is never touched; None before the first.
         candidate: the release under way, or the last one that was.
         starts: how often the phase it stands in was begun anew after a death.
+        watches: how many daemons began with the candidate, and did not end in peace.
+        terms: what the candidate is held to while on probation.
         failed: bundles that failed here, oldest first.
         last_error: why the last update did not happen; None if it did.
     """
@@ -70,6 +90,8 @@ class Memory:
     current: Release | None = None
     candidate: Release | None = None
     starts: int = 0
+    watches: int = 0
+    terms: Terms | None = None
     failed: tuple[Failure, ...] = ()
     last_error: str | None = None
 
@@ -92,6 +114,8 @@ class _Record:
     starts: int
     failed: tuple[Failure, ...]
     last_error: str | None
+    watches: int = 0
+    terms: Terms | None = None
 
 
 def encode(memory: Memory) -> bytes:
@@ -107,15 +131,20 @@ def decode_memory(data: bytes) -> Memory | None:
         phase = Phase(record.phase)
     except (ValueError, RecursionError, DecodeError):
         return None
-    under_way = phase in (Phase.VERIFYING, Phase.STAGED, Phase.TRIAL)
+    under_way = phase in (Phase.VERIFYING, Phase.STAGED, Phase.TRIAL, Phase.PROBATION)
     slots = {release.slot for release in (record.current, record.candidate) if release}
-    if record.schema != SCHEMA or not slots <= {"a", "b"} or (under_way and not record.candidate):
+    lacks = (under_way and not record.candidate) or (
+        phase is Phase.PROBATION and record.terms is None
+    )
+    if record.schema != SCHEMA or not slots <= {"a", "b"} or lacks:
         return None
     return Memory(
         phase=phase,
         current=record.current,
         candidate=record.candidate,
         starts=record.starts,
+        watches=record.watches,
+        terms=record.terms,
         failed=record.failed,
         last_error=record.last_error,
     )

@@ -99,7 +99,8 @@ class RepositoryClient:
         """Fetches `target` to `destination`, where it appears whole, verified and durable.
 
         The smallest way is taken: a delta from one of the bundles that are here, or the file. A
-        delta that does not lead to it costs its own bytes, no more. What has come of a download that
+        delta that does not lead to it costs its own bytes, no more. What lies here already is copied. What
+        has come of a download that
         breaks off is kept beside it, for the next one.
 
         Args:
@@ -120,6 +121,10 @@ class RepositoryClient:
                     f"{target}: {info.length} bytes; a bundle has at most {MAX_BUNDLE_BYTES}"
                 )
             _demand_room(destination.parent, info.length)
+            here = bases.get(info.hashes.get("sha256", ""))
+            if here is not None:
+                durable.copy(here, destination)
+                return Fetched(bytes=0, delta=False)
             spent = 0
             delta = _smallest(offer.deltas, bases, info.length)
             if delta is not None:

@@ -122,6 +122,18 @@ class DeviceFolder:
             (self.root / "current").unlink(missing_ok=True)
             durable.sync_folder(self.root)
 
+    def restore(self, release: Release | None) -> None:
+        """Makes `release` the one that runs, or lets nothing run; removes what lies aside.
+
+        Raises:
+            StorageError: if the disk refuses.
+        """
+        if release is None:
+            self.run_nothing()
+        else:
+            self.flip(release.slot)
+        self.sweep()
+
     def record(self, memory: Memory) -> None:
         """Makes `memory` durable.
 

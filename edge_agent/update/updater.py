@@ -11,7 +11,7 @@ from edge_agent import __version__
 from edge_agent.bundle import archive
 from edge_agent.compatibility import CompatibilityError, check_minimum
 from edge_agent.update import errors, machine
-from edge_agent.update.memory import Memory, Release
+from edge_agent.update.memory import Memory, Phase, Release, Terms
 from edge_agent.update.offers import Offer
 from edge_agent.update.proof import prove
 from edge_agent.update.releases import choose
@@ -20,6 +20,7 @@ from edge_agent.update.slots import DeviceFolder
 
 Connect = Callable[[], RepositoryClient]
 Prove = Callable[[Path], None]
+Watched = Callable[[], bool]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ class Updater:
         folder: the device's.
         connect: gives a client of the repository.
         wanted: what should run.
+        watched: whether a daemon watches over bundles on probation here; without one, a bundle that
+            passes its trial is kept.
         prove_bundle: raises `RefusedError` for a bundle that is not fit for this device.
     """
 
@@ -68,11 +71,13 @@ class Updater:
         connect: Connect,
         wanted: Wanted,
         *,
+        watched: Watched,
         prove_bundle: Prove = prove,
     ) -> None:
         self._folder = folder
         self._connect = connect
         self._wanted = wanted
+        self._watched = watched
         self._prove = prove_bundle
         self._memory = folder.memory()
         self._client: RepositoryClient | None = None
@@ -83,12 +88,21 @@ class Updater:
     def run(self) -> Outcome:
         """Ends what a former process left under way, then looks for a release and installs it.
 
+        A bundle on probation is left to the daemon that watches it; where none does, or this request
+        insists on its own, it is taken back first, and not blamed.
+
         Raises:
             StorageError: if what the machine must remember cannot be written.
+            BusyError: if the daemon does not say whether it watches.
         """
         running = self._folder.running(self._memory)
         before = self._memory.current or running
         self._feed(machine.Started(running))
+        if self._memory.phase is Phase.PROBATION:
+            if self._wanted.insist:
+                self._feed(machine.Prevented("another release was asked for by hand"))
+            elif not self._watched():
+                self._feed(machine.Prevented("no daemon watches its probation any more"))
         if self._memory.phase in machine.RESTING:
             self._folder.sweep()
             self._error = None
@@ -179,21 +193,28 @@ class Updater:
         release = effect.release
         if self._folder.digest(release.slot) != release.digest:
             raise errors.StorageError(f"slot {release.slot}: does not hold {release.version}")
-        self._prove_release(release, self._folder.bundle(release.slot))
-        return machine.Kept()
+        bundle = self._folder.bundle(release.slot)
+        self._prove_release(release, bundle)
+        return machine.Passed(_terms(bundle)) if self._watched() else machine.Kept()
 
     def _restore(self, effect: machine.Restore) -> None:
-        if effect.release is None:
-            self._folder.run_nothing()
-        else:
-            self._folder.flip(effect.release.slot)
-        self._folder.sweep()
+        self._folder.restore(effect.release)
 
     def _prove_release(self, release: Release, path: Path) -> None:
         try:
             self._prove(path)
         except errors.RefusedError as e:
             raise errors.RefusedError(f"{release.target}: {e}") from e
+
+
+def _terms(path: Path) -> Terms:
+    manifest = archive.read(path).manifest
+    return Terms(
+        triggers_per_hour=manifest.envelope.triggers_per_hour,
+        crashes=manifest.envelope.crashes,
+        latency_ms=manifest.budget.latency_ms,
+        memory_bytes=manifest.budget.memory_bytes,
+    )
 
 
 def _check_agent(what: str, minimum: dict[str, str]) -> None:

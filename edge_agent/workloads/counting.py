@@ -28,6 +28,7 @@ class Counting:
         self.gaps = 0
         self.gap_s = 0.0
         self.bad_rows = 0
+        self._began_bytes = resident_bytes()
         self._inferences = 0
         self._latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self._latency_s = 0.0
@@ -47,6 +48,7 @@ class Counting:
 
     def counters(self) -> Counters:
         """All of it, and the memory that the process holds now."""
+        resident = resident_bytes()
         return Counters(
             inferences=self._inferences,
             triggers=self.triggers,
@@ -58,7 +60,8 @@ class Counting:
             latency_s=self._latency_s,
             scores=tuple(self._scores),
             score_sum=self._score_sum,
-            rss_bytes=resident_bytes(),
+            rss_bytes=resident,
+            added_bytes=max(0, resident - self._began_bytes),
         )
 
 

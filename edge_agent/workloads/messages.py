@@ -69,6 +69,7 @@ class Counters:
             or a row's score as a multiple of its threshold.
         score_sum: the sum of these.
         rss_bytes: resident memory of the process.
+        added_bytes: of it, what came after the process had begun: that of its bundle and runtime.
     """
 
     inferences: int = 0
@@ -82,6 +83,7 @@ class Counters:
     scores: tuple[int, ...] = (0,) * (len(SCORE_BOUNDS) + 1)
     score_sum: float = 0.0
     rss_bytes: int = 0
+    added_bytes: int = 0
 
 
 def together(before: Counters, now: Counters) -> Counters:
@@ -91,7 +93,9 @@ def together(before: Counters, now: Counters) -> Counters:
         a, b = getattr(before, field.name), getattr(now, field.name)
         both = tuple(map(sum, zip(a, b, strict=True))) if isinstance(a, tuple) else a + b
         summed[field.name] = both
-    return dataclasses.replace(Counters(**summed), rss_bytes=now.rss_bytes)
+    return dataclasses.replace(
+        Counters(**summed), rss_bytes=now.rss_bytes, added_bytes=now.added_bytes
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

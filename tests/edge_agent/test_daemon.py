@@ -201,7 +201,7 @@ def test_it_installs_what_is_released_and_runs_it(tmp_path, place):
     with served(field):
         text = (
             f'[keyword]\nsource = "microphone"\n[repository]\nurl = "{field.address}"\n'
-            'trusted_root = "root.json"\n[update]\npoll = 1\n'
+            'trusted_root = "root.json"\n[update]\npoll = 1\nprobation = 0\n'
         )
         with daemon(write_config(tmp_path, text)) as running:
             running.wait("ready", "keyword")  # already in its trial

@@ -11,7 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from edge_agent.update import machine
 from edge_agent.update.machine import MAX_STARTS, RESTING, step
-from edge_agent.update.memory import Failure, Memory, Phase, Release, decode_memory, encode
+from edge_agent.update.memory import (
+    Failure,
+    Memory,
+    Phase,
+    Release,
+    Terms,
+    decode_memory,
+    encode,
+)
 
 UNDER_WAY = (Phase.VERIFYING, Phase.STAGED, Phase.TRIAL)
 
@@ -26,6 +34,7 @@ def release(version: int, slot: str = "") -> Release:
     )
 
 
+TERMS = Terms(triggers_per_hour=10.0, crashes=0, latency_ms=50.0, memory_bytes=10**8)
 RELEASES = [release(n) for n in range(2)]
 EVENTS = [
     machine.Started(None),
@@ -35,10 +44,15 @@ EVENTS = [
     machine.Downloaded(),
     machine.Verified(),
     machine.Settled(),
+    machine.Passed(TERMS),
     machine.Kept(),
     machine.Refused("bad"),
     machine.Prevented("no network"),
+    machine.Watching(None),
+    *(machine.Watching(dataclasses.replace(r, slot=s)) for r in RELEASES for s in "ab"),
+    machine.Left(),
 ]
+ALONE = (machine.Started, machine.Watching)
 
 
 def known(memory: Memory) -> Memory:
@@ -84,7 +98,7 @@ def test_every_event_in_every_state_keeps_the_rules(graph):
         if after.phase in UNDER_WAY or after.phase is Phase.DOWNLOADING:
             assert after.candidate.slot in ("a", "b")
             assert after.current is None or after.candidate.slot != after.current.slot
-        if isinstance(event, machine.Kept) and memory.phase is Phase.TRIAL:
+        if isinstance(event, machine.Kept) and memory.phase in (Phase.TRIAL, Phase.PROBATION):
             assert after.current == memory.candidate
         elif not isinstance(event, machine.Started):
             same = (r and (r.slot, r.digest) for r in (after.current, memory.current))
@@ -93,7 +107,7 @@ def test_every_event_in_every_state_keeps_the_rules(graph):
             if isinstance(effect, machine.Restore):
                 assert effect.release == after.current
             if isinstance(effect, (machine.Flip, machine.Try)):
-                assert after.phase is Phase.TRIAL
+                assert after.phase in (Phase.TRIAL, Phase.PROBATION)
                 assert effect.release == after.candidate
             if isinstance(effect, machine.Download):
                 assert event.insist or not after.failure(effect.release.digest)
@@ -105,8 +119,9 @@ def test_from_every_state_there_is_a_way_back_to_rest(graph):
         resting = memory
         for _ in range(MAX_STARTS + 1):
             resting, _ = step(resting, machine.Started(resting.current))
+            resting, _ = step(resting, machine.Watching(resting.current))
         assert resting.phase in RESTING
-        if memory.phase in (Phase.CHECKING, Phase.DOWNLOADING, *UNDER_WAY):
+        if memory.phase in (Phase.CHECKING, Phase.DOWNLOADING, *UNDER_WAY, Phase.PROBATION):
             assert step(memory, machine.Prevented("x"))[0].phase in RESTING
     back = {m for m in graph if m.phase in RESTING}
     while len(back) < len(graph):
@@ -121,11 +136,14 @@ def test_what_does_not_belong_to_the_phase_changes_nothing(graph):
         Phase.DOWNLOADING: (machine.Downloaded, machine.Prevented),
         Phase.VERIFYING: (machine.Verified, machine.Refused, machine.Prevented),
         Phase.STAGED: (machine.Settled, machine.Prevented),
-        Phase.TRIAL: (machine.Kept, machine.Refused, machine.Prevented),
+        Phase.TRIAL: (
+            machine.Passed, machine.Kept, machine.Refused, machine.Prevented, machine.Left
+        ),
+        Phase.PROBATION: (machine.Kept, machine.Refused, machine.Prevented, machine.Left),
         **dict.fromkeys(RESTING, (machine.Asked,)),
-    }
+    }  # fmt: skip
     for memory, event in itertools.product(graph, EVENTS):
-        if not isinstance(event, (machine.Started, *answers[memory.phase])):
+        if not isinstance(event, (*ALONE, *answers[memory.phase])):
             assert step(memory, event) == (memory, ())
 
 
@@ -141,6 +159,28 @@ def test_a_bundle_that_kills_the_updater_is_refused_after_a_few_starts():
         assert effects == (machine.Save(), machine.Restore(release(0, "a")))
         assert f"died {MAX_STARTS} times while {phase.value}" in memory.last_error
         assert memory.failure(release(1).digest)
+
+
+def test_a_bundle_that_brings_the_device_down_is_refused_without_an_updater():
+    """The daemon counts itself before it starts what is on trial or on probation."""
+    good, bad = release(0, "a"), release(1, "b")
+    for phase in (Phase.TRIAL, Phase.PROBATION):
+        memory = Memory(phase=phase, current=good, candidate=bad, terms=TERMS)
+        for _ in range(MAX_STARTS):
+            memory, effects = step(memory, machine.Watching(bad))
+            assert (memory.phase, effects) == (phase, (machine.Save(),))
+        memory, effects = step(memory, machine.Watching(bad))
+        assert effects == (machine.Save(), machine.Restore(good))
+        assert "died 3 times with it" in memory.last_error
+        assert step(memory, machine.Watching(bad)) == (memory, (machine.Restore(good),))
+
+
+def test_restarts_in_peace_do_not_count():
+    memory = Memory(phase=Phase.PROBATION, current=release(0, "a"), candidate=release(1, "b"))
+    for _ in range(2 * MAX_STARTS):
+        memory, _ = step(memory, machine.Watching(release(1, "b")))
+        memory, _ = step(memory, machine.Left())
+    assert memory.phase is Phase.PROBATION
 
 
 def test_a_failed_bundle_is_tried_again_only_when_told_to():
@@ -165,6 +205,8 @@ memories = st.builds(
     current=st.none() | releases,
     candidate=releases,
     starts=st.integers(0, 9),
+    watches=st.integers(0, 9),
+    terms=st.just(TERMS),
     failed=st.lists(st.builds(Failure, digest=texts, version=texts, reason=texts), max_size=3).map(
         tuple
     ),
@@ -212,24 +254,48 @@ class Lives(RuleBasedStateMachine):
         self.good: set[str] = set()
         self.made = 0
 
-    @rule(good=st.booleans(), insist=st.booleans(), again=st.booleans(), network=st.booleans(),
+    @rule(verdict=st.sampled_from([machine.Kept, machine.Refused, machine.Prevented, None]),
+          peace=st.booleans(), die_at=st.integers(0, 6))  # fmt: skip
+    def watch(self, verdict, peace, die_at):
+        """One daemon: it watches a bundle on probation, and perhaps dies."""
+        self.left = die_at
+        self.full_at = None
+        self.memory = self.saved
+        try:
+            self.feed(machine.Watching(self.running()))
+            if self.memory.phase is Phase.PROBATION and verdict is not None:
+                good = self.memory.candidate.digest in self.good
+                reason = () if verdict is machine.Kept else ("said the daemon",)
+                self.feed(verdict(*reason) if good else machine.Refused("always fires"))
+            if peace:
+                self.feed(machine.Left())
+        except Died:
+            return
+
+    @rule(good=st.booleans(), watched=st.booleans(), insist=st.booleans(),
+          again=st.booleans(), network=st.booleans(),
           full_at=st.sampled_from([None, machine.Verify, machine.Settle, machine.Try]),
           die_at=st.integers(0, 30))  # fmt: skip
-    def live(self, good, insist, again, network, full_at, die_at):
+    def live(self, good, watched, insist, again, network, full_at, die_at):
         """One process: resumes, asks, and perhaps dies before or after its step `die_at`."""
         if not again or not self.made:
             self.made += 1
             if good:
                 self.good.add(release(self.made).digest)
         self.left, self.network, self.insist, self.full_at = die_at, network, insist, full_at
+        self.watched = watched
         self.memory = self.saved
         try:
             self.feed(machine.Started(self.running()))
-            assert self.link is None or self.slots[self.link] in self.good
+            on_probation = self.memory.phase is Phase.PROBATION
+            if on_probation and (insist or not watched):
+                self.feed(machine.Prevented("nobody watches"))
+            on_probation = self.memory.phase is Phase.PROBATION
+            assert self.link is None or on_probation or self.slots[self.link] in self.good
             self.feed(machine.Asked())
         except Died:
             return
-        assert self.memory.phase in RESTING
+        assert self.memory.phase in (*RESTING, Phase.PROBATION)
 
     def running(self) -> Release | None:
         if self.link is None:
@@ -280,6 +346,8 @@ class Lives(RuleBasedStateMachine):
             case machine.Flip(wanted):
                 self.link = wanted.slot
             case machine.Try(wanted):
+                if self.watched:
+                    return machine.Passed(TERMS)
                 good = wanted.digest in self.good
                 return machine.Kept() if good else machine.Refused("always fires")
             case machine.Restore(wanted):
@@ -292,7 +360,7 @@ class Lives(RuleBasedStateMachine):
         if self.link is not None:
             digest = self.slots[self.link]
             # A death between saving a roll-back and restoring the link: the next start restores it.
-            on_trial = self.saved.phase in (Phase.TRIAL, Phase.ROLLED_BACK)
+            on_trial = self.saved.phase in (Phase.TRIAL, Phase.PROBATION, Phase.ROLLED_BACK)
             assert digest in self.good or (on_trial and digest == self.saved.candidate.digest)
 
     @invariant()
