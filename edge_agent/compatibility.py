@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from edge_agent import __version__
+from edge_agent.runtime import Runtime, installed
+
 
 class CompatibilityError(Exception):
     """The bundle asks for something newer; the message says what to update."""
+
+
+def present(runtime: Runtime = "auto") -> dict[str, str]:
+    """The versions that are here, by the names in a manifest: of the agent, and of what `runtime` takes."""
+    return {"agent": __version__, **installed(runtime)}
 
 
 def check_minimum(minimum: Mapping[str, str], present: Mapping[str, str]) -> None:

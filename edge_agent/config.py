@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from edge_agent.decoding import DecodeError, decode
 from edge_agent.tables import MQTT_SCHEME, Anomaly, Config, Keyword, Repository
+from edge_agent.update.conditions import Conditions, parse_window
 
 STDIN = "-"
 _MAX_BYTES = 256 * 1024
@@ -93,6 +94,16 @@ def repository(config: Config) -> Repository:
     if config.repository is None:
         raise ConfigError("repository: is missing: give [repository] with its url in agent.toml")
     return config.repository
+
+
+def update_conditions(config: Config) -> Conditions:
+    """What must hold before a release is fetched."""
+    update = config.update
+    return Conditions(
+        window=parse_window(update.window) if update.window else None,
+        metered_bytes=update.metered_bytes,
+        metered_interfaces=update.metered_interfaces,
+    )
 
 
 def _refuse_unknown(type_: Any, content: Any, where: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import importlib.metadata
 import os
 import types
 from collections.abc import Callable, Iterator
@@ -125,7 +126,7 @@ def open_model(
 
 
 def _load(runtime: Runtime) -> tuple[str, types.ModuleType, str]:
-    names = list(_MODULES) if runtime == "auto" else [runtime]
+    names = _names(runtime)
     for name in names:
         try:
             module = importlib.import_module(f"{_MODULES[name]}.interpreter")
@@ -135,6 +136,21 @@ def _load(runtime: Runtime) -> tuple[str, types.ModuleType, str]:
         return name, module, str(getattr(package, "__version__", "0"))
     wanted = " or ".join(_PACKAGES[name] for name in names)
     raise RuntimeModelError(f"{wanted} is not installed: pip install {_PACKAGES[names[-1]]}")
+
+
+def installed(runtime: Runtime = "auto") -> dict[str, str]:
+    """Name and version of the interpreter that `open_model` would take; empty where there is none.
+
+    Nothing is imported for it.
+    """
+    for name in _names(runtime):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return {name: importlib.metadata.version(_PACKAGES[name])}
+    return {}
+
+
+def _names(runtime: Runtime) -> list[str]:
+    return list(_MODULES) if runtime == "auto" else [runtime]
 
 
 def tensor_details(tensor: Any) -> TensorDetails:

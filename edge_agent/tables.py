@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from edge_agent.update.conditions import parse_window
+
 SinkName = Literal["stdout", "mqtt", "webhook"]
 SINKS: tuple[SinkName, ...] = ("stdout", "mqtt", "webhook")
 MQTT_SCHEME = "mqtt:"
@@ -49,6 +51,11 @@ class Update:
         rate_limit: bytes a second; None for as fast as it goes.
         time_limit: seconds for all that one update fetches.
         poll: seconds from one look of the daemon to the next.
+        window: when a release may be fetched and installed, as in ``02:00-04:30``, by the device's own
+            clock; empty for at any time.
+        metered_bytes: the most that one may take over a metered network; None for no limit.
+        metered_interfaces: patterns of the names of network interfaces that are metered.
+        disk_quota: bytes that the device folder may hold; None for as much as there is room.
         probation: seconds that the daemon's workload runs a new bundle before it is kept; 0 for none.
     """
 
@@ -56,6 +63,10 @@ class Update:
     time_limit: float = 900.0
     poll: float = 3600.0
     probation: float = 600.0
+    window: str = ""
+    metered_bytes: int | None = None
+    metered_interfaces: tuple[str, ...] = ("wwan*", "ppp*")
+    disk_quota: int | None = None
 
     def __post_init__(self) -> None:
         if self.rate_limit is not None and self.rate_limit < 1:
@@ -64,6 +75,12 @@ class Update:
             raise ValueError("time_limit must be 1 to 86400 seconds")
         if not 1 <= self.poll <= 31 * 86_400:
             raise ValueError("poll must be 1 second to 31 days")
+        if self.window:
+            parse_window(self.window)
+        if self.metered_bytes is not None and self.metered_bytes < 0:
+            raise ValueError("metered_bytes must be 0 or more")
+        if self.disk_quota is not None and self.disk_quota < 1 << 20:
+            raise ValueError("disk_quota must be at least 1048576 bytes")
         if not 0 <= self.probation <= 7 * 86_400:
             raise ValueError("probation must be 0 seconds to 7 days")
 

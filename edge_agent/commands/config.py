@@ -35,6 +35,10 @@ poll = 3600.0                         # seconds from one look to the next
 time_limit = 900.0                    # seconds for all that one update fetches
 probation = 600.0                     # seconds that a new bundle is watched at work before it is kept; 0: not
 #rate_limit = 65536                   # bytes a second
+#window = "02:00-04:30"               # when a release may be fetched and installed; by this device's clock
+#metered_bytes = 0                    # the most that a release may take over a metered network
+metered_interfaces = ["wwan*", "ppp*"]
+#disk_quota = 67108864                # bytes that the device folder may hold
 
 [keyword]
 source = "-"                          # raw 16-bit mono at 16 kHz, or WAV: -, a FIFO, or a file

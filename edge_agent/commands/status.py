@@ -20,7 +20,8 @@ EXAMPLES = """\
 
 --json prints one line:
   {"bundle": path or null, "name": .., "version": .., "digest": .., "slot": "a", "state": "committed",
-   "candidate": version or null, "last_error": null, "failed": [{"digest", "version", "reason"}, ..],
+   "candidate": version or null, "waits": null, "last_error": null,
+   "failed": [{"digest", "version", "reason"}, ..],
    "daemon": null, or {"pid", "uptime_s", "workloads": {"keyword": {"state", "error", ..}}, "updates"}}"""
 
 
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         "slot": running and running.slot,
         "state": memory.phase.value,
         "candidate": memory.candidate and memory.candidate.version,
+        "waits": memory.waits,
         "last_error": memory.last_error,
         "failed": [dataclasses.asdict(failure) for failure in memory.failed],
         "daemon": daemon,

@@ -31,12 +31,17 @@ agent.toml:
 
 --json prints one line, whatever comes of it:
   {"from": "1.0.0", "to": "1.0.1", "state": "committed", "bytes_downloaded": 4711, "delta": true,
-   "last_error": null}"""
+   "waits": null, "last_error": null}"""
 
 
 def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="agent.toml")
+    parser.add_argument(
+        "--now",
+        action="store_true",
+        help="whatever update.window and update.metered_bytes say",
+    )
     parser.add_argument(
         "--watched",
         action="store_true",
@@ -47,8 +52,18 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Updates once, and prints what came of it."""
-    from edge_agent.config import ConfigError, device_root, read_config, repository
+    from datetime import datetime
+
+    from edge_agent.compatibility import present
+    from edge_agent.config import (
+        ConfigError,
+        device_root,
+        read_config,
+        repository,
+        update_conditions,
+    )
     from edge_agent.supervisor.control import watches
+    from edge_agent.update.conditions import Conditions, default_interfaces
     from edge_agent.update.errors import UpdateError
     from edge_agent.update.install import read_trusted_root, repository_url
     from edge_agent.update.repository_client import RepositoryClient
@@ -62,8 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
         folder = DeviceFolder(device_root(config))
         trusted = source.trusted_root
         limits = Limits(
-            total_seconds=config.update.time_limit, bytes_per_second=config.update.rate_limit
+            total_seconds=config.update.time_limit,
+            bytes_per_second=config.update.rate_limit,
+            disk_bytes=config.update.disk_quota,
         )
+        conditions = Conditions() if arguments.now else update_conditions(config)
+
+        def allowance() -> int | None:
+            return conditions.most_bytes(datetime.now().time(), default_interfaces())
 
         def connect() -> RepositoryClient:
             url = repository_url(source.url)
@@ -74,7 +95,12 @@ def run(arguments: argparse.Namespace) -> int:
             wanted = Wanted(name=source.release)
             watched = arguments.watched
             updater = Updater(
-                folder, connect, wanted, watched=lambda: watched or watches(folder.root)
+                folder,
+                connect,
+                wanted,
+                watched=lambda: watched or watches(folder.root),
+                allowance=allowance,
+                present=present(config.keyword.runtime if config.keyword else "auto"),
             )
             outcome = updater.run()
     except (ConfigError, UpdateError) as e:
@@ -86,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         "state": memory.phase.value,
         "bytes_downloaded": fetched.bytes if fetched else 0,
         "delta": bool(fetched and fetched.delta),
+        "waits": memory.waits,
         "last_error": memory.last_error,
     }
     if arguments.json:
@@ -94,6 +121,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(
             f"{memory.phase.value}: {told['from']} -> {told['to']}, {told['bytes_downloaded']} bytes"
         )
+    if memory.waits is not None and not arguments.json:
+        print(memory.waits)
     if outcome.error is not None:
         print(f"error: {outcome.error}", file=sys.stderr)
     return 0 if outcome.error is None else 1

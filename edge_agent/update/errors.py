@@ -45,7 +45,11 @@ class UnknownReleaseError(UpdateError):
 
 
 class IncompatibleError(UpdateError):
-    """The release needs a newer agent than this one."""
+    """The release needs a newer agent or runtime than this device has."""
+
+
+class WaitingError(UpdateError):
+    """The release may not be fetched now; it will be when its time has come."""
 
 
 class RefusedError(UpdateError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from edge_agent.compatibility import present
 from edge_agent.update import errors
 from edge_agent.update.memory import Phase
 from edge_agent.update.proof import prove
@@ -63,6 +64,7 @@ def run(
             lambda: RepositoryClient(url, trust, folder.metadata, limits or Limits()),
             Wanted(name=name, version=version, insist=True),
             watched=watched,
+            present=present(),
             prove_bundle=prove_bundle,
         )
         outcome = updater.run()

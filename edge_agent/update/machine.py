@@ -22,6 +22,8 @@ Rules:
 * A failure is the bundle's (`Refused`) or the circumstances' (`Prevented`: no network, full disk). The
   first is remembered by digest, and that bundle is not tried again unless the request says so; after
   the second the next request tries again. Either way the last good release runs.
+* `Deferred` is nobody's failure: it is not the time, or not the network, for it; the next request asks
+  again.
 * `Started` is the first event of every process. After a death in checking or downloading the machine is
   idle again (what was downloaded is kept, and gone on with). A death in verifying, staged or trial is
   counted and the phase is done again, since each of its steps may be repeated; after `MAX_STARTS` the
@@ -106,6 +108,13 @@ class Prevented:
 
 
 @dataclasses.dataclass(frozen=True)
+class Deferred:
+    """The candidate may not be fetched now."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Watching:
     """A daemon begins; `running` is what the link names, if anything."""
 
@@ -119,7 +128,7 @@ class Left:
 
 Event = (
     Started | Asked | Offered | Downloaded | Verified | Settled | Passed | Kept | Refused | Prevented
-    | Watching | Left
+    | Deferred | Watching | Left
 )  # fmt: skip
 
 
@@ -135,7 +144,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Download:
-    """Fetch `release` aside: `Downloaded` or `Prevented`."""
+    """Fetch `release` aside: `Downloaded`, `Deferred` or `Prevented`."""
 
     release: Release
 
@@ -247,7 +256,8 @@ def _follow(memory: Memory, running: Release | None, *, changed: bool) -> tuple[
 
 
 def _asked(memory: Memory, event: Event) -> tuple[Memory, Effects]:
-    return dataclasses.replace(memory, phase=Phase.CHECKING, starts=0), (Save(), Check())
+    checking = dataclasses.replace(memory, phase=Phase.CHECKING, starts=0, waits=None)
+    return checking, (Save(), Check())
 
 
 def _offered(memory: Memory, event: Offered) -> tuple[Memory, Effects]:
@@ -315,6 +325,11 @@ def _prevented(memory: Memory, event: Prevented) -> tuple[Memory, Effects]:
     return idle, (Save(),)
 
 
+def _deferred(memory: Memory, event: Deferred) -> tuple[Memory, Effects]:
+    idle = dataclasses.replace(memory, phase=Phase.IDLE, waits=event.reason, last_error=None)
+    return idle, (Save(),)
+
+
 def _prevented_in_trial(memory: Memory, event: Prevented) -> tuple[Memory, Effects]:
     memory = dataclasses.replace(
         memory, phase=Phase.ROLLED_BACK, starts=0, watches=0, last_error=event.reason
@@ -333,6 +348,7 @@ _MOVES: Mapping[tuple[Phase, type[Event]], Callable[..., tuple[Memory, Effects]]
     (Phase.CHECKING, Offered): _offered,
     (Phase.CHECKING, Prevented): _prevented,
     (Phase.DOWNLOADING, Downloaded): _onwards(Phase.VERIFYING),
+    (Phase.DOWNLOADING, Deferred): _deferred,
     (Phase.DOWNLOADING, Prevented): _prevented,
     (Phase.VERIFYING, Verified): _onwards(Phase.STAGED),
     (Phase.VERIFYING, Refused): _refused,

@@ -84,6 +84,7 @@ class Memory:
         terms: what the candidate is held to while on probation.
         failed: bundles that failed here, oldest first.
         last_error: why the last update did not happen; None if it did.
+        waits: what the release that is offered waits for; None if it waits for nothing.
     """
 
     phase: Phase = Phase.IDLE
@@ -94,6 +95,7 @@ class Memory:
     terms: Terms | None = None
     failed: tuple[Failure, ...] = ()
     last_error: str | None = None
+    waits: str | None = None
 
     def failure(self, digest: str) -> Failure | None:
         """Why the bundle with `digest` failed here, if it did."""
@@ -116,6 +118,7 @@ class _Record:
     last_error: str | None
     watches: int = 0
     terms: Terms | None = None
+    waits: str | None = None
 
 
 def encode(memory: Memory) -> bytes:
@@ -147,4 +150,5 @@ def decode_memory(data: bytes) -> Memory | None:
         terms=record.terms,
         failed=record.failed,
         last_error=record.last_error,
+        waits=record.waits,
     )

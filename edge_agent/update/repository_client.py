@@ -57,6 +57,7 @@ class RepositoryClient:
     ) -> None:
         self._url = url.rstrip("/")
         self._metadata = metadata
+        self._disk_bytes = limits.disk_bytes
         if trusted_root is None and not (metadata / "root.json").is_file():
             raise errors.TrustedRootError(
                 f"{metadata}: no root is trusted here yet: give the repository's root.json, fetched "
@@ -94,7 +95,12 @@ class RepositoryClient:
         }
 
     def download(
-        self, target: str, offer: Offer, destination: Path, bases: Mapping[str, Path]
+        self,
+        target: str,
+        offer: Offer,
+        destination: Path,
+        bases: Mapping[str, Path],
+        most_bytes: int | None = None,
     ) -> Fetched:
         """Fetches `target` to `destination`, where it appears whole, verified and durable.
 
@@ -108,8 +114,10 @@ class RepositoryClient:
             offer: what the repository says of it.
             destination: where it is to appear.
             bases: bundles that are here, by their SHA-256 (hex).
+            most_bytes: that may be fetched for it; None for no limit.
 
         Raises:
+            WaitingError: if more bytes would have to be fetched than may be.
             UpdateError: if it cannot be fetched, is not what was signed, or cannot be written.
         """
         with errors.plain_words(self._url), storage_errors(self._metadata.parent):
@@ -120,13 +128,14 @@ class RepositoryClient:
                 raise errors.RefusedError(
                     f"{target}: {info.length} bytes; a bundle has at most {MAX_BUNDLE_BYTES}"
                 )
-            _demand_room(destination.parent, info.length)
+            self._demand_room(info.length)
             here = bases.get(info.hashes.get("sha256", ""))
             if here is not None:
                 durable.copy(here, destination)
                 return Fetched(bytes=0, delta=False)
             spent = 0
-            delta = _smallest(offer.deltas, bases, info.length)
+            most = info.length if most_bytes is None else most_bytes
+            delta = _smallest(offer.deltas, bases, min(info.length, most + 1))
             if delta is not None:
                 part = durable.aside(destination.with_name("release.delta"))
                 try:
@@ -137,7 +146,28 @@ class RepositoryClient:
                     _log.warning("%s: %s: fetching the whole file", delta.target, e)
                 finally:
                     durable.remove(part)
+            if info.length > most - (0 if most_bytes is None else spent):
+                raise errors.WaitingError(
+                    f"waits for a network that is not metered: its {info.length} bytes are more than "
+                    f"the {most_bytes} that update.metered_bytes allows"
+                )
             return Fetched(bytes=spent + self._client.fetch(info, destination), delta=False)
+
+    def _demand_room(self, size: int) -> None:
+        root = self._metadata.parent
+        free = shutil.disk_usage(root).free
+        if free < size + _SPARE_BYTES:
+            raise errors.StorageError(
+                f"{root}: {free} bytes are free, and the release takes {size} and {_SPARE_BYTES} to "
+                "spare: free some space"
+            )
+        quota = self._disk_bytes
+        held = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file())
+        if quota is not None and held + size > quota:
+            raise errors.StorageError(
+                f"{root}: holds {held} bytes, and the release takes {size} beside them: the two are "
+                f"beyond update.disk_quota, {quota}: raise it"
+            )
 
     def _fetch_delta(self, delta: DeltaOffer, wanted: TargetFile, part: Path) -> int:
         info = self._client.get_targetinfo(delta.target)
@@ -151,15 +181,6 @@ class RepositoryClient:
             raise DeltaRefusedError(str(e)) from e
         except (exceptions.RepositoryError, exceptions.DownloadLengthMismatchError) as e:
             raise DeltaRefusedError(str(e)) from e
-
-
-def _demand_room(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < size + _SPARE_BYTES:
-        raise errors.StorageError(
-            f"{folder}: {free} bytes are free, and the release takes {size} and {_SPARE_BYTES} to spare: "
-            "free some space"
-        )
 
 
 def _smallest(

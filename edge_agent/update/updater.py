@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_agent import __version__
 from edge_agent.bundle import archive
 from edge_agent.compatibility import CompatibilityError, check_minimum
 from edge_agent.update import errors, machine
@@ -21,6 +20,7 @@ from edge_agent.update.slots import DeviceFolder
 Connect = Callable[[], RepositoryClient]
 Prove = Callable[[Path], None]
 Watched = Callable[[], bool]
+Allowance = Callable[[], int | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,9 @@ class Updater:
         wanted: what should run.
         watched: whether a daemon watches over bundles on probation here; without one, a bundle that
             passes its trial is kept.
+        allowance: the most bytes that a download may take now, None for no limit; raises
+            `WaitingError` if none may begin.
+        present: the versions that a bundle's minimum is held against.
         prove_bundle: raises `RefusedError` for a bundle that is not fit for this device.
     """
 
@@ -72,12 +75,16 @@ class Updater:
         wanted: Wanted,
         *,
         watched: Watched,
+        allowance: Allowance = lambda: None,
+        present: Mapping[str, str],
         prove_bundle: Prove = prove,
     ) -> None:
         self._folder = folder
         self._connect = connect
         self._wanted = wanted
         self._watched = watched
+        self._allowance = allowance
+        self._present = present
         self._prove = prove_bundle
         self._memory = folder.memory()
         self._client: RepositoryClient | None = None
@@ -129,6 +136,8 @@ class Updater:
         except errors.RefusedError as e:
             self._error = e
             return machine.Refused(str(e))
+        except errors.WaitingError as e:
+            return machine.Deferred(str(e))
         except errors.UpdateError as e:
             self._error = e
             return machine.Prevented(str(e))
@@ -139,7 +148,7 @@ class Updater:
         target, offer = choose(self._offers, self._wanted.name, self._wanted.version)
         current = self._memory.current
         if current is None or current.digest != offer.digest:
-            _check_agent(f"{offer.name} {offer.version}", offer.minimum)
+            self._check_minimum(f"{offer.name} {offer.version}", offer.minimum)
         failure = self._memory.failure(offer.digest)
         if failure and not self._wanted.insist and (not current or current.digest != offer.digest):
             self._error = errors.RefusedError(
@@ -159,6 +168,7 @@ class Updater:
             self._offers[release.target],
             self._folder.aside(release.slot),
             self._folder.bundles(),
+            self._allowance(),
         )
         return machine.Downloaded()
 
@@ -176,7 +186,7 @@ class Updater:
                 f"{release.target}: its content does not have the digest that its release names: "
                 "tell the repository's owner"
             )
-        _check_agent(f"{release.name} {release.version}", bundle.manifest.minimum)
+        self._check_minimum(f"{release.name} {release.version}", bundle.manifest.minimum)
         self._prove_release(release, aside)
         return machine.Verified()
 
@@ -200,6 +210,12 @@ class Updater:
     def _restore(self, effect: machine.Restore) -> None:
         self._folder.restore(effect.release)
 
+    def _check_minimum(self, what: str, minimum: Mapping[str, str]) -> None:
+        try:
+            check_minimum(minimum, self._present)
+        except CompatibilityError as e:
+            raise errors.IncompatibleError(f"{what}: {e}, or install an older release") from e
+
     def _prove_release(self, release: Release, path: Path) -> None:
         try:
             self._prove(path)
@@ -215,13 +231,6 @@ def _terms(path: Path) -> Terms:
         latency_ms=manifest.budget.latency_ms,
         memory_bytes=manifest.budget.memory_bytes,
     )
-
-
-def _check_agent(what: str, minimum: dict[str, str]) -> None:
-    try:
-        check_minimum(minimum, {"agent": __version__})
-    except CompatibilityError as e:
-        raise errors.IncompatibleError(f"{what}: {e}, or install an older release") from e
 
 
 _CARRY_OUT: dict[type[machine.Effect], Callable[[Updater, Any], machine.Event | None]] = {

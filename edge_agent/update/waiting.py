@@ -22,6 +22,8 @@ class Limits:
         tries: of one file, when the server is busy or the connection breaks.
         patience_seconds: the longest wait between two tries; a server that asks for more is left.
         bytes_per_second: the highest rate of a download; None for as fast as it goes.
+        disk_bytes: the most that the device folder may hold, what is being fetched among it; None for
+            as much as there is room.
     """
 
     total_seconds: float = 900.0
@@ -31,6 +33,7 @@ class Limits:
     tries: int = 5
     patience_seconds: float = 60.0
     bytes_per_second: int | None = None
+    disk_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.bytes_per_second is not None and self.bytes_per_second < 1:

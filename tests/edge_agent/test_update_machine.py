@@ -48,6 +48,7 @@ EVENTS = [
     machine.Kept(),
     machine.Refused("bad"),
     machine.Prevented("no network"),
+    machine.Deferred("not now"),
     machine.Watching(None),
     *(machine.Watching(dataclasses.replace(r, slot=s)) for r in RELEASES for s in "ab"),
     machine.Left(),
@@ -61,6 +62,7 @@ def known(memory: Memory) -> Memory:
     return dataclasses.replace(
         memory,
         last_error=None,
+        waits=None,
         failed=tuple(Failure(digest=digest, version="", reason="") for digest in failed),
     )
 
@@ -133,7 +135,7 @@ def test_from_every_state_there_is_a_way_back_to_rest(graph):
 def test_what_does_not_belong_to_the_phase_changes_nothing(graph):
     answers = {
         Phase.CHECKING: (machine.Offered, machine.Prevented),
-        Phase.DOWNLOADING: (machine.Downloaded, machine.Prevented),
+        Phase.DOWNLOADING: (machine.Downloaded, machine.Deferred, machine.Prevented),
         Phase.VERIFYING: (machine.Verified, machine.Refused, machine.Prevented),
         Phase.STAGED: (machine.Settled, machine.Prevented),
         Phase.TRIAL: (
@@ -211,6 +213,7 @@ memories = st.builds(
         tuple
     ),
     last_error=st.none() | texts,
+    waits=st.none() | texts,
 )
 
 
