@@ -20,24 +20,22 @@ class ClassifierError(Exception):
     """The bundle's model cannot be used as a classifier here; the message says why."""
 
 
-def open_classifier(
+def open_encoder(
     data: bytes,
     name: str,
     *,
     shape: tuple[int, ...],
-    labels: int,
     minimum: Mapping[str, str],
     runtime: Runtime = "auto",
     threads: int = 1,
     make: MakeModel = Model,
 ) -> Model:
-    """Loads a model that takes feature codes as they are and gives probabilities.
+    """Loads a model that takes feature codes as they are, whatever it gives.
 
     Args:
         data: the .tflite file.
         name: what errors call it.
         shape: of its input by the manifest, with the leading 1.
-        labels: how many probabilities it gives.
         minimum: least versions of the agent and the runtimes.
         runtime: which interpreter.
         threads: threads of one inference.
@@ -55,7 +53,26 @@ def open_classifier(
         check_minimum(minimum, {"agent": edge_agent.__version__, model.runtime: model.version})
     except CompatibilityError as e:
         raise ClassifierError(str(e)) from e
-    _check(model, name, shape, labels)
+    _check_input(model, name, shape)
+    return model
+
+
+def open_classifier(
+    data: bytes,
+    name: str,
+    *,
+    shape: tuple[int, ...],
+    labels: int,
+    minimum: Mapping[str, str],
+    runtime: Runtime = "auto",
+    threads: int = 1,
+    make: MakeModel = Model,
+) -> Model:
+    """As `open_encoder`, of a model that gives `labels` probabilities."""
+    model = open_encoder(
+        data, name, shape=shape, minimum=minimum, runtime=runtime, threads=threads, make=make
+    )
+    _check_output(model, name, labels)
     return model
 
 
@@ -72,7 +89,7 @@ def dequantised(model: Model, raw: npt.NDArray[np.int8]) -> npt.NDArray[np.float
     return result
 
 
-def _check(model: Model, name: str, shape: tuple[int, ...], labels: int) -> None:
+def _check_input(model: Model, name: str, shape: tuple[int, ...]) -> None:
     if model.input.shape != shape:
         raise ClassifierError(
             f"{name}: takes {model.input.shape}, and the manifest says {shape}: {_AGAIN}"
@@ -83,6 +100,9 @@ def _check(model: Model, name: str, shape: tuple[int, ...], labels: int) -> None
             f"{name}: its input has scale {scale:g} and zero point {zero_point}; the "
             f"features have {INPUT_SCALE:g} and {INPUT_ZERO_POINT}: {_AGAIN}"
         )
+
+
+def _check_output(model: Model, name: str, labels: int) -> None:
     if model.output.shape != (1, labels):
         raise ClassifierError(
             f"{name}: gives {model.output.shape}, and there are {labels} labels: {_AGAIN}"

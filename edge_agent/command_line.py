@@ -20,11 +20,14 @@ from absl import flags
 from absl.flags import argparse_flags
 
 from edge_agent.commands import (
+    adaptations,
     classify,
     config,
+    enroll,
     evaluate,
     install,
     replay,
+    revert,
     run,
     score,
     selftest,
@@ -42,6 +45,9 @@ COMMANDS: tuple[ModuleType, ...] = (
     score,
     replay,
     classify,
+    enroll,
+    adaptations,
+    revert,
     selftest,
     install,
     update_once,
@@ -65,6 +71,7 @@ examples:
   arecord -q -t raw -f S16_LE -r 16000 | python -m edge_agent spot --bundle latest.bundle - --json
   python -m edge_agent score --bundle pump.bundle --csv pump.csv
   python -m edge_agent classify --bundle digits.bundle seven.png
+  python -m edge_agent enroll lamp lamp-*.wav --config agent.toml
   python -m edge_agent evaluate --bundle latest.bundle --data recordings --list recordings/test.txt
 
 `python -m edge_agent COMMAND --help` says more about each.

@@ -131,6 +131,27 @@ def check_structure(data: bytes) -> None:
     _check_indices(file.ints("Model", model, 5), len(buffers), "metadata buffer")
 
 
+def with_first_output(data: bytes, tensor: int) -> bytes:
+    """The same model with `tensor` of its main graph in the place of the first output.
+
+    A vector may be shared with others in the file, so a new one is put at its end.
+
+    Raises:
+        StructureError: if `data` is not a whole .tflite file, or has no such tensor.
+    """
+    check_structure(data)
+    file = File(data)
+    graph = file.tables("Model", file.root(), 2)[0]
+    outputs = file.ints("SubGraph", graph, 2)
+    _check_indices([tensor], len(file.tables("SubGraph", graph, 0)), "tensor")
+    field = file.place(graph, 2)
+    if not outputs or not field:
+        raise StructureError("it has no output")
+    changed = bytearray(data) + bytes(-len(data) % 4)
+    struct.pack_into("<I", changed, field, len(changed) - field)
+    return bytes(changed) + struct.pack(f"<I{len(outputs)}i", len(outputs), tensor, *outputs[1:])
+
+
 def _check_graph(file: File, graph: int, buffer_sizes: list[int], codes: int) -> None:
     tensors = file.tables("SubGraph", graph, 0)
     for tensor in tensors:
@@ -220,7 +241,7 @@ class File:
 
     def _check_field(self, kind: str, table: int, field: int, type_: _Field) -> None:
         if isinstance(type_, _Scalar):
-            place = self._field(table, field)
+            place = self.place(table, field)
             if place:
                 self._need(place, type_.bytes)
             return
@@ -238,7 +259,7 @@ class File:
     def scalar(self, kind: str, table: int, field: int) -> int:
         """An unsigned scalar field; 0, the schema's default, where it is absent."""
         type_ = _SCHEMA[kind][field]
-        place = self._field(table, field)
+        place = self.place(table, field)
         return self._unsigned(place, type_.bytes) if place and isinstance(type_, _Scalar) else 0
 
     def ints(self, kind: str, table: int, field: int) -> list[int]:
@@ -268,7 +289,7 @@ class File:
 
     def target(self, kind: str, table: int, field: int) -> int:
         """Where an offset field leads."""
-        place = self._field(table, field)
+        place = self.place(table, field)
         return place + self._unsigned(place, 4) if place else 0
 
     def buffer_size(self, buffer: int) -> int:
@@ -277,7 +298,8 @@ class File:
             raise StructureError("a buffer lies outside the tables")
         return self.length("Buffer", buffer, 0)
 
-    def _field(self, table: int, field: int) -> int:
+    def place(self, table: int, field: int) -> int:
+        """Where a field stands; 0 where it is absent."""
         vtable = table - self._signed(table)
         if 4 + 2 * field + 2 > self._unsigned(vtable, 2):
             return 0

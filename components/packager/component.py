@@ -32,6 +32,8 @@ class PackagerParameters:
         golden_vectors: how many inputs the self-test runs.
         golden_tolerance: least tolerance of the self-test, LSB; runtimes' kernels differ.
         check_clips: clips of each label in the check set.
+        replay_clips: training clips of each label of which an embedding guards it while a device learns
+            (a few bytes each); 0 leaves out what learning on the device needs.
         envelope_factor: a trial may trigger this many times as often as evaluation allowed for.
     """
 
@@ -43,11 +45,14 @@ class PackagerParameters:
     golden_vectors: int = 8
     golden_tolerance: int = 16
     check_clips: int = 4
+    replay_clips: int = 24
     envelope_factor: float = 3.0
 
     def __post_init__(self) -> None:
         if self.golden_vectors < 1 or self.check_clips < 1:
             raise ValueError("golden_vectors and check_clips must be 1 or more")
+        if not 0 <= self.replay_clips <= 1000:
+            raise ValueError("replay_clips must be 0 to 1000")
 
 
 class Packager(Component):

@@ -16,6 +16,7 @@ from components.base import Inputs, Metrics, Outputs, UserError
 from components.converter.streaming import StreamingForm, streaming_form
 from components.gate_trainer.trained import TrainedGate, read_gate
 from components.infra_validator.reference import reference_outputs
+from components.packager.adaptation import adaptation
 from components.packager.component import PackagerParameters
 from components.packager.model_card import model_card
 from components.packager.proofs import check_set, golden_vectors, lineage, npy
@@ -26,6 +27,7 @@ from components.targets.profile import load_profile
 from components.training.data import FeatureSet
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
+    ADAPTABLE_SCHEMA_VERSION,
     GATED_SCHEMA_VERSION,
     SCHEMA_VERSION,
     STREAMING_SCHEMA_VERSION,
@@ -84,8 +86,13 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         operators, macs = [dataclasses.asdict(count) for count in graph.counts], graph.macs
         arena_bytes = 0  # the arena was measured of the whole-window form
         targets = tuple(target for target in targets if _takes(target, graph))
+    learning = None
     if gate is not None:
         files |= _gate_files(gate, files[golden.inputs])
+    else:
+        learning, head_files = adaptation(model, files[_MODEL], features, parameters.replay_clips)
+        files |= head_files
+        schema_version = ADAPTABLE_SCHEMA_VERSION if learning else schema_version
     manifest = KeywordManifest(
         schema_version=schema_version,
         name=parameters.name,
@@ -106,6 +113,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         lineage=lineage(inputs, ("features", "model", *(("gate",) if gate else ()))),
         golden=golden,
         check_set=check,
+        adaptation=learning,
         files=archive.describe_files(files),
     )
     data = archive.pack(encode_manifest(manifest), files)

@@ -4,7 +4,8 @@ The schema version is ``major.minor``: an agent reads any minor of a major it kn
 does not know, and refuses an unknown major. Minor 1 added the workload ``anomaly_detection``; a keyword
 bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, and its bytes are the same.
 Minor 3 added the workload ``image_classification``, minor 4 autoencoders among the detectors of anomalies,
-minor 5 streaming stages.
+minor 5 streaming stages, minor 6 what learning on the device needs (an older agent runs such a bundle as it
+is).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ GATED_SCHEMA_VERSION = "1.2"
 IMAGE_SCHEMA_VERSION = "1.3"
 AUTOENCODER_SCHEMA_VERSION = "1.4"
 STREAMING_SCHEMA_VERSION = "1.5"
+ADAPTABLE_SCHEMA_VERSION = "1.6"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -141,6 +143,33 @@ class CheckSet:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """What a device needs to learn a new last layer (a head) for the one stage of the bundle.
+
+    Attributes:
+        embedding: the tensor of the stage's main graph that the last layer takes.
+        weights: .npy file, float32, shape (labels, size of an embedding): the last layer's.
+        bias: .npy file, float32, shape (labels,).
+        replay: .npy file, int8, shape (n, size): embeddings of training clips of all labels, which guard
+            them.
+    """
+
+    embedding: int
+    weights: str
+    bias: str
+    replay: str
+
+    def __post_init__(self) -> None:
+        if self.embedding < 0:
+            raise ValueError("embedding must be 0 or more")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it names."""
+        return (self.weights, self.bias, self.replay)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
     """What one inference may cost on the device: milliseconds, and bytes of resident memory."""
 
@@ -214,6 +243,7 @@ class KeywordManifest(Manifest):
         warm_up_frames: feature frames before the first score counts.
         golden: for the self-test.
         check_set: to tell whether a changed model has forgotten something.
+        adaptation: for learning on the device; None where the model has no last layer that could.
     """
 
     workload: Literal["keyword_spotting"]
@@ -227,6 +257,7 @@ class KeywordManifest(Manifest):
     warm_up_frames: int
     golden: Golden
     check_set: CheckSet
+    adaptation: Adaptation | None = dataclasses.field(default=None, metadata=ADDED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -413,4 +444,5 @@ def _check(manifest: KeywordManifest) -> tuple[str, ...]:
                 f"manifest.json: stage {stage.name}: state pairs are (input, output)"
             )
     opened = [gate.golden_outputs for gate in gates.values()]
-    return (*(stage.model for stage in manifest.stages), *opened)
+    learning = manifest.adaptation.files if manifest.adaptation is not None else ()
+    return (*(stage.model for stage in manifest.stages), *opened, *learning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from edge_agent.commands.errors import CommandError
 
 if TYPE_CHECKING:
     from edge_agent.bundle.archive import Bundle
+    from edge_agent.keyword.head import Head
 
 
 def add_bundle(parser: Any) -> None:
@@ -23,6 +25,37 @@ def add_bundle(parser: Any) -> None:
         help="the interpreter; auto takes LiteRT where it is installed (default: auto)",
     )
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
+
+
+def add_learned(parser: Any) -> None:
+    """Declares ``--root``, the device whose learning is to be used."""
+    parser.add_argument(
+        "--root", type=Path, metavar="DEVICE_DIR", help="with what this device has learned on it"
+    )
+
+
+def learned(arguments: argparse.Namespace, bundle: Bundle) -> Head | None:
+    """The head that ``--root`` has learned on `bundle`; None where none was asked for, or learned.
+
+    Raises:
+        CommandError: if what it has learned is damaged, or of another bundle.
+    """
+    from edge_agent.adaptation.errors import AdaptationError
+    from edge_agent.adaptation.versions import Versions
+
+    number = Versions(arguments.root).current() if arguments.root else 0
+    if number == 0:
+        return None
+    try:
+        version = Versions(arguments.root).read(number)
+    except AdaptationError as e:
+        raise CommandError(str(e)) from e
+    if version.bundle != bundle.digest:
+        raise CommandError(
+            f"{arguments.bundle}: version {number} was learned on another bundle "
+            f"({version.bundle[:12]}): name that one, or start the daemon, which learns it anew"
+        )
+    return version.learned.head
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.commands.bundle_arguments import add_bundle, opened
+from edge_agent.commands.bundle_arguments import add_bundle, add_learned, learned, opened
 from edge_agent.commands.errors import CommandError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ and, of a bundle with a gate, what that spared:
 def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     add_bundle(parser)
+    add_learned(parser)
     parser.add_argument(
         "--data", required=True, type=Path, metavar="DIR", help="folder with a folder a label"
     )
@@ -50,7 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     with opened(arguments.bundle) as bundle:
         try:
-            scores = evaluate(bundle, arguments.data, arguments.list, runtime=arguments.runtime)
+            scores = evaluate(
+                bundle,
+                arguments.data,
+                arguments.list,
+                runtime=arguments.runtime,
+                head=learned(arguments, bundle),
+            )
         except (EvaluationError, WavError) as e:
             raise CommandError(str(e)) from e
     print(json.dumps(scores.as_json()) if arguments.json else "\n".join(_table(scores)))

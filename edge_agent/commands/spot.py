@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from edge_agent.commands.bundle_arguments import add_bundle, opened
+from edge_agent.commands.bundle_arguments import add_bundle, add_learned, learned, opened
 from edge_agent.commands.errors import CommandError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _FILE_BLOCK_S, _LIVE_BLOCK_S = 1.0, 0.1
 def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     add_bundle(parser)
+    add_learned(parser)
     parser.add_argument(
         "source",
         metavar="FILE.wav|-",
@@ -49,7 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
     from edge_agent.sources.wav import WavError
 
     with opened(arguments.bundle) as bundle:
-        classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime=arguments.runtime)
+        classifier = KeywordClassifier(
+            bundle.manifest,
+            bundle.files,
+            runtime=arguments.runtime,
+            head=learned(arguments, bundle),
+        )
         try:
             with _samples(arguments.source) as (rate, blocks):
                 for found in spot_with(classifier, rate, blocks):

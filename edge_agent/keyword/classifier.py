@@ -7,6 +7,7 @@ windows exist.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +19,12 @@ from edge_agent.classification import (
     ClassifierError,
     dequantised,
     open_classifier,
-    probabilities,
+    open_encoder,
 )
 from edge_agent.features.audio import AudioFeatures, Codes, Float32, Pcm, clip_codes
 from edge_agent.features.waveform import fit
 from edge_agent.keyword.gate import GATE_OUTPUTS, Computation, OpenedGate
+from edge_agent.keyword.head import Head, backbone, embedding_of
 from edge_agent.runtime import MakeModel, Model, Runtime
 from edge_agent.streaming import StreamingModel
 
@@ -95,8 +97,16 @@ class KeywordClassifier:
         *,
         runtime: Runtime = "auto",
         threads: int = 1,
+        head: Head | None = None,
     ) -> None:
         """Loads the model.
+
+        Args:
+            manifest: of the bundle.
+            files: the others in it.
+            runtime: which interpreter.
+            threads: threads of one inference.
+            head: a last layer that was learned on this device, in the place of the bundle's.
 
         Raises:
             ClassifierError: if the model is not what the manifest says, or is of a kind that this
@@ -110,14 +120,22 @@ class KeywordClassifier:
             )
         gate, stage = _stages(manifest)
         self.warm_up_frames = manifest.warm_up_frames
-        self.labels = manifest.labels
+        self.labels = manifest.labels if head is None else head.labels
         self.features = manifest.features
         self.policy = manifest.policy
+        if head is not None:
+            thresholds = {**manifest.policy.thresholds, **head.thresholds}
+            self.policy = dataclasses.replace(manifest.policy, thresholds=thresholds)
         self.frames = stage.frames if stage.window is None else stage.window
         self.clip_samples = clip_samples(manifest.features, self.frames)
         if clip_margin(self.policy) > self.frames:
             raise ClassifierError("policy.clip_hops reach beyond the clip: build the bundle again")
-        self.model = _opened(manifest, stage, files, runtime, threads, manifest.labels)
+        if head is None:
+            self.model = _opened(manifest, stage, files, runtime, threads, manifest.labels)
+            self._read: Callable[[Codes], Float32] = functools.partial(dequantised, self.model)
+        else:
+            self.model = _opened_backbone(manifest, stage, files, runtime, threads, head)
+            self._read = functools.partial(_answer_of, head, self.model)
         self.gate: OpenedGate | None = None
         self._gate_macs, self._macs = 0, manifest.macs
         self._windows = self._classified = 0
@@ -134,7 +152,7 @@ class KeywordClassifier:
         if shut is not None:
             return shut
         self._classified += 1
-        return probabilities(self.model, codes)
+        return self._read(self.model.invoke(codes))
 
     def consecutive(self) -> Callable[[Codes], Float32]:
         """`probabilities` for windows that follow each other by ``policy.hop_frames`` each.
@@ -144,7 +162,7 @@ class KeywordClassifier:
         """
         if not isinstance(self.model, StreamingModel):
             return self.probabilities
-        return _Consecutive(self.model)
+        return _Consecutive(self.model, self._read)
 
     def computation(self) -> Computation | None:
         """What the gate spared so far; None without a gate."""
@@ -209,26 +227,70 @@ def _opened(
     threads: int,
     outputs: Sequence[str],
 ) -> Model:
-    make: MakeModel = Model
-    if stage.window is not None:
-        make = functools.partial(StreamingModel, state=stage.state, window=stage.window)
     return open_classifier(
         files[stage.model],
         stage.model,
-        shape=(1, stage.window or stage.frames, manifest.features.channels, 1),
+        shape=_shape(manifest, stage),
         labels=len(outputs),
         minimum=manifest.minimum,
         runtime=runtime,
         threads=threads,
-        make=make,
+        make=_maker(stage),
     )
+
+
+def _opened_backbone(
+    manifest: KeywordManifest,
+    stage: Stage,
+    files: Mapping[str, bytes],
+    runtime: Runtime,
+    threads: int,
+    head: Head,
+) -> Model:
+    """The stage's model up to what its last layer takes."""
+    adaptation = manifest.adaptation
+    if adaptation is None or stage.gated_by is not None:
+        raise ClassifierError(
+            "the bundle holds nothing to learn with: release it again, without a gate, and with an "
+            "architecture that ends in a dense layer and a softmax"
+        )
+    model = open_encoder(
+        backbone(files[stage.model], adaptation.embedding),
+        stage.model,
+        shape=_shape(manifest, stage),
+        minimum=manifest.minimum,
+        runtime=runtime,
+        threads=threads,
+        make=_maker(stage),
+    )
+    if math.prod(model.output.shape) != head.weights.shape[1]:
+        raise ClassifierError(
+            f"{stage.model}: its embedding is {model.output.shape}, and the head takes "
+            f"{head.weights.shape[1]}: build the bundle again"
+        )
+    return model
+
+
+def _shape(manifest: KeywordManifest, stage: Stage) -> tuple[int, ...]:
+    return (1, stage.window or stage.frames, manifest.features.channels, 1)
+
+
+def _maker(stage: Stage) -> MakeModel:
+    if stage.window is None:
+        return Model
+    return functools.partial(StreamingModel, state=stage.state, window=stage.window)
+
+
+def _answer_of(head: Head, model: Model, raw: Codes) -> Float32:
+    return head.probabilities(embedding_of(raw, model.output))
 
 
 class _Consecutive:
     """The probabilities of consecutive windows from a streaming model."""
 
-    def __init__(self, model: StreamingModel) -> None:
+    def __init__(self, model: StreamingModel, read: Callable[[Codes], Float32]) -> None:
         self._model = model
+        self._read = read
         self._begun = False
 
     def __call__(self, window: Codes) -> Float32:
@@ -238,4 +300,4 @@ class _Consecutive:
         else:
             self._begun = True
             raw = self._model.invoke(window)
-        return dequantised(self._model, raw)
+        return self._read(raw)

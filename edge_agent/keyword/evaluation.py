@@ -21,6 +21,7 @@ from edge_agent.bundle.manifest import UNKNOWN
 from edge_agent.features.waveform import conform
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.gate import Computation
+from edge_agent.keyword.head import Head
 from edge_agent.runtime import Runtime
 from edge_agent.sources.wav import read_wav
 
@@ -120,7 +121,12 @@ def score(labels: Sequence[str], truth: Sequence[int], said: Sequence[int]) -> S
 
 
 def evaluate(
-    bundle: Bundle, data: Path, list_file: Path | None = None, *, runtime: Runtime = "auto"
+    bundle: Bundle,
+    data: Path,
+    list_file: Path | None = None,
+    *,
+    runtime: Runtime = "auto",
+    head: Head | None = None,
 ) -> Scores:
     """Runs a bundle over a folder of recordings.
 
@@ -129,6 +135,7 @@ def evaluate(
         data: the folder of labels' folders.
         list_file: paths below `data`, one a line, of the recordings to take; all if None.
         runtime: which interpreter.
+        head: a last layer that was learned on a device, in the place of the bundle's.
 
     Raises:
         EvaluationError: if there are no recordings, or a listed one is missing.
@@ -136,7 +143,7 @@ def evaluate(
         ClassifierError, RuntimeModelError: if the model cannot be run here.
     """
     clips = _from_list(data, list_file) if list_file else _from_folders(data)
-    classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime=runtime)
+    classifier = KeywordClassifier(bundle.manifest, bundle.files, runtime=runtime, head=head)
     labels = classifier.labels
     unknown = labels.index(UNKNOWN)
     truth = [labels.index(c.folder) if c.folder in labels else unknown for c in clips]

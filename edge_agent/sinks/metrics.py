@@ -31,12 +31,16 @@ class MetricsError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkloadFigures:
-    """What is known of one workload: see `edge_agent.supervisor.workload`."""
+    """What is known of one workload: see `edge_agent.supervisor.workload`.
+
+    `adaptation` is how far what was learned here is from what was shipped: 0 where nothing was.
+    """
 
     running: bool
     starts: int
     digest: str
     counters: Counters
+    adaptation: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,6 +125,11 @@ class _Device(Collector):
         yield _by(
             GaugeMetricFamily, "edge_agent_up", "Whether the workload runs.", "workload", names,
             [float(w.running) for w in each],
+        )  # fmt: skip
+        yield _by(
+            GaugeMetricFamily, "edge_agent_adaptation_distance",
+            "How far what was learned here is from what was shipped, as a share of its length.",
+            "workload", names, [w.adaptation for w in each],
         )  # fmt: skip
         latency = HistogramMetricFamily(
             "edge_agent_inference_seconds", "Duration of an inference.", labels=["workload"]

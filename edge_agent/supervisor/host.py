@@ -130,6 +130,7 @@ class Daemon:
                     starts=each.starts,
                     digest=each.life.bundle.digest if each.life.bundle else "",
                     counters=each.counters,
+                    adaptation=each.adaptation,
                 )
                 for name, each in list(self._workloads.items())
             },
@@ -260,6 +261,7 @@ class Daemon:
             device=self._delivery.device,
             limits=config.limits,
             watch=BundleWatch(self._folder, table.bundle),
+            root=str(self._folder.root) if isinstance(table, Keyword) else "",
         )
 
     def _reload(self) -> None:

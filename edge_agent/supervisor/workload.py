@@ -6,8 +6,10 @@ import dataclasses
 import selectors
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from edge_agent.adaptation.current import current_version
 from edge_agent.supervisor import life as lives
 from edge_agent.supervisor.child import Child
 from edge_agent.supervisor.life import ALIVE, Life, State
@@ -31,6 +33,7 @@ class Settings:
         device: the device's id.
         limits: how long it is waited for.
         watch: which bundles there are.
+        root: the device folder, for a workload that learns; else empty.
     """
 
     source: str
@@ -39,6 +42,7 @@ class Settings:
     device: str
     limits: Limits
     watch: BundleWatch
+    root: str = ""
 
 
 class Workload:
@@ -88,6 +92,11 @@ class Workload:
         bundles = self._settings.watch.look()
         if bundles != self.life.offered:
             self._feed(lives.Offered(bundles))
+        if self._settings.root and self.life.state is State.RUNNING:
+            about = self._facts.get("adaptation")
+            told = about.get("current") if isinstance(about, dict) else None
+            if told != current_version(Path(self._settings.root)):
+                self._feed(lives.Changed())
 
     def tick(self) -> None:
         """Time has passed; the process may have ended."""
@@ -125,6 +134,13 @@ class Workload:
         """Seconds since the process last gave a sign of life; None where none is owed."""
         owed = self.life.state is State.RUNNING
         return self._clock() - self.life.heard if owed else None
+
+    @property
+    def adaptation(self) -> float:
+        """How far what was learned here is from what was shipped: 0 where nothing was."""
+        about = self._facts.get("adaptation")
+        distance = about.get("distance") if isinstance(about, dict) else None
+        return float(distance) if isinstance(distance, int | float) else 0.0
 
     def status(self) -> dict[str, Any]:
         """What ``status`` says of it."""
@@ -173,6 +189,7 @@ class Workload:
             bundle=bundle.path,
             source=settings.source,
             runtime=settings.runtime,
+            root=settings.root,
             place=self._place,
             mqtt=None if settings.mqtt is None else dataclasses.asdict(settings.mqtt),
             client=f"edge-agent-{settings.device}-{self.name}",

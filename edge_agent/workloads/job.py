@@ -32,6 +32,7 @@ class Job:
         bundle: path of the bundle.
         source: where the input comes from, as in agent.toml.
         runtime: which interpreter.
+        root: the device folder, where what was learned lies; empty for a workload that learns nothing.
         place: what the process before this one said of its place in the source; empty for the first.
         mqtt: the table of the broker, where the source is a topic.
         client: what the broker knows this process by.
@@ -40,6 +41,7 @@ class Job:
     bundle: str
     source: str
     runtime: str = "auto"
+    root: str = ""
     place: dict[str, Any] = dataclasses.field(default_factory=dict)
     mqtt: dict[str, Any] | None = None
     client: str = "edge-agent"

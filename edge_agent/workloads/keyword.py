@@ -10,15 +10,20 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from edge_agent import selftest
+from edge_agent.adaptation.carrying import Carried, carried
+from edge_agent.adaptation.errors import AdaptationError
+from edge_agent.adaptation.versions import Versions
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
 from edge_agent.classification import ClassifierError
 from edge_agent.features.audio import Codes, Float32
 from edge_agent.features.waveform import StreamConformer
 from edge_agent.keyword.classifier import KeywordClassifier
+from edge_agent.keyword.head import Head
 from edge_agent.keyword.policy import Detection
 from edge_agent.keyword.spotting import Spotter
 from edge_agent.runtime import RuntimeModelError
@@ -107,7 +112,7 @@ class Hearing:
 
 def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) -> None:
     """Hears until the source is over or the process is told to end."""
-    classifier = _classifier(job, counting)
+    classifier, adaptation = _classifier(job, counting, speaker)
     stream = open_bytes(job.source, patience)
     head = bytes.fromhex(job.place.get("head", ""))
     model = classifier.model
@@ -116,6 +121,7 @@ def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) ->
             "runtime": model.runtime,
             "runtime_version": model.version,
             "labels": list(classifier.labels),
+            "adaptation": adaptation,
         }
     )
     while len(head) < 4 and (piece := stream.read(4 - len(head))):
@@ -136,18 +142,39 @@ def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) ->
         raise RefusedError(f"{job.bundle}: {e}") from e
 
 
-def _classifier(job: Job, counting: Counting) -> CountingClassifier:
+def _classifier(
+    job: Job, counting: Counting, speaker: Speaker
+) -> tuple[CountingClassifier, dict[str, Any]]:
+    """The model, with what was learned here; and what is said of that in the status."""
     runtime: Any = job.runtime
     try:
         bundle = archive.read(job.bundle)
         selftest.run(bundle, runtime=runtime)
-        classifier = CountingClassifier(bundle.manifest, bundle.files, runtime=runtime)
+        head, adaptation = _learned(job, bundle, speaker)
+        classifier = CountingClassifier(bundle.manifest, bundle.files, runtime=runtime, head=head)
     except (
         archive.BundleError, selftest.SelfTestError, ClassifierError, RuntimeModelError
     ) as e:  # fmt: skip
         raise RefusedError(f"{job.bundle}: {e}") from e
     classifier.counting = counting
-    return classifier
+    return classifier, adaptation
+
+
+def _learned(
+    job: Job, bundle: archive.Bundle, speaker: Speaker
+) -> tuple[Head | None, dict[str, Any]]:
+    runtime: Any = job.runtime
+    versions = Versions(Path(job.root))
+    try:
+        found = carried(versions, bundle, runtime=runtime) if job.root else Carried()
+    except AdaptationError as e:
+        found = Carried(event="adaptation_dropped", text=str(e))
+    version = found.version
+    about = {"version": 0, "distance": 0.0} if version is None else version.as_json()
+    if found.event is not None:
+        speaker.event(found.event, about | ({"text": found.text} if found.text else {}))
+    current = versions.current() if job.root else 0
+    return (version.learned.head if version else None), about | {"current": current}
 
 
 def _blocks(

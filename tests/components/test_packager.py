@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from components.artifacts import read_json, write_json
+from components.packager.adaptation import last_layer
 from components.packager.component import Packager, PackagerParameters
 from components.packager.executor import execute
 from edge_agent import selftest
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
 from edge_agent.keyword.classifier import KeywordClassifier
+from edge_agent.keyword.head import backbone, shipped_head
 from tests.fixtures.features import FRAMES, FRONT_END, LABELS, write_features
 from tests.fixtures.models import tone_model
 
@@ -149,7 +151,7 @@ def test_a_gate_is_a_stage_of_its_own_with_its_own_vectors(inputs, bundle, tmp_p
     changed = inputs | {"gate": folder, "evaluation": evaluation}
     gated = archive.read(pack(changed, tmp_path / "on"))
     manifest, plain = gated.manifest, bundle.manifest
-    assert (manifest.schema_version, plain.schema_version) == ("1.2", "1.1")
+    assert (manifest.schema_version, plain.schema_version) == ("1.2", "1.6")
     assert [(s.name, s.gated_by) for s in manifest.stages] == [
         ("gate", None),
         ("classifier", "gate"),
@@ -171,7 +173,6 @@ def test_the_streaming_form_is_a_stage_with_state_that_answers_the_same(inputs, 
     streaming = archive.read(pack(inputs, tmp_path / "s", form="streaming"))
     manifest, plain = streaming.manifest, bundle.manifest
     (stage,) = manifest.stages
-    assert (manifest.schema_version, plain.schema_version) == ("1.5", "1.1")
     assert (stage.mode, stage.frames, stage.window) == ("streaming", POLICY["hop_frames"], FRAMES)
     assert stage.state == (("state_0", "next_state_0"),)
     assert {"CONCATENATION", "STRIDED_SLICE"} <= {o.name for o in manifest.operators}
@@ -183,6 +184,32 @@ def test_the_streaming_form_is_a_stage_with_state_that_answers_the_same(inputs, 
     assert pack(inputs, tmp_path / "again", form="streaming").read_bytes() == (
         (tmp_path / "s" / "candidate.bundle").read_bytes()
     )
+
+
+@pytest.mark.parametrize("form", ["sliding_window", "streaming"])
+def test_the_last_layer_apart_decides_as_the_model(inputs, tmp_path, form):
+    packed = archive.read(pack(inputs, tmp_path / "b", form=form))
+    manifest = packed.manifest
+    head = shipped_head(manifest, manifest.adaptation, packed.files)
+    model = KeywordClassifier(manifest, packed.files)
+    apart = KeywordClassifier(manifest, packed.files, head=head)
+    for window in packed.array(manifest.check_set.codes).astype(np.int8):
+        assert apart.probabilities(window) == pytest.approx(model.probabilities(window), abs=0.1)
+    assert packed.array(manifest.adaptation.replay).shape == (24 * len(LABELS), FRONT_END.channels)
+
+
+def test_learning_on_the_device_can_be_left_out(inputs, tmp_path):
+    packed = archive.read(pack(inputs, tmp_path / "b", replay_clips=0))
+    assert packed.manifest.adaptation is None
+    assert packed.manifest.schema_version == "1.1"
+    assert not [name for name in packed.files if name.startswith("head/")]
+
+
+def test_a_model_without_a_dense_layer_at_its_end_has_none_to_learn(inputs):
+    model = (inputs["model"] / "model.tflite").read_bytes()
+    layer = last_layer(model)
+    assert layer.weights.shape == (len(LABELS), FRONT_END.channels)
+    assert last_layer(backbone(model, layer.embedding)) is None
 
 
 def test_no_recording_is_in_the_bundle_and_no_speakers_name(bundle):

@@ -1,0 +1,53 @@
+"""Which head a bundle runs with: what was learned on it, or what is learned anew where the bundle is new."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from edge_agent.adaptation.adapting import Learner
+from edge_agent.adaptation.errors import AdaptationError
+from edge_agent.adaptation.versions import Version, Versions
+from edge_agent.bundle.archive import Bundle
+from edge_agent.classification import ClassifierError
+from edge_agent.runtime import Runtime, RuntimeModelError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What a bundle runs with.
+
+    Attributes:
+        version: None for the head as shipped.
+        event: ``adapted`` if a version was learned anew for this bundle, ``adaptation_dropped`` if what
+            was learned does not go with it, else None.
+        text: why it was dropped.
+    """
+
+    version: Version | None = None
+    event: str | None = None
+    text: str = ""
+
+
+def carried(versions: Versions, bundle: Bundle, *, runtime: Runtime = "auto") -> Carried:
+    """What `bundle` runs with; what is decided for a new bundle is kept, and said once.
+
+    Raises:
+        AdaptationError: if the disk refuses; the shipped head is there all the same.
+    """
+    if versions.current() == 0:
+        return Carried()
+    with versions.locked():
+        number = versions.current()
+        if number == 0:
+            return Carried()
+        try:
+            version = versions.read(number)
+            if version.bundle == bundle.digest:
+                return Carried(version=version)
+            learned = Learner(bundle, runtime=runtime).learn(version.lessons)
+        except (AdaptationError, ClassifierError, RuntimeModelError) as e:
+            versions.use(0)
+            return Carried(event="adaptation_dropped", text=f"version {number}: {e}")
+        return Carried(
+            version=versions.add(bundle.digest, version.lessons, learned), event="adapted"
+        )

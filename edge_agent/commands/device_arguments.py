@@ -1,0 +1,57 @@
+"""The device that a command works on: its folder, by ``--root`` or ``--config``, and what runs there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edge_agent.commands.errors import CommandError
+
+
+def add_device(parser: Any) -> None:
+    """Declares ``--config``, ``--root`` and ``--json``."""
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--config", type=Path, metavar="FILE", help="agent.toml")
+    where.add_argument("--root", type=Path, metavar="DEVICE_DIR", help="folder of this device")
+    parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
+
+
+def device_folder(arguments: argparse.Namespace) -> Path:
+    """The device folder.
+
+    Raises:
+        CommandError: if agent.toml cannot be used, or the folder is not there.
+    """
+    from edge_agent.config import ConfigError, device_root, read_config
+
+    try:
+        root: Path = arguments.root or device_root(read_config(arguments.config))
+    except ConfigError as e:
+        raise CommandError(str(e)) from e
+    if not root.is_dir():
+        raise CommandError(f"{root}: no such folder: nothing was ever installed here")
+    return root
+
+
+def keyword_bundle(arguments: argparse.Namespace, root: Path) -> Path:
+    """The bundle that the keyword workload runs: that of agent.toml, else that of the current slot.
+
+    Raises:
+        CommandError: if there is none.
+    """
+    from edge_agent.config import read_config
+    from edge_agent.update.errors import UpdateError
+    from edge_agent.update.slots import DeviceFolder
+
+    table = read_config(arguments.config).keyword if arguments.config else None
+    if table is not None and table.bundle:
+        return Path(table.bundle)
+    try:
+        folder = DeviceFolder(root)
+    except UpdateError as e:
+        raise CommandError(str(e)) from e
+    slot = folder.current()
+    if slot is None:
+        raise CommandError(f"{root}: no bundle runs here: install one, or name one in agent.toml")
+    return folder.bundle(slot)
