@@ -3,13 +3,14 @@
 
 PYTHON = python3.11
 DATA =
+FORMAT =
 KEYWORDS =
 ROOT = var
 SET =
 ARGS =
 SUITE =
 # Handed to the recipes through the shell's environment, so that spaces and quotes in them are safe.
-export DATA KEYWORDS ROOT
+export DATA FORMAT KEYWORDS ROOT
 
 BIN = .venv/bin
 INSTALLED = .venv/installed
@@ -29,8 +30,8 @@ run: $(INSTALLED) ## train and release: [DATA=DIR | KEYWORDS="yes no"] [ROOT=var
 	else set -- --keywords "$${KEYWORDS:-yes no stop go}"; fi; \
 	exec $(BIN)/python -m pipeline run keyword_spotting "$$@" --root "$$ROOT" $(SETTINGS)
 
-run-anomaly: $(INSTALLED) ## watch machines: [DATA=DIR of CSV files, else simulated pumps] [ROOT=var] [SET="..."]
-	@if [ -n "$$DATA" ]; then set -- --data "$$DATA"; fi; \
+run-anomaly: $(INSTALLED) ## watch machines: [DATA=DIR of logs, else simulated pumps] [FORMAT=csv|nab|wav|mat] [SET="..."]
+	@if [ -n "$$DATA" ]; then set -- --data "$$DATA" --format "$${FORMAT:-csv}"; fi; \
 	exec $(BIN)/python -m pipeline run anomaly_detection "$$@" --root "$$ROOT" $(SETTINGS)
 
 test: $(INSTALLED) ## all tests but soak and fuzz: [ARGS="-k name"]

@@ -33,6 +33,11 @@ Features        ``<split>.codes.npy`` int8 (rows, margin + frames + margin, chan
                 an ImageFeatures, margin_frames is 0; there is no noise, clip_samples or shards.
                 The margin is what stands before and after the clip (silence, or the view's noise),
                 so that any shift up to it is a slice.
+Series          logs of machines as arrays (components.series); their Features have, beside the codes of
+                normal and of widened windows, ``train.index.npz`` with the array view (0: as it is, 1:
+                widened), ``<split>.next.npy`` float32 (rows, channels): the row after each window, and
+                ``features.json``: {"preprocessing": components.series_transform.preprocessing,
+                "frames", "margin_frames": 0, "channels": [...]}; no labels, clips or noise
 Trial           ``trial.json``: {"state", "reason", "accuracy", "accuracies": one an epoch, "bytes", "macs",
                 "arena_bytes"}: what came of a candidate (components.tuner.outcome)
 AnomalyModel    ``parameters.npz`` float32 (names of edge_agent.anomaly.scoring.Scorer.parameters),
@@ -80,6 +85,7 @@ EXAMPLES = ArtifactType("Examples")
 STATISTICS = ArtifactType("Statistics")
 SCHEMA = ArtifactType("Schema")
 VALIDATION = ArtifactType("Validation")
+SERIES = ArtifactType("Series")
 FEATURES = ArtifactType("Features")
 MODEL = ArtifactType("Model")
 TRIAL = ArtifactType("Trial")

@@ -127,17 +127,24 @@ def _trained(artifacts: Mapping[str, Path]) -> Path:
 
 
 def _rows(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The same of a recipe that ends in parameter arrays."""
+    """The same of a recipe for anomaly detection, with or without a network."""
     model = read_json(artifacts["AnomalyTrainer.model"] / "model.json")
     evaluation = read_json(artifacts["AnomalyTrainer.evaluation"] / "evaluation.json")
     sizes = {
         "params": model["params"],
         "bytes": model["bytes"],
         "download_bytes": (artifacts["Packager.bundle"] / "candidate.bundle").stat().st_size,
-        "arena_bytes": None,
-        "macs": None,
+        "arena_bytes": model["arena_bytes"],
+        "macs": model["macs"],
     }
-    return sizes, {name: value for name, value in evaluation.items() if name != "files"}
+    figures = {
+        name: value
+        for name, value in evaluation.items()
+        if value is None or isinstance(value, int | float | str)
+    }
+    by_detector = {name: found["quality"] for name, found in evaluation["compared"].items()}
+    tables = {name: evaluation[name] for name in ("nab", "crosswise")}
+    return sizes, {**figures, **tables, "roc_auc_by_detector": by_detector}
 
 
 def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,23 @@ from edge_agent.anomaly.scoring import Scorer, ScoringSettings
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
     AUTOENCODER_SCHEMA_VERSION,
+    NETWORK_SCHEMA_VERSION,
     SCHEMA_VERSION,
     AnomalyManifest,
+    AnomalyNetwork,
     Budget,
     Channel,
     Envelope,
     GoldenRows,
+    Operator,
     encode_manifest,
 )
 
 _GOLDEN = GoldenRows(rows="golden/rows.npy", scores="golden/scores.npy", tolerance=1e-3)
 _GOLDEN_AFTER_WARM_UP = 64
+_NETWORK = "network.tflite"
+# A step of the network's output moves a score by more than float rounding does.
+_NETWORK_TOLERANCE = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,8 +54,28 @@ class Identity:
     alarms_per_hour: float
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackedNetwork:
+    """The network of a bundle.
+
+    Attributes:
+        model: the .tflite file's bytes.
+        conversion: conversion.json.
+        infra: infra_validation.json.
+    """
+
+    model: bytes
+    conversion: Mapping[str, Any]
+    infra: Mapping[str, Any]
+
+
 def build(
-    scorer: Scorer, channels: Sequence[str], normal: Rows, identity: Identity, budget: Budget
+    scorer: Scorer,
+    channels: Sequence[str],
+    normal: Rows,
+    identity: Identity,
+    budget: Budget,
+    network: PackedNetwork | None = None,
 ) -> bytes:
     """The bytes of a bundle.
 
@@ -59,6 +85,7 @@ def build(
         normal: normal rows in the order of time; the first of them become the golden rows.
         identity: what it says of itself.
         budget: what a row may cost on the device.
+        network: the one that the scorer's settings name, if they name one.
 
     Raises:
         ValueError: if a name cannot stand in a bundle.
@@ -75,12 +102,13 @@ def build(
         _GOLDEN.scores: _npy(scores),
         "model_card.md": identity.card.encode(),
         **{names[name]: _npy(array) for name, array in parameters.items()},
+        **({} if network is None else {_NETWORK: network.model}),
     }
     manifest = AnomalyManifest(
         schema_version=_schema_version(settings),
         name=identity.name,
         workload="anomaly_detection",
-        targets=(),
+        targets=() if network is None else _targets(network),
         minimum={"agent": edge_agent.__version__},
         budget=budget,
         envelope=Envelope(
@@ -97,7 +125,10 @@ def build(
         ),
         scoring=settings,
         parameters=names,
-        golden=_GOLDEN,
+        golden=_GOLDEN
+        if network is None
+        else dataclasses.replace(_GOLDEN, tolerance=_NETWORK_TOLERANCE),
+        network=None if network is None else _described(network),
     )
     data = archive.pack(encode_manifest(manifest), files)
     archive.unpack(data)
@@ -118,4 +149,19 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
 
 
 def _schema_version(settings: ScoringSettings) -> str:
+    if settings.detectors.network is not None:
+        return NETWORK_SCHEMA_VERSION
     return SCHEMA_VERSION if settings.detectors.autoencoder is None else AUTOENCODER_SCHEMA_VERSION
+
+
+def _targets(network: PackedNetwork) -> tuple[str, ...]:
+    return tuple(target["target"] for target in network.infra["targets"] if target["ok"])
+
+
+def _described(network: PackedNetwork) -> AnomalyNetwork:
+    return AnomalyNetwork(
+        model=_NETWORK,
+        operators=tuple(Operator(**operator) for operator in network.conversion["operators"]),
+        arena_bytes=network.infra["arena_bytes"] or 0,
+        macs=network.conversion["macs"],
+    )

@@ -1,54 +1,109 @@
-"""How well a scorer does on whole files, each from its own warm-up on, beside controls."""
+"""How well a scorer does on whole logs, each from where its teaching ends, beside controls."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.anomaly_trainer.files import Log
 from components.artifacts import Gate
+from components.series import Log
 from edge_agent.anomaly.metrics import alarm_quality, pr_auc, roc_auc
-from edge_agent.anomaly.scoring import Scorer
+from edge_agent.anomaly.scoring import Scored, Scorer
+
+_DAY_S = 86_400.0
 
 
-def evaluate(scorer: Scorer, logs: Sequence[Log]) -> dict[str, Any]:
-    """The content of ``evaluation.json``: means over the files, and each file.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One log as it was scored, from the row on where its teaching ended.
 
-    Figures that need anomalous rows are null where no file has any.
+    Attributes:
+        log: which one.
+        score: shape (rows,).
+        on: whether the alarm was on, shape (rows,).
+        labels: whether the row is labelled anomalous, shape (rows,).
+        threshold: what its last score was held against.
+        typical: middle of its normal scores.
+        state_bytes: what the stream kept.
     """
-    warm_up = scorer.settings.warm_up_rows
-    files, state_bytes = [], 0
+
+    log: Log
+    score: npt.NDArray[np.float64]
+    on: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.bool_]
+    threshold: float
+    typical: float
+    state_bytes: int
+
+
+def scored_blocks(scorer: Scorer, log: Log) -> Iterator[Scored]:
+    """What `scorer` finds in a log from its beginning, a block at a time."""
+    scorer.restart()
+    for block in log.blocks():
+        yield scorer.process(block)
+
+
+def outcomes(scorer: Scorer, logs: Sequence[Log]) -> list[Outcome]:
+    """Scores every log as a stream of its own."""
+    found = []
     for log in logs:
-        scorer.restart()
-        scored = scorer.process(log.rows)
-        state_bytes = max(state_bytes, scorer.state_bytes())
-        scores, labels = scored.score[warm_up:], log.labels[warm_up:]
-        quality = alarm_quality(scored.anomaly[warm_up:], labels)
-        files.append(
-            {
-                "file": log.name,
-                "rows": len(labels),
-                "threshold": round(scorer.threshold, 4),
-                "roc_auc": roc_auc(scores, labels),
-                "pr_auc": pr_auc(scores, labels),
-                "control_roc_auc": _control(labels),
-                **dataclasses.asdict(quality),
-            }
+        blocks = [(block.score, block.anomaly) for block in scored_blocks(scorer, log)]
+        score, on = (np.concatenate(part) for part in zip(*blocks, strict=True))
+        begin = log.record.teaches
+        found.append(
+            Outcome(
+                log=log,
+                score=score[begin:],
+                on=on[begin:],
+                labels=np.array(log.labels[begin:]),
+                threshold=scorer.threshold,
+                typical=scorer.typical,
+                state_bytes=scorer.state_bytes(),
+            )
         )
-    names = ("roc_auc", "pr_auc", "control_roc_auc", "false_alarm_rate", "missed_rate")
+    return found
+
+
+def aucs(found: Sequence[Outcome]) -> list[float | None]:
+    """ROC-AUC of each log; None of one without anomalous rows.
+
+    A log that is anomalous throughout is held against the normal rows of the logs that have no
+    anomalous one.
+    """
+    normal = _normal(found)
+    return [roc_auc(*_against(outcome.score, outcome.labels, normal)) for outcome in found]
+
+
+def evaluation(found: Sequence[Outcome]) -> dict[str, Any]:
+    """The figures of ``evaluation.json``: means over the logs, slices by folder, and each log.
+
+    Figures that need anomalous rows are null where no log has any.
+    """
+    normal = _normal(found)
+    files = [_file(outcome, auc, normal) for outcome, auc in zip(found, aucs(found), strict=True)]
     delays = [d for file in files for d in file["delays"] if d is not None]
-    labelled = [f["f1"] for f in files if f["missed_rate"] is not None]
+    stretches = sum(len(file["delays"]) for file in files)
+    days = sum(filter(None, (_days(outcome) for outcome in found)))
     return {
-        **{name: _mean([file[name] for file in files]) for name in names},
-        "f1": _mean(labelled),
+        **_means(files),
         "delay_rows": float(np.median(delays)) if delays else None,
+        "faults_found": len(delays) / stretches if stretches else None,
         "alarms": sum(file["alarms"] for file in files),
+        "alarms_per_day": sum(file["alarms"] for file in files) / days if days else None,
         "rows": sum(file["rows"] for file in files),
-        "state_bytes": state_bytes,
+        "state_bytes": max(outcome.state_bytes for outcome in found),
+        "slices": {
+            name: _means(list(part))
+            for name, part in itertools.groupby(
+                files, lambda f: str(PurePosixPath(f["file"]).parent)
+            )
+        },
         "files": files,
     }
 
@@ -62,7 +117,7 @@ def gates(evaluation: dict[str, Any], max_false_alarms: float, least_gain: float
             value=1.0 if false_alarms is None else false_alarms,
             limit=max_false_alarms,
             passed=false_alarms is not None and false_alarms <= max_false_alarms,
-            advice="raise AnomalyTrainer.margin or persistence, or give longer normal running",
+            advice="raise AnomalyTrainer.stretch or persistence, or give longer normal running",
         )
     ]
     if evaluation["roc_auc"] is not None:
@@ -79,12 +134,67 @@ def gates(evaluation: dict[str, Any], max_false_alarms: float, least_gain: float
     return found
 
 
-def _control(labels: npt.NDArray[np.bool_]) -> float | None:
+def _file(outcome: Outcome, auc: float | None, normal: npt.NDArray[np.float64]) -> dict[str, Any]:
+    quality = alarm_quality(outcome.on, outcome.labels)
+    labelled = quality.missed_rate is not None
+    always = alarm_quality(np.ones_like(outcome.on), outcome.labels)
+    return {
+        "file": outcome.log.record.name,
+        "rows": len(outcome.labels),
+        "threshold": round(outcome.threshold, 4),
+        "roc_auc": auc,
+        "pr_auc": pr_auc(*_against(outcome.score, outcome.labels, normal)),
+        "control_roc_auc": None if auc is None else _control(outcome.labels),
+        "control_f1": always.f1 if labelled else None,
+        **dataclasses.asdict(quality),
+        "f1": quality.f1 if labelled else None,
+    }
+
+
+_MEANS = (
+    "roc_auc",
+    "pr_auc",
+    "control_roc_auc",
+    "false_alarm_rate",
+    "missed_rate",
+    "f1",
+    "control_f1",
+)
+
+
+def _means(files: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    return {name: mean([file[name] for file in files]) for name in _MEANS}
+
+
+def _normal(found: Sequence[Outcome]) -> npt.NDArray[np.float64]:
+    whole = [outcome.score for outcome in found if not outcome.labels.any()]
+    return np.concatenate([np.zeros(0), *whole])
+
+
+def _against(
+    score: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.bool_],
+    normal: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Scores and labels, with those of normal logs beside them where all rows are anomalous."""
+    if not labels.size or not labels.all():
+        return score, labels
+    return np.concatenate([normal, score]), np.repeat([False, True], [len(normal), len(score)])
+
+
+def _control(labels: npt.NDArray[np.bool_]) -> float:
     """ROC-AUC of the row's number, or of saying nothing (0.5) where that is more."""
-    found = roc_auc(np.arange(len(labels), dtype=float), labels)
-    return None if found is None else max(found, 0.5)
+    return max(roc_auc(np.arange(len(labels), dtype=float), labels) or 0.5, 0.5)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _days(outcome: Outcome) -> float | None:
+    """How long the scored rows took; None where they have no times."""
+    known = outcome.log.seconds[outcome.log.record.teaches :]
+    known = known[np.isfinite(known)]
+    return float(known.max() - known.min()) / _DAY_S if len(known) > 1 else None
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are there; None if none is."""
     present = [value for value in values if value is not None]
     return float(np.mean(present)) if present else None

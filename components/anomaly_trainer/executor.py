@@ -3,122 +3,290 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from components.anomaly_trainer import evaluation as evaluating
-from components.anomaly_trainer import files
+from components.anomaly_trainer.calibration import choose_stretch, rates
+from components.anomaly_trainer.candidates import Candidate, candidates, read_networks
+from components.anomaly_trainer.comparison import Compared, choose, objections
 from components.anomaly_trainer.component import AnomalyTrainerParameters
-from components.anomaly_trainer.files import Log
-from components.artifacts import write_gates, write_json
-from components.base import Inputs, Metrics, Outputs, UserError, warn
-from edge_agent.anomaly.alarm import AlarmPolicy
-from edge_agent.anomaly.autoencoder import AutoencoderSettings
-from edge_agent.anomaly.detectors import DetectorSettings
-from edge_agent.anomaly.pca import PcaSettings
-from edge_agent.anomaly.scoring import PARTS, Scorer, ScoringSettings
-from edge_agent.anomaly.threshold import ThresholdRule
-from edge_agent.anomaly.wandering import WanderingSettings
+from components.anomaly_trainer.evaluation import Outcome, aucs, mean, outcomes
+from components.anomaly_trainer.nab_table import Scored, profile_scores
+from components.anomaly_trainer.planted import planted
+from components.anomaly_trainer.traces import shown, write_traces
+from components.artifacts import Gate, write_gates, write_json
+from components.base import Inputs, Metrics, Outputs, Progress, UserError
+from components.series import Log, open_logs, read_series
+from components.series_transform.preprocessing import read_preprocessing
+from edge_agent.anomaly.metrics import stretches
+from edge_agent.anomaly.rows import Rows
+from edge_agent.anomaly.scoring import Scorer
 
-_TAUGHT_BY = 0.1  # most anomalous rows that a warm-up may hold
+_GOLDEN_ROWS = 1024  # kept after the warm-up for the self-test
+_TIMED_ROWS = 200
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParameters) -> Metrics:
-    """Learns, measures, and writes both.
+    """Learns and measures every detector, takes one, and writes it and what was found.
 
     Raises:
-        UserError: for files that cannot be read, or that hold nothing normal to learn from.
+        UserError: if the parameters do not fit the rows, or name a network that was not trained.
     """
-    folder = inputs["rows"]
-    paths = files.find(folder)
-    channels = list(parameters.channels) or files.columns(
-        paths[0], parameters.label, parameters.ignore
-    )
-    logs = usable(
-        [
-            files.read(path, str(path.relative_to(folder)), channels, parameters.label)
-            for path in paths
-        ],
-        parameters.warm_up_rows,
-    )
+    series = read_series(inputs["series"])
+    logs = open_logs(inputs["series"], series)
     try:
-        scorer = Scorer(scoring_settings(parameters))
-        scorer.learn(np.concatenate([log.rows[: parameters.warm_up_rows] for log in logs]))
+        known = candidates(
+            parameters,
+            read_preprocessing(inputs["features"]),
+            series.warm_up_rows,
+            read_networks(inputs),
+        )
+        measured = _compare(known, logs, parameters)
+        compared = {name: m.compared for name, m in measured.items()}
+        choice = choose(compared, parameters)
+        if choice.name not in known:
+            raise UserError(
+                f"AnomalyTrainer.detector={choice.name}: is not among those that were compared: name "
+                f"one of {', '.join(known)}"
+            )
+        taken = known[choice.name].stretched(compared[choice.name].stretch)
+        scorer = _learned(taken, logs)
     except ValueError as e:
         raise UserError(f"AnomalyTrainer: {e}") from e
-    found = evaluating.evaluate(scorer, logs)
-    np.savez(outputs["model"] / "parameters.npz", **scorer.parameters())
-    np.save(outputs["model"] / "normal.npy", logs[0].rows)
-    write_json(
-        outputs["model"] / "model.json",
-        {
-            "channels": channels,
-            "scoring": dataclasses.asdict(scorer.settings),
-            "files": [log.name for log in logs],
-            "params": sum(array.size for array in scorer.parameters().values()),
-            "bytes": sum(array.nbytes for array in scorer.parameters().values()),
-        },
-    )
+    scored = outcomes(scorer, logs)
+    found = evaluating.evaluation(scored)
+    found |= {
+        "nab": profile_scores(_nab_series(scored)) if series.format == "nab" else None,
+        "detector": choice.name,
+        "why": choice.why,
+        "compared": {name: dataclasses.asdict(c) for name, c in compared.items()},
+        "compared_on": _judged_by(logs),
+        "crosswise": _crosswise(measured, parameters),
+        "channels": list(series.channels),
+    }
+    drawn = [logs[place] for place in shown(found["files"])]
+    found["traces"] = write_traces(outputs["evaluation"], scorer, drawn)
+    _write_model(outputs["model"], scorer, taken, logs, series.channels)
     write_json(outputs["evaluation"] / "evaluation.json", found)
     write_gates(
         outputs["evaluation"],
-        evaluating.gates(found, parameters.max_false_alarms, parameters.least_gain),
+        [
+            *evaluating.gates(found, parameters.max_false_alarms, parameters.least_gain),
+            *_network_gates(compared[choice.name], parameters),
+        ],
     )
     return {name: value for name, value in found.items() if isinstance(value, float)}
 
 
-def scoring_settings(parameters: AnomalyTrainerParameters) -> ScoringSettings:
-    """What the device is told.
-
-    Raises:
-        ValueError: if the parameters do not fit each other.
-    """
-    wandering = None
-    if parameters.wandering_limit:
-        wandering = WanderingSettings(
-            limit=parameters.wandering_limit, alpha=parameters.wandering_alpha
+def _nab_series(scored: Sequence[Outcome]) -> dict[str, Scored]:
+    """Whole series, which begin with the rows that teach; those score least."""
+    found = {}
+    for outcome in scored:
+        if not outcome.log.record.labelled:
+            continue
+        teaches = outcome.log.record.teaches
+        silent = np.full(teaches, -np.inf)
+        found[outcome.log.record.name] = Scored(
+            score=np.concatenate([silent, outcome.score - outcome.threshold]),
+            windows=tuple(
+                (begin, end - 1) for begin, end in stretches(np.array(outcome.log.labels))
+            ),
         )
-    return ScoringSettings(
-        detectors=_detectors(parameters),
-        threshold=ThresholdRule(kind="peaks", rate=parameters.rate, margin=parameters.margin),
-        alarm=AlarmPolicy(persistence=parameters.persistence),
-        normaliser=parameters.normaliser,
-        wandering=wandering,
-        smoothing=parameters.smoothing,
-        warm_up_rows=parameters.warm_up_rows,
-        per_machine=PARTS,
+    return found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What was measured of a detector, and its scores."""
+
+    compared: Compared
+    scored: list[Outcome]
+
+    def of_half(self, half: int) -> _Measured:
+        """As if every second log alone were known, from the `half`-th of them on."""
+        scored = self.scored[half::2]
+        names = {outcome.log.record.name for outcome in scored}
+        files = {name: auc for name, auc in self.compared.files.items() if name in names}
+        quality = mean(list(files.values()))
+        return _Measured(
+            compared=dataclasses.replace(self.compared, files=files, quality=quality), scored=scored
+        )
+
+
+def _crosswise(
+    measured: Mapping[str, _Measured], parameters: AnomalyTrainerParameters
+) -> dict[str, float] | None:
+    """What the choice of detector and stretch is worth on logs that it was not made on.
+
+    Each half of the logs is judged by what the other half chose; None where a half has no figures.
+    """
+    figures = []
+    for half in (0, 1):
+        known = {name: m.of_half(half) for name, m in measured.items()}
+        if any(m.compared.quality is None for m in known.values()):
+            return None
+        name = choose({n: m.compared for n, m in known.items()}, parameters).name
+        stretch = choose_stretch(known[name].scored, parameters)
+        others = measured[name].of_half(1 - half)
+        false, missed = rates(others.scored, stretch)
+        figures.append((others.compared.quality, false, missed))
+    names = ("roc_auc", "false_alarm_rate", "missed_rate")
+    return {n: mean(list(f)) or 0.0 for n, f in zip(names, zip(*figures, strict=True), strict=True)}
+
+
+def _compare(
+    known: dict[str, Candidate], logs: Sequence[Log], parameters: AnomalyTrainerParameters
+) -> dict[str, _Measured]:
+    judged = logs
+    if _judged_by(logs) == "planted faults":
+        judged = [planted(log, number) for number, log in enumerate(logs)]
+    progress = Progress(float(len(known)), "detectors")
+    measured = {}
+    for done, (name, candidate) in enumerate(known.items(), start=1):
+        measured[name] = _measure(candidate, logs, judged, parameters)
+        progress.at(done, name)
+    return measured
+
+
+def _judged_by(logs: Sequence[Log]) -> str:
+    labelled = any(bool(log.labels[log.record.teaches :].any()) for log in logs)
+    return "labels" if labelled else "planted faults"
+
+
+def _measure(
+    candidate: Candidate,
+    logs: Sequence[Log],
+    judged: Sequence[Log],
+    parameters: AnomalyTrainerParameters,
+) -> _Measured:
+    scorer = _learned(candidate, logs)
+    scored = outcomes(scorer, judged)
+    found = _by_name(scored)
+    # Planted faults tell detectors apart; how high the threshold lies is a matter of the rows as they are.
+    stretched = scored if judged is logs else outcomes(scorer, logs)
+    stretch = choose_stretch(stretched, parameters)
+    false_alarms, missed = rates(stretched, stretch)
+    network = candidate.network
+    compared = Compared(
+        quality=mean(list(found.values())),
+        files=found,
+        stretch=stretch,
+        false_alarm_rate=false_alarms,
+        missed_rate=missed,
+        bytes=_parameter_bytes(scorer) + (0 if network is None else network.conversion["bytes"]),
+        state_bytes=max(outcome.state_bytes for outcome in scored),
+        arena_bytes=0 if network is None else network.infra["arena_bytes"],
+        macs=scorer.macs() + (0 if network is None else network.conversion["macs"]),
+        row_us=_row_us(scorer, logs),
     )
+    refused: tuple[str, ...] = ()
+    if network is not None:
+        from components.anomaly_trainer.float_network import FloatNetwork
 
-
-def _detectors(parameters: AnomalyTrainerParameters) -> DetectorSettings:
-    if parameters.detector == "autoencoder":
-        settings = AutoencoderSettings(
-            lags=parameters.lags, hidden=parameters.hidden, bottleneck=parameters.bottleneck
+        unrounded = Scorer(candidate.scoring, FloatNetwork(network.float_model))
+        unrounded.learn(_taught(logs))
+        whole = _by_name(outcomes(unrounded, judged))
+        drops = [whole[name] - found[name] for name in found]
+        compared = dataclasses.replace(
+            compared,
+            int8_drop=mean(list(drops)),
+            int8_file_drop=max(drops, default=None),
         )
-        return DetectorSettings(autoencoder=settings)
-    return DetectorSettings(pca=PcaSettings(lags=parameters.lags, variance=parameters.variance))
+        refused = tuple(f"{g.name}: {g.advice}" for g in network.gates if not g.passed)
+    compared = dataclasses.replace(
+        compared, objections=(*objections(compared, parameters), *refused)
+    )
+    return _Measured(compared=compared, scored=scored)
 
 
-def usable(logs: Sequence[Log], warm_up_rows: int) -> list[Log]:
-    """The files that are longer than the warm-up and normal in it; warns of the others.
+def _learned(candidate: Candidate, logs: Sequence[Log]) -> Scorer:
+    scorer = candidate.scorer()
+    scorer.learn(_taught(logs))
+    return scorer
 
-    Raises:
-        UserError: if there are none.
-    """
-    kept = []
-    for log in logs:
-        share = float(log.labels[:warm_up_rows].mean()) if len(log.rows) else 0.0
-        if len(log.rows) <= warm_up_rows:
-            warn(f"{log.name}: left out: {len(log.rows)} rows, and {warm_up_rows} are the warm-up")
-        elif share > _TAUGHT_BY:
-            warn(f"{log.name}: left out: {100 * share:.0f}% of its warm-up is labelled anomalous")
-        else:
-            kept.append(log)
-    if not kept:
-        raise UserError(
-            f"no file has more than {warm_up_rows} rows of which the first {warm_up_rows} are "
-            "normal: there is nothing normal to learn from; give longer logs, or set "
-            "AnomalyTrainer.warm_up_rows"
+
+def _taught(logs: Sequence[Log]) -> Rows:
+    return np.concatenate([log.teaching() for log in logs])
+
+
+def _by_name(scored: Sequence[Outcome]) -> dict[str, float]:
+    """ROC-AUC by log, of those that have one."""
+    pairs = zip(scored, aucs(scored), strict=True)
+    return {outcome.log.record.name: auc for outcome, auc in pairs if auc is not None}
+
+
+def _parameter_bytes(scorer: Scorer) -> int:
+    return sum(array.nbytes for array in scorer.parameters().values())
+
+
+def _row_us(scorer: Scorer, logs: Sequence[Log]) -> float:
+    """CPU time of a row that comes alone, after the warm-up."""
+    rows = _first_taught(logs)
+    scorer.restart()
+    scorer.process(rows[: scorer.settings.warm_up_rows])
+    begin = time.process_time()
+    for place in range(_TIMED_ROWS):
+        scorer.process(rows[place % len(rows)][None, :])
+    return round(1e6 * (time.process_time() - begin) / _TIMED_ROWS, 1)
+
+
+def _first_taught(logs: Sequence[Log]) -> Rows:
+    """The first rows of a log that begins with normal running."""
+    log = next(log for log in logs if log.record.teaches)
+    return np.array(log.rows[: log.record.teaches + _GOLDEN_ROWS], np.float64)
+
+
+def _write_model(
+    folder: Path, scorer: Scorer, taken: Candidate, logs: Sequence[Log], channels: Sequence[str]
+) -> None:
+    parameters = scorer.parameters()
+    np.savez(folder / "parameters.npz", **parameters)
+    np.save(folder / "normal.npy", _first_taught(logs))
+    size = sum(array.nbytes for array in parameters.values())
+    model: dict[str, Any] = {
+        "channels": list(channels),
+        "scoring": dataclasses.asdict(scorer.settings),
+        "files": [log.record.name for log in logs],
+        "params": sum(array.size for array in parameters.values()),
+        "parameter_bytes": size,
+        "bytes": size,
+        "macs": scorer.macs(),
+        "arena_bytes": None,
+    }
+    if taken.network is not None:
+        network = taken.network
+        shutil.copyfile(network.model, folder / "network.tflite")
+        write_json(folder / "conversion.json", network.conversion)
+        write_json(folder / "infra_validation.json", network.infra)
+        write_json(folder / "network_gates.json", [dataclasses.asdict(g) for g in network.gates])
+        model |= {
+            "bytes": size + network.conversion["bytes"],
+            "macs": scorer.macs() + network.conversion["macs"],
+            "arena_bytes": network.infra["arena_bytes"],
+        }
+    write_json(folder / "model.json", model)
+
+
+def _network_gates(compared: Compared, parameters: AnomalyTrainerParameters) -> list[Gate]:
+    if compared.int8_drop is None or compared.int8_file_drop is None:
+        return []
+    advice = "take another detector, or set Converter's calibration_rows higher"
+    return [
+        Gate(
+            name=name,
+            value=value,
+            limit=limit,
+            passed=value <= limit,
+            advice=advice,
         )
-    return kept
+        for name, value, limit in (
+            ("int8_drop", compared.int8_drop, parameters.max_int8_drop),
+            ("int8_file_drop", compared.int8_file_drop, parameters.max_int8_file_drop),
+        )
+    ]

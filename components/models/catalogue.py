@@ -54,3 +54,8 @@ AUTOENCODERS: dict[str, Architecture] = {
     "convolutional_autoencoder": Architecture(streams=False, edge_tpu=False),
     "dense_autoencoder": Architecture(streams=False, edge_tpu=True),
 }
+
+# These foretell the row after the window.
+FORECASTERS: dict[str, Architecture] = {
+    "dense_forecaster": Architecture(streams=False, edge_tpu=True),
+}

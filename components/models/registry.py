@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tf_keras as keras
@@ -11,6 +11,7 @@ from components.base import UserError
 from components.models.bc_resnet import bc_resnet
 from components.models.convolutional_autoencoder import convolutional_autoencoder
 from components.models.dense_autoencoder import dense_autoencoder
+from components.models.dense_forecaster import dense_forecaster
 from components.models.ds_cnn import ds_cnn
 from components.models.keyword_transformer import keyword_transformer
 from components.models.mobilenet_v1 import mobilenet_v1
@@ -40,6 +41,8 @@ AUTOENCODER_BUILDERS: dict[str, Callable[..., Any]] = {
     "convolutional_autoencoder": convolutional_autoencoder,
     "dense_autoencoder": dense_autoencoder,
 }
+
+FORECASTER_BUILDERS: dict[str, Callable[..., Any]] = {"dense_forecaster": dense_forecaster}
 
 
 def build(
@@ -85,9 +88,34 @@ def build_autoencoder(name: str, frames: int, channels: int, widths: tuple[int, 
     Raises:
         UserError: if there is no such autoencoder, or no width.
     """
-    if name not in AUTOENCODER_BUILDERS:
-        known = ", ".join(sorted(AUTOENCODER_BUILDERS))
-        raise UserError(f"no autoencoder {name!r}; there are {known}")
+    return _build_of_rows("autoencoder", AUTOENCODER_BUILDERS, name, frames, channels, widths)
+
+
+def build_forecaster(name: str, frames: int, channels: int, widths: tuple[int, ...]) -> Any:
+    """An untrained tf_keras model: input (frames, channels, 1), output the next row's values.
+
+    Args:
+        name: one of the forecasters of `components.models.catalogue`.
+        frames: rows of the window.
+        channels: values of a row.
+        widths: of its layers.
+
+    Raises:
+        UserError: if there is no such forecaster, or no width.
+    """
+    return _build_of_rows("forecaster", FORECASTER_BUILDERS, name, frames, channels, widths)
+
+
+def _build_of_rows(
+    kind: str,
+    builders: Mapping[str, Callable[..., Any]],
+    name: str,
+    frames: int,
+    channels: int,
+    widths: tuple[int, ...],
+) -> Any:
+    if name not in builders:
+        raise UserError(f"no {kind} {name!r}; there are {', '.join(sorted(builders))}")
     if not widths or min(widths) < 1:
-        raise UserError(f"autoencoder {name}: widths must be one or more positive numbers")
-    return AUTOENCODER_BUILDERS[name](frames=frames, channels=channels, widths=widths)
+        raise UserError(f"{kind} {name}: widths must be one or more positive numbers")
+    return builders[name](frames=frames, channels=channels, widths=widths)

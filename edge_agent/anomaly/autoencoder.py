@@ -126,6 +126,9 @@ class Autoencoder(Detector):
     def state_bytes(self) -> int:
         return 4 * (self.settings.lags - 1) * self._channels
 
+    def macs(self) -> int:
+        return sum(kernel.size for kernel in self._weights[::2]) + 3 * self._centre.size
+
 
 def _sizes(width: int, settings: AutoencoderSettings) -> tuple[int, ...]:
     return (width, settings.hidden, settings.bottleneck, settings.hidden, width)

@@ -69,6 +69,9 @@ class Combination(Detector):
     def state_bytes(self) -> int:
         return sum(member.state_bytes() for _, member in self._members)
 
+    def macs(self) -> int:
+        return sum(member.macs() for _, member in self._members)
+
     def _weigh(self, parameters: Parameters) -> None:
         weights = parameters[_WEIGHTS]
         if weights.shape != (len(self._members),) or (weights <= 0).any():

@@ -52,6 +52,10 @@ class Detector(abc.ABC):
     def state_bytes(self) -> int:
         """Bytes of the stream's state as float32, once it has run in."""
 
+    @abc.abstractmethod
+    def macs(self) -> int:
+        """Multiply-accumulates of one row, once it has learned; comparisons count as one."""
+
     def parameter_bytes(self) -> int:
         """Bytes of the parameters as a bundle carries them."""
         return sum(array.nbytes for array in self.parameters().values())

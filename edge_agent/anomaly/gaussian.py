@@ -98,6 +98,9 @@ class SlowGaussian(Detector):
         kept = sum(name in self.settings.features for name in ("change", "mean"))
         return 4 * (2 * self._start.size + kept * channels)
 
+    def macs(self) -> int:
+        return 6 * self._start.size
+
     def _features(self, rows: Rows) -> Rows:
         made = []
         for name in self.settings.features:

@@ -120,6 +120,9 @@ class HalfSpaceTrees(Detector):
     def state_bytes(self) -> int:
         return 0
 
+    def macs(self) -> int:
+        return 2 * self.settings.trees * self.settings.depth
+
     def _paths(self, rows: Rows, channel: Places, cut: Rows) -> list[tuple[Places, Places]]:
         """Level by level, each row's node in each tree, and 1 where it goes right from there."""
         every = np.arange(channel.shape[0])[None, :]

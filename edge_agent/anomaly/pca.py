@@ -122,6 +122,10 @@ class Pca(Detector):
         kept = max(0, self.settings.lags - 1) + len(self.settings.means)
         return 4 * kept * self._channels
 
+    def macs(self) -> int:
+        width, count = self._plane.shape
+        return 2 * width * count + 3 * width
+
     def _past(self, rows: Rows) -> Rows:
         views = [] if self._lags is None else [self._lags.process(rows)]
         return np.concatenate([*views, *(mean.process(rows) for mean in self._means)], axis=1)

@@ -18,6 +18,7 @@ from edge_agent.anomaly import normaliser
 from edge_agent.anomaly.adaptation import Adaptation, AdaptationSettings
 from edge_agent.anomaly.alarm import Alarm, AlarmPolicy
 from edge_agent.anomaly.detectors import DetectorSettings, make_detector
+from edge_agent.anomaly.network import Predict
 from edge_agent.anomaly.rows import ExponentialMean, Held, Parameters, Rows, as_parameters
 from edge_agent.anomaly.threshold import ThresholdRule, threshold
 from edge_agent.anomaly.wandering import Wandering, WanderingSettings
@@ -90,12 +91,18 @@ class Scorer:
 
     Attributes:
         threshold: what scores are held against now.
+        typical: middle of the normal scores that it was made from.
     """
 
-    def __init__(self, settings: ScoringSettings) -> None:
-        """Knows nothing until it has learned or loaded."""
+    def __init__(self, settings: ScoringSettings, predict: Predict | None = None) -> None:
+        """Knows nothing until it has learned or loaded.
+
+        Args:
+            settings: how the stream is scored.
+            predict: the network, where the settings name one.
+        """
         self.settings = settings
-        self._detector = make_detector(settings.detectors)
+        self._detector = make_detector(settings.detectors, predict)
         self._wandering = Wandering(settings.wandering)
         self._shipped: Parameters = {}
 
@@ -146,7 +153,7 @@ class Scorer:
             fits = False
         if not fits:
             raise ValueError("detector and normaliser do not fit: build the bundle again")
-        self.threshold, self._typical = map(float, levels)
+        self.threshold, self.typical = map(float, levels)
         self._shipped = dict(parameters)
         self.restart()
 
@@ -161,7 +168,7 @@ class Scorer:
         self._wandering.load(_part(self._shipped, "normaliser"))
         self._detector.load(_part(self._shipped, "detector"))
         self._held = Held()
-        self.threshold, self._typical = map(float, self._shipped["threshold.levels"])
+        self.threshold, self.typical = map(float, self._shipped["threshold.levels"])
         self._warm_up: list[Rows] = []
         self._left = self.settings.warm_up_rows
         self._begin()
@@ -191,6 +198,10 @@ class Scorer:
                 found.append(self._score(piece))
         return _joined(found, self.channels)
 
+    def macs(self) -> int:
+        """Multiply-accumulates of a row, but for those of a network."""
+        return self._detector.macs() + 6 * self.channels
+
     def state_bytes(self) -> int:
         """Bytes that a stream keeps once it is warm, as float32: state, and what it learned."""
         learned = self._learned()
@@ -208,7 +219,7 @@ class Scorer:
         self._adaptation: Adaptation | None = None
         if self.settings.adaptation is not None:
             self._adaptation = Adaptation(
-                self.settings.adaptation, self._normaliser, self.threshold, self._typical
+                self.settings.adaptation, self._normaliser, self.threshold, self.typical
             )
 
     def _warm(self, rows: Rows) -> Scored:
@@ -237,14 +248,14 @@ class Scorer:
             self._forget()
             scores = self._shares(rows).sum(axis=1)[self._detector.run_in :]
             self.threshold = threshold(scores, self.settings.threshold)
-            self._typical = float(np.median(scores))
+            self.typical = float(np.median(scores))
 
     def _learned(self) -> dict[Part, Parameters]:
         """What it goes by now, by part."""
         return {
             "normaliser": self._normaliser.parameters() | self._wandering.parameters(),
             "detector": self._detector.parameters(),
-            "threshold": as_parameters(levels=np.array([self.threshold, self._typical])),
+            "threshold": as_parameters(levels=np.array([self.threshold, self.typical])),
         }
 
     def _forget(self) -> None:

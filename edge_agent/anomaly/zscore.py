@@ -65,3 +65,6 @@ class ZScore(Detector):
 
     def state_bytes(self) -> int:
         return 4 * self._weights.size
+
+    def macs(self) -> int:
+        return 3 * self._weights.size

@@ -5,7 +5,7 @@ does not know, and refuses an unknown major. Minor 1 added the workload ``anomal
 bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, and its bytes are the same.
 Minor 3 added the workload ``image_classification``, minor 4 autoencoders among the detectors of anomalies,
 minor 5 streaming stages, minor 6 what learning on the device needs (an older agent runs such a bundle as it
-is).
+is), minor 7 a network in a bundle for anomaly detection.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ IMAGE_SCHEMA_VERSION = "1.3"
 AUTOENCODER_SCHEMA_VERSION = "1.4"
 STREAMING_SCHEMA_VERSION = "1.5"
 ADAPTABLE_SCHEMA_VERSION = "1.6"
+NETWORK_SCHEMA_VERSION = "1.7"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -289,6 +290,23 @@ class GoldenRows:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AnomalyNetwork:
+    """The network of a detector of anomalies (`edge_agent.anomaly.network`).
+
+    Attributes:
+        model: the .tflite file in the archive.
+        operators: all operators of the model.
+        arena_bytes: TFLM arena, reference kernels; 0 where it did not run.
+        macs: multiply-accumulates of one row.
+    """
+
+    model: str
+    operators: tuple[Operator, ...]
+    arena_bytes: int
+    macs: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AnomalyManifest(Manifest):
     """What a bundle for anomaly detection says.
 
@@ -298,6 +316,7 @@ class AnomalyManifest(Manifest):
             itself in the first `scoring.warm_up_rows` rows of a stream.
         parameters: .npy file, float32, by the parameter's name.
         golden: for the self-test.
+        network: the one that `scoring.detectors.network` speaks of; None where it speaks of none.
     """
 
     workload: Literal["anomaly_detection"]
@@ -305,6 +324,7 @@ class AnomalyManifest(Manifest):
     scoring: ScoringSettings
     parameters: dict[str, str]
     golden: GoldenRows
+    network: AnomalyNetwork | None = dataclasses.field(default=None, metadata=ADDED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -410,7 +430,14 @@ def _check_rows(manifest: AnomalyManifest) -> tuple[str, ...]:
         raise ManifestError("manifest.json: channels: longest_still must be 1 or more")
     if not manifest.golden.tolerance >= 0:
         raise ManifestError("manifest.json: golden.tolerance must be 0 or more")
-    return (*manifest.parameters.values(), manifest.golden.rows, manifest.golden.scores)
+    network = manifest.network
+    if (network is None) != (manifest.scoring.detectors.network is None):
+        raise ManifestError(
+            "manifest.json: network and scoring.detectors.network must be there together"
+        )
+    models = () if network is None else (network.model,)
+    golden = manifest.golden
+    return (*models, *manifest.parameters.values(), golden.rows, golden.scores)
 
 
 def _check(manifest: KeywordManifest) -> tuple[str, ...]:

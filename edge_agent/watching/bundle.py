@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 import edge_agent
+from edge_agent.anomaly.network import Int8Network
 from edge_agent.anomaly.rows import Parameters
 from edge_agent.anomaly.scoring import Scorer
 from edge_agent.bundle.archive import Bundle
 from edge_agent.bundle.manifest import AnomalyManifest, Manifest
 from edge_agent.compatibility import CompatibilityError, check_minimum
+from edge_agent.runtime import RuntimeModelError
 
 
 class WatchError(Exception):
@@ -39,18 +41,23 @@ def open_scorer(bundle: Bundle) -> Scorer:
     """A scorer at the beginning of a stream of rows with `manifest.channels`.
 
     Raises:
-        WatchError: if the bundle is for something else, or its parameters do not fit.
+        WatchError: if the bundle is for something else, or its parameters or its network do not
+            fit, or the network cannot be run here.
         BundleError: if a parameter is no array.
     """
     manifest = anomaly_manifest(bundle.manifest)
     parameters: Parameters = {
         name: _float32(bundle.array(file), file) for name, file in manifest.parameters.items()
     }
-    scorer = Scorer(manifest.scoring)
+    network = manifest.network
     try:
+        predict = None if network is None else Int8Network(bundle.files[network.model])
+        scorer = Scorer(manifest.scoring, predict)
         scorer.load(parameters)
     except ValueError as e:
         raise WatchError(f"the parameters do not fit the settings: {e}") from e
+    except RuntimeModelError as e:
+        raise WatchError(f"the network of the bundle: {e}") from e
     if scorer.channels != len(manifest.channels):
         raise WatchError(
             f"the parameters are for {scorer.channels} channels, and the manifest names "

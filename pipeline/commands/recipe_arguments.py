@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from components.base import UserError
@@ -31,6 +32,11 @@ def add_recipe(parser: Any) -> None:
         metavar="DIR",
         help="folder of recordings, one sub-folder a word; of CSV files for anomaly_detection; of "
         "pictures, one sub-folder a label, for image_classification",
+    )
+    parser.add_argument(
+        "--format",
+        metavar="csv|nab|wav|mat",
+        help="for anomaly_detection: what the logs in --data are (default: csv)",
     )
     parser.add_argument(
         "--keywords",
@@ -108,7 +114,9 @@ def make_recipe(arguments: argparse.Namespace, root: Path, data: Path | None) ->
     if arguments.base is not None and not goes_on:
         raise UserError(f"--base: {arguments.recipe} starts from nothing: leave it out")
     base = {"base": base_model(arguments, module)} if goes_on else {}
-    recipe: Recipe = module.recipe(root, data, keywords_of(arguments), **base)
+    recipe: Recipe = module.recipe(
+        root, data, keywords_of(arguments), **base, **_format(arguments, module)
+    )
     if arguments.seed is not None:
         apply_settings(recipe, seed_settings(recipe, arguments.seed))
     apply_settings(recipe, arguments.set)
@@ -116,3 +124,15 @@ def make_recipe(arguments: argparse.Namespace, root: Path, data: Path | None) ->
     if arguments.beam_options:
         give_beam_options(recipe, arguments.beam_options)
     return recipe
+
+
+def _format(arguments: argparse.Namespace, module: ModuleType) -> dict[str, str]:
+    """The format of the data, where it was given and the recipe knows several."""
+    if arguments.format is None:
+        return {}
+    known = getattr(module, "FORMATS", ())
+    if not known:
+        raise UserError(f"--format: {arguments.recipe} knows one kind of data: leave it out")
+    if arguments.format not in known:
+        raise UserError(f"--format {arguments.format}: take one of {', '.join(known)}")
+    return {"format": arguments.format}

@@ -1,48 +1,128 @@
-"""The anomaly detection recipe: from a folder of sensor logs to a signed release, without a network.
+"""The anomaly detection recipe: from a folder of machines' logs to a signed release.
 
-Every file is one machine's log in the order of time, and begins with normal running, which teaches.
-Without a folder, simulated pumps stand in.
+Tables hold one machine's rows in the order of time, and begin with normal running, which teaches; of
+signals of vibration or sound the healthy ones teach. Every detector learns and is measured, networks as
+int8 TFLite too; the cheapest of those that are as good as the best is released, which may be one without
+a network. Without a folder, simulated pumps stand in.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+from components.anomaly_network.component import (
+    AnomalyNetworkTrainer,
+    AnomalyNetworkTrainerParameters,
+)
 from components.anomaly_packager.component import AnomalyPackager
-from components.anomaly_trainer.component import AnomalyTrainer
+from components.anomaly_trainer.component import AnomalyTrainer, AnomalyTrainerParameters
 from components.artifacts import RECORDINGS
 from components.base import Channel, Component
+from components.converter.component import Converter
+from components.infra_validator.candidate import CandidateValidator
+from components.infra_validator.component import InfraValidatorParameters
 from components.machine_simulator.component import MachineSimulator
 from components.pusher.component import Pusher, PusherParameters
+from components.series_example_gen.component import (
+    Format,
+    SeriesExampleGen,
+    SeriesExampleGenParameters,
+)
+from components.series_transform.component import SeriesTransform, SeriesTransformParameters
 from pipeline.recipe import Recipe
 
 NAME = "anomaly_detection"
+FORMATS: tuple[Format, ...] = ("csv", "nab", "wav", "mat")
+
+# By the name that AnomalyTrainer knows it by: the id of its steps, its architecture and widths.
+_NETWORKS = {
+    "dense_autoencoder": ("Dense", "dense_autoencoder", (24, 6)),
+    "convolutional_autoencoder": ("Convolutional", "convolutional_autoencoder", (8, 4)),
+    "forecaster": ("Forecaster", "dense_forecaster", (24,)),
+}
 
 
-def recipe(root: Path, data: Path | None, _keywords: tuple[str, ...]) -> Recipe:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """What suits a format."""
+
+    transform: SeriesTransformParameters
+    trainer: AnomalyTrainerParameters
+    warm_up_rows: int = 400
+
+
+_ROWS = _Settings(transform=SeriesTransformParameters(), trainer=AnomalyTrainerParameters())
+_SIGNALS = _Settings(
+    # A row is a whole window of a signal, and rows of several signals follow each other.
+    transform=SeriesTransformParameters(window=1, wandering_limit=0.0),
+    trainer=AnomalyTrainerParameters(
+        lags=1, variance=0.8, smoothing=1.0, ewma_alpha=0.5, bottleneck=4
+    ),
+)
+_BY_FORMAT = {"csv": _ROWS, "nab": _ROWS, "wav": _SIGNALS, "mat": _SIGNALS}
+
+
+def recipe(
+    root: Path, data: Path | None, _keywords: tuple[str, ...], format: Format = "csv"
+) -> Recipe:
     """Wires the recipe.
 
     Args:
         root: where the repository and the trust root lie.
-        data: folder of CSV files; None to simulate.
+        data: folder of logs; None to simulate.
+        format: what the logs are.
     """
     sources: list[Component] = []
     if data is None:
         simulator = MachineSimulator()
         sources.append(simulator)
-        rows = simulator.outputs["recordings"]
+        recordings = simulator.outputs["recordings"]
     else:
-        rows = Channel(RECORDINGS, path=data)
-    trainer = AnomalyTrainer(rows=rows)
+        recordings = Channel(RECORDINGS, path=data)
+    settings = _BY_FORMAT[format]
+    examples = SeriesExampleGen(
+        SeriesExampleGenParameters(format=format, warm_up_rows=settings.warm_up_rows),
+        "ExampleGen",
+        recordings=recordings,
+    )
+    transform = SeriesTransform(settings.transform, "Transform", series=examples.outputs["series"])
+    features = transform.outputs["features"]
+    networks: list[Component] = []
+    made: dict[str, Channel] = {}
+    for name, (id_, architecture, widths) in _NETWORKS.items():
+        trainer = AnomalyNetworkTrainer(
+            AnomalyNetworkTrainerParameters(architecture=architecture, widths=widths),
+            f"{id_}Trainer",
+            features=features,
+        )
+        converter = Converter(
+            None, f"{id_}Converter", features=features, model=trainer.outputs["model"]
+        )
+        validator = CandidateValidator(
+            InfraValidatorParameters(),
+            f"{id_}Validator",
+            features=features,
+            model=converter.outputs["model"],
+        )
+        networks += [trainer, converter, validator]
+        made |= {
+            f"{name}_float": trainer.outputs["model"],
+            f"{name}_model": converter.outputs["model"],
+            f"{name}_validation": validator.outputs["result"],
+        }
+    judge = AnomalyTrainer(
+        settings.trainer, series=transform.outputs["series"], features=features, **made
+    )
     packager = AnomalyPackager(
-        None, "Packager", model=trainer.outputs["model"], evaluation=trainer.outputs["evaluation"]
+        None, "Packager", model=judge.outputs["model"], evaluation=judge.outputs["evaluation"]
     )
     pusher = Pusher(
         PusherParameters(
             repository=str(root / "repository"), root_json=str(root / "root.json"), name=NAME
         ),
         bundle=packager.outputs["bundle"],
-        evaluation=trainer.outputs["evaluation"],
+        evaluation=judge.outputs["evaluation"],
         infra_validation=packager.outputs["infra_validation"],
     )
-    return Recipe(NAME, (*sources, trainer, packager, pusher))
+    return Recipe(NAME, (*sources, examples, transform, *networks, judge, packager, pusher))

@@ -18,6 +18,7 @@ from pipeline.report.mistakes import Mistake, worst_mistakes
 from pipeline.report.payloads import Payloads, read_payloads
 from pipeline.report.pictures import size_table, worst_pictures
 from pipeline.report.quality import confusion, figure_rows, label_bars, speaker_bars
+from pipeline.report.series import series_section
 from pipeline.report.verdict import gate_rows, tiles, verdict
 from pipeline.ui.figures import duration, number
 
@@ -78,6 +79,7 @@ def render(report: Mapping[str, Any], payloads: Payloads, recordings: Path) -> s
         copies=copies(payloads.statistics) if payloads.statistics else [],
         device=device(payloads.infra_validation) if payloads.infra_validation else None,
         costs=cost_rows(payloads.conversion, payloads.infra_validation),
+        series=series_section(payloads.series, payloads.traces) if payloads.series else None,
         **_quality(payloads, recordings),
     )
 

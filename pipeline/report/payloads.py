@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from components.artifacts import read_json
 from edge_agent.bundle import archive
 
@@ -28,6 +31,8 @@ class Payloads:
         release: release.json.
         histories: training curves, by the id of the step that trained, in the run's order.
         model_card: the bundle's model card, Markdown.
+        series: evaluation.json of a recipe that watches rows.
+        traces: the arrays of its traces.npz, by name.
     """
 
     evaluation: dict[str, Any] | None = None
@@ -40,6 +45,8 @@ class Payloads:
     release: dict[str, Any] | None = None
     histories: Mapping[str, dict[str, list[float]]] = dataclasses.field(default_factory=dict)
     model_card: str | None = None
+    series: dict[str, Any] | None = None
+    traces: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
 
 
 def read_payloads(artifacts: Mapping[str, Path]) -> Payloads:
@@ -64,7 +71,17 @@ def read_payloads(artifacts: Mapping[str, Path]) -> Payloads:
             if (folder / "history.json").is_file()
         },
         model_card=_model_card(artifacts.get("Packager.bundle")),
+        series=payload("AnomalyTrainer.evaluation", "evaluation.json"),
+        traces=_arrays(artifacts.get("AnomalyTrainer.evaluation")),
     )
+
+
+def _arrays(folder: Path | None) -> dict[str, npt.NDArray[Any]]:
+    path = None if folder is None else folder / "traces.npz"
+    if path is None or not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _model_card(folder: Path | None) -> str | None:

@@ -155,6 +155,76 @@ def picture(pixels: Pixels, codes: Codes, name: str) -> Markup:
         return _svg(figure, f"{name}, {columns} x {rows} pixels, and what the model saw", name)
 
 
+TRACE = ("row", "values", "score", "on", "threshold", "labels", "shares")
+_MOST_LINES = 8
+
+
+def trace(name: str, arrays: Mapping[str, npt.NDArray[Any]], channels: Sequence[str]) -> Markup:
+    """A watched log: its channels above, below them score, threshold, alarms and labelled rows.
+
+    Args:
+        name: the log's.
+        arrays: those of `TRACE` (components.anomaly_trainer.traces).
+        channels: names of the columns of ``values``; the first few that explain most are drawn.
+    """
+    rows, score = arrays["row"], arrays["score"]
+    drawn = np.argsort(-arrays["shares"].sum(axis=0), kind="stable")[:_MOST_LINES]
+    with mpl.rc_context({**_STYLE, "lines.linewidth": 1.0}):
+        figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.2, 1))
+        for place in drawn[::-1]:
+            values = arrays["values"][:, place]
+            spread = (
+                max(float(np.nanmax(values) - np.nanmin(values)), 1e-12) if len(values) else 1.0
+            )
+            first = place == drawn[0]
+            above.plot(
+                rows,
+                (values - np.nanmin(values)) / spread,
+                color=_SERIES[0] if first else _LINE,
+                label=channels[place] if first else None,
+                zorder=3 if first else 2,
+            )
+        above.set_yticks([])
+        above.set_ylabel("channels, scaled")
+        above.legend(loc="upper left")
+        below.plot(rows, score, color=_SERIES[0], label="score")
+        below.plot(rows, arrays["threshold"], color=_INK, label="threshold", linestyle="--")
+        top = 1.05 * max(float(score.max()), float(arrays["threshold"].max()), 1e-9)
+        for axes in (above, below):
+            axes.fill_between(
+                rows,
+                0,
+                1,
+                where=arrays["labels"],
+                transform=axes.get_xaxis_transform(),
+                color=_LINE,
+                alpha=0.45,
+                linewidth=0,
+                step="post",
+                label="labelled" if axes is below and arrays["labels"].any() else None,
+            )
+        below.fill_between(
+            rows,
+            0.94 * top,
+            top,
+            where=arrays["on"],
+            color=_SERIES[1],
+            linewidth=0,
+            step="post",
+            label="alarm" if arrays["on"].any() else None,
+        )
+        below.set_ylim(0, top)
+        below.set_xlabel("row")
+        below.legend(loc="upper left", ncols=4)
+        alt = (
+            f"{name}: channels, score and threshold over {int(rows[-1]) + 1 if len(rows) else 0} rows; "
+            f"{int(arrays['on'].sum())} of {len(rows)} points with an alarm, "
+            f"{int(arrays['labels'].sum())} labelled"
+        )
+        return _svg(figure, alt, f"trace {name}")
+
+
 def _envelope(
     samples: npt.NDArray[np.float64], columns: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

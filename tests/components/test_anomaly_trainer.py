@@ -1,4 +1,4 @@
-"""AnomalyTrainer and AnomalyPackager: from CSV files to a bundle that has proven itself."""
+"""AnomalyTrainer and AnomalyPackager: from rows to a bundle that has proven itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from components.anomaly_packager.component import AnomalyPackagerParameters
 from components.anomaly_packager.executor import execute as package
+from components.anomaly_trainer.comparison import Compared, choose, objections
 from components.anomaly_trainer.component import AnomalyTrainerParameters
 from components.anomaly_trainer.executor import execute as train
 from components.artifacts import read_gates, read_json, write_json
@@ -17,153 +18,193 @@ from components.base import UserError
 from edge_agent import selftest
 from edge_agent.bundle import archive
 from tests.fixtures.anomaly_bundles import CHANNELS, csv_text, machine_rows
+from tests.fixtures.machine_logs import as_series, transformed, write_log
 
 PARAMETERS = AnomalyTrainerParameters(
-    warm_up_rows=400, lags=2, smoothing=0.3, margin=0.5, persistence=3, wandering_limit=0
+    compare=("pca", "ewma", "robust_z_score"), lags=2, smoothing=0.3, persistence=3
 )
 
 
-def write_log(path: Path, seed: int, *, fault: slice | None = None, rows: int = 800) -> None:
-    values = machine_rows(rows, seed=seed)
-    labels = np.zeros(rows, int)
-    if fault is not None:
-        values[fault, 1] += 1.0
-        labels[fault] = 1
-    head, *lines = csv_text(values, delimiter=";").strip().split("\n")
-    body = [f"{line};{label};0" for line, label in zip(lines, labels, strict=True)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([f"{head};anomaly;changepoint", *body]) + "\n")
-
-
-def trained(folder: Path, parameters: AnomalyTrainerParameters = PARAMETERS) -> dict[str, Path]:
-    made = {name: folder.parent / name for name in ("model", "evaluation")}
+def trained(logs: Path, into: Path, parameters: AnomalyTrainerParameters = PARAMETERS):
+    inputs = transformed(as_series(logs, into), into)
+    made = {name: into / name for name in ("model", "evaluation")}
     for path in made.values():
         path.mkdir()
-    train({"rows": folder}, made, parameters)
+    train(inputs, made, parameters)
     write_json(made["model"] / "lineage.json", {"cache_key": "ab" * 32})
     return made
 
 
-@pytest.fixture
-def logs(tmp_path) -> Path:
-    write_log(tmp_path / "logs" / "a.csv", 1, fault=slice(500, 700))
-    write_log(tmp_path / "logs" / "two" / "b.csv", 2, fault=slice(600, 650))
-    return tmp_path / "logs"
+def packaged(made: dict[str, Path], into: Path, parameters=None) -> dict[str, Path]:
+    outputs = {name: into / name for name in ("bundle", "infra_validation")}
+    for path in outputs.values():
+        path.mkdir(parents=True)
+    package(made, outputs, parameters or AnomalyPackagerParameters(licence="CC0-1.0"))
+    return outputs
 
 
-def test_faults_are_found_and_every_file_is_told_of(logs):
-    made = trained(logs)
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("machines")
+    write_log(folder / "logs" / "a.csv", 1, fault=slice(500, 700))
+    write_log(folder / "logs" / "two" / "b.csv", 2, fault=slice(600, 650))
+    return folder / "logs"
+
+
+@pytest.fixture(scope="module")
+def made(logs, tmp_path_factory) -> dict[str, Path]:
+    return trained(logs, tmp_path_factory.mktemp("trained"))
+
+
+def test_faults_are_found_and_every_file_is_told_of(made):
     found = read_json(made["evaluation"] / "evaluation.json")
     assert [file["file"] for file in found["files"]] == ["a.csv", "two/b.csv"]
     assert found["roc_auc"] > 0.95 > found["control_roc_auc"]
     assert found["false_alarm_rate"] < 0.1
     assert found["missed_rate"] < 0.1
+    assert found["faults_found"] == 1.0
+    assert set(found["slices"]) == {".", "two"}
     assert all(gate.passed for gate in read_gates(made["evaluation"]))
     model = read_json(made["model"] / "model.json")
     assert tuple(model["channels"]) == CHANNELS
     assert 0 < found["state_bytes"] < 16 * 1024
 
 
-def test_an_autoencoder_finds_them_too_and_travels_in_the_bundle(logs, tmp_path):
-    parameters = dataclasses.replace(PARAMETERS, detector="autoencoder", hidden=12, bottleneck=3)
-    made = trained(logs, parameters)
+def test_every_detector_is_compared_and_the_choice_says_why(made):
     found = read_json(made["evaluation"] / "evaluation.json")
+    compared = found["compared"]
+    assert set(compared) == {"pca", "ewma", "robust_z_score"}
+    best = max(c["quality"] for c in compared.values())
+    taken = compared[found["detector"]]
+    assert taken["quality"] >= best - PARAMETERS.as_good
+    assert f"{taken['quality']:.3f}" in found["why"]
+    # What each half of the logs chooses is judged on the other half.
+    assert found["crosswise"]["roc_auc"] > 0.9
+
+
+def test_traces_show_the_fault_in_its_channel(made):
+    found = read_json(made["evaluation"] / "evaluation.json")
+    with np.load(made["evaluation"] / "traces.npz") as traces:
+        place = found["traces"].index("a.csv")
+        on, labels = traces[f"{place}.on"], traces[f"{place}.labels"]
+        shares = traces[f"{place}.shares"][on & labels].sum(axis=0)
+    assert shares.argmax() == CHANNELS.index("pressure")
+
+
+def test_a_detector_that_is_asked_for_is_taken(logs, tmp_path):
+    parameters = dataclasses.replace(
+        PARAMETERS,
+        detector="autoencoder",
+        compare=("autoencoder", "ewma"),
+        hidden=12,
+        bottleneck=3,
+        smoothing=0.1,
+    )
+    made = trained(logs, tmp_path, parameters)
+    found = read_json(made["evaluation"] / "evaluation.json")
+    assert found["detector"] == "autoencoder"
     assert found["roc_auc"] > 0.9
-    assert found["missed_rate"] < 0.2
-    packed = {name: tmp_path / f"packed_{name}" for name in ("bundle", "infra_validation")}
-    for path in packed.values():
-        path.mkdir()
-    package(made, packed, AnomalyPackagerParameters())
-    bundle = archive.read(packed["bundle"] / "candidate.bundle")
+    bundle = archive.read(packaged(made, tmp_path)["bundle"] / "candidate.bundle")
     assert bundle.manifest.schema_version == "1.4"
     assert bundle.manifest.scoring.detectors.autoencoder.hidden == 12
     # The device learns the network anew in the warm-up of the golden rows, and scores as here.
     assert selftest.run(bundle).max_lsb < 1e-6
 
 
-def test_without_labels_the_false_alarms_alone_decide(tmp_path):
+def test_a_network_that_was_not_trained_cannot_be_asked_for(logs, tmp_path):
+    parameters = dataclasses.replace(PARAMETERS, detector="forecaster")
+    with pytest.raises(UserError, match="detector=forecaster: is not among"):
+        trained(logs, tmp_path, parameters)
+
+
+def test_without_labels_planted_faults_choose_and_the_false_alarms_decide(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
     (folder / "a.csv").write_text(csv_text(machine_rows(1000, seed=3)))
-    made = trained(folder)
+    made = trained(folder, tmp_path)
     found = read_json(made["evaluation"] / "evaluation.json")
     assert found["roc_auc"] is None
+    assert found["compared_on"] == "planted faults"
+    assert found["compared"]["pca"]["quality"] > 0.8
+    assert found["false_alarm_rate"] <= 0.02
     assert [gate.name for gate in read_gates(made["evaluation"])] == ["false_alarm_rate"]
 
 
-def test_labels_that_say_nothing_do_not_pass(logs):
+def test_labels_that_say_nothing_do_not_pass(tmp_path):
     # The label names the row's number, which the control knows as well.
-    for path in logs.rglob("*.csv"):
-        head, *lines = path.read_text().strip().split("\n")
-        late = [f"{line[:-3]}{int(i > 600)};0" for i, line in enumerate(lines)]
-        path.write_text("\n".join([head, *late]) + "\n")
-    gates = {g.name: g for g in read_gates(trained(logs)["evaluation"])}
+    write_log(tmp_path / "logs" / "a.csv", 1)
+    path = tmp_path / "logs" / "a.csv"
+    head, *lines = path.read_text().strip().split("\n")
+    late = [f"{line[:-3]}{int(i > 600)};0" for i, line in enumerate(lines)]
+    path.write_text("\n".join([head, *late]) + "\n")
+    gates = {g.name: g for g in read_gates(trained(tmp_path / "logs", tmp_path)["evaluation"])}
     assert not gates["roc_auc_over_controls"].passed
 
 
-@pytest.mark.parametrize("fault", [slice(0, 800), slice(0, 200)])
-def test_a_file_whose_beginning_is_anomalous_teaches_nothing(tmp_path, fault):
-    write_log(tmp_path / "logs" / "a.csv", 4, fault=fault)
-    with pytest.raises(UserError, match="nothing normal to learn from"):
-        trained(tmp_path / "logs")
-
-
-def test_short_and_anomalous_files_are_left_out_of_the_others(logs, capsys):
-    write_log(logs / "short.csv", 5, rows=100)
-    write_log(logs / "bad.csv", 6, fault=slice(0, 300))
-    made = trained(logs)
-    assert read_json(made["model"] / "model.json")["files"] == ["a.csv", "two/b.csv"]
-    said = capsys.readouterr().err
-    assert "short.csv: left out: 100 rows" in said
-    assert "bad.csv: left out: 75%" in said
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("b.csv", "", "is empty"),
-        ("b.csv", "time,flow\n1,2\n", "lacks the columns pressure, heat"),
-        ("a.csv", "time,word\n1,yes\n", "no column of numbers"),
-    ],
-)
-def test_files_that_cannot_be_used_are_named(tmp_path, name, text, message):
-    write_log(tmp_path / "logs" / "a.csv", 7)
-    (tmp_path / "logs" / name).write_text(text)
-    with pytest.raises(UserError, match=message) as error:
-        trained(tmp_path / "logs")
-    assert name in str(error.value)
-
-
-def test_an_empty_folder_and_parameters_that_do_not_fit_are_refused(tmp_path):
-    (tmp_path / "logs").mkdir()
-    with pytest.raises(UserError, match=r"holds no \.csv file"):
-        trained(tmp_path / "logs")
-    write_log(tmp_path / "more" / "logs" / "a.csv", 8)
+def test_parameters_that_do_not_fit_the_warm_up_are_refused(logs, tmp_path):
     with pytest.raises(UserError, match="warm_up_rows must be"):
-        trained(tmp_path / "more" / "logs", dataclasses.replace(PARAMETERS, warm_up_rows=3))
+        trained(logs, tmp_path, dataclasses.replace(PARAMETERS, ewma_alpha=0.001))
 
 
-def packaged(made: dict[str, Path], parameters=None) -> dict[str, Path]:
-    folder = made["model"].parent
-    outputs = {name: folder / name for name in ("bundle", "infra_validation")}
-    for path in outputs.values():
-        path.mkdir()
-    package(made, outputs, parameters or AnomalyPackagerParameters(licence="CC0-1.0"))
-    return outputs
-
-
-def test_the_bundle_passes_its_self_test_and_holds_the_card(logs):
-    outputs = packaged(trained(logs))
+def test_the_bundle_passes_its_self_test_and_holds_the_card(made, tmp_path):
+    outputs = packaged(made, tmp_path)
     bundle = archive.read(outputs["bundle"] / "candidate.bundle")
     assert selftest.run(bundle).max_lsb < 1e-6
     assert bundle.manifest.lineage == "ab" * 32
     card = bundle.files["model_card.md"].decode()
     assert "flow, pressure, heat" in card
+    assert "Of 3 detectors it is" in card
     assert "| roc_auc |" in card
     assert all(gate.passed for gate in read_gates(outputs["infra_validation"]))
 
 
-def test_a_model_beyond_its_limits_does_not_pass(logs):
+def test_a_model_beyond_its_limits_does_not_pass(made, tmp_path):
     limits = AnomalyPackagerParameters(max_parameter_bytes=10, max_state_bytes=10)
-    gates = read_gates(packaged(trained(logs), limits)["infra_validation"])
+    gates = read_gates(packaged(made, tmp_path, limits)["infra_validation"])
     assert [gate.passed for gate in gates] == [False, False]
+
+
+def compared(quality: float, *, size: int = 100, **changes) -> Compared:
+    return Compared(
+        quality=quality,
+        files={"a": quality},
+        stretch=1.0,
+        false_alarm_rate=0.0,
+        missed_rate=0.0,
+        bytes=size,
+        state_bytes=0,
+        arena_bytes=0,
+        macs=10,
+        row_us=1.0,
+        **changes,
+    )
+
+
+def test_of_detectors_as_good_as_the_best_the_cheapest_is_taken():
+    known = {"pca": compared(0.95, size=9000), "ewma": compared(0.945), "gaussian": compared(0.7)}
+    choice = choose(known, AnomalyTrainerParameters())
+    assert choice.name == "ewma"
+    assert "within 0.01 of the best (pca: 0.950)" in choice.why
+    assert choose(known, AnomalyTrainerParameters(as_good=0.001)).name == "pca"
+
+
+def test_what_is_beyond_the_budget_is_not_taken_however_good():
+    parameters = AnomalyTrainerParameters()
+    large = compared(0.99, size=30_000)
+    large = dataclasses.replace(large, objections=objections(large, parameters))
+    assert large.objections == ("bytes: 3e+04, and 2.048e+04 is the limit",)
+    assert choose({"pca": large, "ewma": compared(0.8)}, parameters).name == "ewma"
+    alone = choose({"pca": large}, parameters)
+    assert "no detector is within the budget" in alone.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "objection"),
+    [
+        ({"int8_drop": 0.02, "int8_file_drop": 0.02}, "mean ROC-AUC lost to int8: 0.02"),
+        ({"int8_drop": 0.0, "int8_file_drop": 0.3}, "ROC-AUC lost to int8 on a file: 0.3"),
+    ],
+)
+def test_a_network_that_int8_spoils_is_not_taken(changes, objection):
+    (found,) = objections(compared(0.99, **changes), AnomalyTrainerParameters())
+    assert found.startswith(objection)

@@ -9,7 +9,7 @@ import pytest
 
 from components.infra_validator.measure import Measured, measure
 from components.infra_validator.parity import compare
-from components.models.catalogue import ARCHITECTURES, AUTOENCODERS
+from components.models.catalogue import ARCHITECTURES, AUTOENCODERS, FORECASTERS
 from components.targets.flatbuffer import read_graph
 from components.targets.lint import lint
 from components.targets.profile import load_profile
@@ -23,14 +23,14 @@ slow = pytest.mark.slow
 
 
 @slow
-@pytest.mark.parametrize("name", [*NAMES, *sorted(AUTOENCODERS)])
+@pytest.mark.parametrize("name", [*NAMES, *sorted(AUTOENCODERS), *sorted(FORECASTERS)])
 def test_untrained_it_is_int8_throughout_fits_its_targets_and_runs_alike_on_tflm(name):
     file = architectures.converted() / f"{name}.tflite"
     graph = read_graph(file)
     assert graph.float_tensors == ()
     for target in ("tflm", "tflite-runtime-2.14", "litert"):
         assert lint(graph, load_profile(target))["ok"], target
-    said = ARCHITECTURES | AUTOENCODERS
+    said = ARCHITECTURES | AUTOENCODERS | FORECASTERS
     assert lint(graph, load_profile("edgetpu"))["ok"] == said[name].edge_tpu
     codes = architectures.windows(20, seed=1)
     reference, tflm = (measure(runtime, file, codes, 1) for runtime in ("reference", "tflm"))
@@ -46,6 +46,7 @@ def test_the_catalogue_names_what_the_registry_builds():
 
     assert set(registry.BUILDERS) == set(ARCHITECTURES)
     assert set(registry.AUTOENCODER_BUILDERS) == set(AUTOENCODERS)
+    assert set(registry.FORECASTER_BUILDERS) == set(FORECASTERS)
 
 
 @slow

@@ -1,4 +1,4 @@
-"""The anomaly detection recipe as a person runs it: from CSV files to alarms of the released bundle."""
+"""The anomaly detection recipe as a person runs it: from logs to alarms of the released bundle."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.bundle import archive
 from tests.fixtures.anomaly_bundles import csv_text, machine_rows
+from tests.fixtures.machine_logs import write_log
 
 ROOT = Path(__file__).resolve().parents[2]
+QUICK = [f"--set={step}Trainer.epochs=4" for step in ("Dense", "Convolutional", "Forecaster")]
 
 
 def run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -20,46 +23,64 @@ def run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_from_logs_to_a_release_that_alarms(tmp_path):
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    for seed in (1, 2):
-        (logs / f"{seed}.csv").write_text(csv_text(machine_rows(1500, seed=seed)))
-    settings = [f"--set=AnomalyTrainer.{s}" for s in ("lags=2", "smoothing=0.3", "persistence=3")]
+def test_from_logs_to_a_release_with_a_network_that_alarms(tmp_path):
+    for seed, begin in ((1, 700), (2, 900)):
+        fault = slice(begin, begin + 300)
+        write_log(tmp_path / "logs" / f"{seed}.csv", seed, fault=fault, rows=1500)
+    settings = ["lags=2", "smoothing=0.3", "persistence=3", "detector=dense_autoencoder"]
     done = run(
         "pipeline",
         "run",
         "anomaly_detection",
         "--data",
-        logs,
+        tmp_path / "logs",
         "--root",
         tmp_path / "var",
-        *settings,
+        *QUICK,
+        *(f"--set=AnomalyTrainer.{s}" for s in settings),
     )
     assert done.returncode == 0, done.stderr + done.stdout
     folder = tmp_path / "var" / "anomaly_detection"
     report = json.loads((folder / "report.json").read_text())
     assert report["bundle"] == str(folder / "latest.bundle")
     assert report["model"]["version"] == "1.0.0"
-    assert report["metrics"]["false_alarm_rate"] < 0.2
+    assert report["model"]["arena_bytes"] < 8192
+    assert report["metrics"]["detector"] == "dense_autoencoder"
+    assert len(report["metrics"]["roc_auc_by_detector"]) == 11
     assert all(gate["passed"] for gate in report["gates"])
-    page = (folder / "report.html").read_text()
-    assert "false alarm rate" in page
+    assert {"int8_drop", "tflm_parity", "arena_bytes"} <= {g["name"] for g in report["gates"]}
+    assert "Detectors compared" in (folder / "report.html").read_text()
+    assert archive.read(folder / "latest.bundle").manifest.network is not None
 
+    tested = run("edge_agent", "selftest", "--bundle", folder / "latest.bundle")
+    assert tested.returncode == 0, tested.stderr
     failing = machine_rows(700, seed=3)
     failing[600:650, 1] += 1.0
     (tmp_path / "failing.csv").write_text(csv_text(failing))
     arguments = ("--bundle", folder / "latest.bundle", "--csv", tmp_path / "failing.csv", "--json")
-    lines = [
-        json.loads(line) for line in run("edge_agent", "score", *arguments).stdout.splitlines()
-    ]
-    assert {(line["anomaly"], line["channel"]) for line in lines[620:650]} == {(True, "pressure")}
+    scored = run("edge_agent", "score", *arguments)
+    lines = [json.loads(line) for line in scored.stdout.splitlines()]
+    assert {(line["anomaly"], line["channel"]) for line in lines[625:650]} == {(True, "pressure")}
     assert not any(line["anomaly"] for line in lines[:600])
 
 
 @pytest.mark.slow
 def test_without_data_simulated_pumps_are_learned(tmp_path):
-    done = run("pipeline", "run", "anomaly_detection", "--root", tmp_path)
+    done = run("pipeline", "run", "anomaly_detection", "--root", tmp_path, *QUICK)
     assert done.returncode == 0, done.stderr + done.stdout
     report = json.loads((tmp_path / "anomaly_detection" / "report.json").read_text())
     assert report["metrics"]["roc_auc"] > report["metrics"]["control_roc_auc"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("anomaly_detection", "--format", "xml"), "take one of csv, nab, wav, mat"),
+        (("keyword_spotting", "--format", "csv"), "knows one kind of data"),
+        (("anomaly_detection", "--set", "AnomalyTrainer.detector=x"), "detector must be one of"),
+    ],
+)
+def test_formats_and_detectors_that_there_are_not_are_refused_at_once(arguments, message, tmp_path):
+    done = run("pipeline", "parameters", *arguments, "--data", tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr

@@ -1,0 +1,1 @@
+"""SeriesExampleGen: logs of machines, tables or signals, become arrays with their labels."""

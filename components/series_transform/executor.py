@@ -1,0 +1,176 @@
+"""Executor of SeriesTransform."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from components.artifacts import write_json
+from components.base import Inputs, Metrics, Outputs, Progress, UserError
+from components.growing_array import GrowingArray
+from components.series import (
+    KINDS,
+    Log,
+    Series,
+    array_path,
+    open_logs,
+    read_series,
+    write_series,
+)
+from components.series_transform.component import SeriesTransformParameters
+from components.series_transform.preprocessing import Preprocessing, seen_by_detectors
+from components.series_transform.windows import Windows, widened, windows_of
+from edge_agent.anomaly.rows import Rows
+from edge_agent.anomaly.wandering import WanderingSettings
+from edge_agent.features.series import VibrationFeatures
+
+_BLOCK_WINDOWS = 64
+
+
+def execute(inputs: Inputs, outputs: Outputs, parameters: SeriesTransformParameters) -> Metrics:
+    """Writes the rows that detectors take, and the windows that networks learn.
+
+    Raises:
+        UserError: if a signal is shorter than one row of features needs, or the parameters do not fit.
+    """
+    series = read_series(inputs["series"])
+    logs = open_logs(inputs["series"], series)
+    vibration = None
+    if series.sample_rate is None:
+        _take_over(inputs["series"], outputs["series"], series)
+    else:
+        try:
+            vibration = VibrationFeatures(
+                sample_rate=series.sample_rate,
+                window=parameters.spectrum,
+                segment=parameters.segment,
+                bands=parameters.bands,
+            )
+        except ValueError as e:
+            raise UserError(f"Transform: {e}") from e
+        series = _rows_of_signals(logs, series, vibration, outputs["series"])
+        logs = open_logs(outputs["series"], series)
+    preprocessing = _preprocessing(parameters, vibration)
+    taught = [log.teaching() for log in logs if log.record.teaches]
+    seen = seen_by_detectors(taught, preprocessing, warm_up_rows=series.warm_up_rows)
+    train, val = _split(seen, parameters)
+    _write(outputs["features"], train, val, parameters.seed)
+    write_json(
+        outputs["features"] / "features.json",
+        {
+            "preprocessing": dataclasses.asdict(preprocessing),
+            "frames": parameters.window,
+            "margin_frames": 0,
+            "channels": list(series.channels),
+        },
+    )
+    rows = sum(record.rows for record in series.logs)
+    return {"rows": float(rows), "windows": float(len(train.codes))}
+
+
+def _preprocessing(
+    parameters: SeriesTransformParameters, vibration: VibrationFeatures | None
+) -> Preprocessing:
+    wandering = None
+    if parameters.wandering_limit:
+        wandering = WanderingSettings(
+            limit=parameters.wandering_limit, alpha=parameters.wandering_alpha
+        )
+    return Preprocessing(
+        normaliser=parameters.normaliser,
+        wandering=wandering,
+        window=parameters.window,
+        vibration=vibration,
+    )
+
+
+def _take_over(source: Path, folder: Path, series: Series) -> None:
+    """The same rows: a second name for each file, or a copy where the disk has no such thing."""
+    for number in range(len(series.logs)):
+        for kind in KINDS:
+            made = array_path(source, number, kind)
+            try:
+                os.link(made, array_path(folder, number, kind))
+            except OSError:
+                shutil.copyfile(made, array_path(folder, number, kind))
+    write_series(folder, series)
+
+
+def _rows_of_signals(
+    logs: Sequence[Log], series: Series, vibration: VibrationFeatures, folder: Path
+) -> Series:
+    records = []
+    progress = Progress(float(sum(len(log.rows) for log in logs)), "samples")
+    done = 0
+    for number, log in enumerate(logs):
+        count = len(log.rows) // vibration.window
+        if not count:
+            raise UserError(
+                f"{log.record.name}: holds {len(log.rows)} samples, and a row of features takes "
+                f"{vibration.window}: leave it out, or set Transform.spectrum"
+            )
+        width = len(vibration.names) * len(series.channels)
+        with GrowingArray(array_path(folder, number, "rows"), "f8", (width,)) as rows:
+            for begin in range(0, count, _BLOCK_WINDOWS):
+                end = min(count, begin + _BLOCK_WINDOWS)
+                signal = np.asarray(
+                    log.rows[begin * vibration.window : end * vibration.window], np.float64
+                )
+                try:
+                    rows.append(np.concatenate([vibration.of(c) for c in signal.T], axis=1))
+                except ValueError as e:
+                    raise UserError(
+                        f"{log.record.name}: {e}: record it again or leave it out"
+                    ) from e
+        begins = slice(0, count * vibration.window, vibration.window)
+        np.save(array_path(folder, number, "labels"), log.labels[begins])
+        np.save(array_path(folder, number, "seconds"), log.seconds[begins])
+        teaches = log.record.teaches // vibration.window
+        records.append(dataclasses.replace(log.record, rows=count, teaches=teaches))
+        done += len(log.rows)
+        progress.at(done)
+    names = [
+        name if len(series.channels) == 1 else f"{channel} {name}"
+        for channel in series.channels
+        for name in vibration.names
+    ]
+    made = dataclasses.replace(series, channels=tuple(names), logs=tuple(records))
+    write_series(folder, made)
+    return made
+
+
+def _split(seen: Sequence[Rows], parameters: SeriesTransformParameters) -> tuple[Windows, Windows]:
+    """Windows to learn, and those of each log's last rows to validate with."""
+    parts: tuple[list[Windows], list[Windows]] = ([], [])
+    for rows in seen:
+        cut = round(len(rows) * (1 - parameters.val_share))
+        parts[0].append(windows_of(rows[:cut], parameters.window))
+        parts[1].append(windows_of(rows[cut - parameters.window :], parameters.window))
+    train, val = (
+        Windows(
+            codes=np.concatenate([w.codes for w in part]),
+            next=np.concatenate([w.next for w in part]),
+        )
+        for part in parts
+    )
+    if not len(train.codes) or not len(val.codes):
+        raise UserError(
+            f"the rows that teach hold no window of {parameters.window} rows with one after it: give "
+            "longer normal running, or set Transform.window"
+        )
+    return train, val
+
+
+def _write(folder: Path, train: Windows, val: Windows, seed: int) -> None:
+    wider = widened(train.codes, seed)
+    view = np.repeat(np.array([0, 1], np.int32), [len(train.codes), len(wider)])
+    np.save(folder / "train.codes.npy", np.concatenate([train.codes, wider]))
+    np.save(folder / "train.next.npy", np.concatenate([train.next, train.next]))
+    np.savez(folder / "train.index.npz", view=view)
+    np.save(folder / "val.codes.npy", val.codes)
+    np.save(folder / "val.next.npy", val.next)
