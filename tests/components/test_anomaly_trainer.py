@@ -15,6 +15,8 @@ from components.anomaly_trainer.component import AnomalyTrainerParameters
 from components.anomaly_trainer.executor import execute as train
 from components.artifacts import read_gates, read_json, write_json
 from components.base import UserError
+from components.machine_simulator.component import MachineSimulatorParameters
+from components.machine_simulator.executor import execute as simulate
 from edge_agent import selftest
 from edge_agent.bundle import archive
 from tests.fixtures.anomaly_bundles import CHANNELS, csv_text, machine_rows
@@ -128,6 +130,14 @@ def test_without_labels_planted_faults_choose_and_the_false_alarms_decide(tmp_pa
     assert found["compared"]["pca"]["quality"] > 0.8
     assert found["false_alarm_rate"] <= 0.02
     assert [gate.name for gate in read_gates(made["evaluation"])] == ["false_alarm_rate"]
+
+
+def test_simulated_pumps_are_learned_without_any_data(tmp_path):
+    (tmp_path / "logs").mkdir()
+    simulate({}, {"recordings": tmp_path / "logs"}, MachineSimulatorParameters(machines=5))
+    made = trained(tmp_path / "logs", tmp_path, AnomalyTrainerParameters(compare=("pca",)))
+    found = read_json(made["evaluation"] / "evaluation.json")
+    assert found["roc_auc"] > found["control_roc_auc"] + 0.1
 
 
 def test_labels_that_say_nothing_do_not_pass(tmp_path):
