@@ -16,12 +16,15 @@ NAME = "rollout"
 SUMMARY = "bring a release to devices: create, start, status, pause, resume, abort, rollback"
 DESCRIPTION = """\
 A rollout has a canary first, then waves. It halts by itself when errors and silent devices pass the
-threshold, and touches no more devices than have proven the release before. create prints its number;
+threshold, or when devices' telemetry shows that those with the release do worse than those without, and
+touches no more devices than have proven the release before. create prints its number;
 nothing happens before start. rollback brings the devices that it touched to another release."""
 EXAMPLES = """\
   python -m fleet rollout create --root var keyword_spotting==1.0.3
       a canary of 1%, then waves up to 10% and 100%
   python -m fleet rollout create --root var pump==1.0.3 --canary-devices lab-1 lab-2 --waves 5 25 100
+  python -m fleet rollout create --root var pump==1.0.3 --bake 12 --slices hardware firmware
+      each group works for 12 hours before the next begins; kinds of hardware are compared by themselves
   python -m fleet rollout create --root var pump==1.0.3 --plan plan.json
   python -m fleet rollout start --root var 7
   python -m fleet rollout status --root var 7 --json
@@ -52,6 +55,18 @@ def add_arguments(parser: Any) -> None:
     create.add_argument("--error", type=float, default=0.1, help="default: 0.1")
     create.add_argument("--sample", type=int, default=10, help="default: 10")
     create.add_argument("--exposure", type=int, default=50, help="default: 50")
+    create.add_argument(
+        "--bake", type=float, default=0.0, metavar="HOURS",
+        help="least time from group to group, for telemetry to come (default: 0)",
+    )  # fmt: skip
+    create.add_argument(
+        "--metrics", nargs="*", metavar="NAME",
+        help="what telemetry is compared by; none turns that off (default: all)",
+    )  # fmt: skip
+    create.add_argument(
+        "--slices", nargs="+", default=(), metavar="ATTRIBUTE",
+        help="compare also among devices alike in these, such as hardware",
+    )  # fmt: skip
     create.add_argument(
         "--time-out", type=float, default=21_600.0, metavar="S", help="default: 6 hours"
     )
@@ -125,6 +140,7 @@ def _change(arguments: argparse.Namespace) -> dict[str, Any]:
 def _plan(arguments: argparse.Namespace) -> Plan:
     from fleet.rollout.errors import PlanError
     from fleet.rollout.plan import Group, Plan, decode, waves
+    from fleet.rollout.quality import METRICS, Quality
 
     if arguments.plan is not None:
         try:
@@ -139,9 +155,15 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         error_threshold=arguments.error,
         minimum_sample=arguments.sample,
         exposure=arguments.exposure,
+        bake_s=3600 * arguments.bake,
     )
-    groups = waves(canary, arguments.waves)
-    return Plan(groups=groups, target=arguments.match, time_out_s=arguments.time_out)
+    metrics = METRICS if arguments.metrics is None else arguments.metrics
+    return Plan(
+        groups=waves(canary, arguments.waves),
+        target=arguments.match,
+        time_out_s=arguments.time_out,
+        quality=Quality(metrics=tuple(metrics), slices=tuple(arguments.slices)),
+    )
 
 
 def _text(status: dict[str, Any]) -> str:
@@ -156,4 +178,10 @@ def _text(status: dict[str, Any]) -> str:
     for group in status["groups"]:
         values = [group[name] for name in names]
         lines.append("{:<12} {:<8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}".format(*values))
+    for bet in status["quality"]:
+        where = f" ({bet['slice']})" if bet["slice"] else ""
+        lines.append(
+            f"{bet['metric']}{where} {bet['direction']}: {bet['times']:.3g} times, in {bet['worse']} of "
+            f"{bet['pairs']} pairs; evidence {bet['evidence']:.3g} of {bet['limit']:.3g}"
+        )
     return "\n".join(lines)

@@ -19,9 +19,14 @@ EXAMPLES = """\
   python -m fleet simulate --devices 1000
   python -m fleet simulate --devices 20000 --bad-model 0.8 --json
       a model that is good in the canary and bad in the field: the rollout halts in the first wave
+  python -m fleet simulate --devices 2000 --drift 3
+      a model that works and triggers thrice as often: telemetry halts it in the canary
   python -m fleet simulate --url http://127.0.0.1:8081 --release keyword_spotting==1.0.0 --devices 500
 
 Exit code 1: something did not hold; the output says what."""
+
+
+_BAKE_S = 3600.0
 
 
 def add_arguments(parser: Any) -> None:
@@ -39,6 +44,10 @@ def add_arguments(parser: Any) -> None:
             f"--{name}", type=float, default=default, metavar="SHARE",
             help=f"{text} (default: {default:g})",
         )  # fmt: skip
+    parser.add_argument(
+        "--drift", type=float, metavar="TIMES",
+        help="devices tell of their work, and find so many times as much with the release as before",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: 1")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
 
@@ -54,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.devices < 1:
         raise StoreError("--devices: give at least 1")
+    if arguments.drift is not None and not 0 < arguments.drift <= 1000:
+        raise StoreError("--drift: give a number above 0, up to 1000")
     common: dict[str, Any] = {
         "devices": arguments.devices,
         "seed": arguments.seed,
@@ -61,8 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
             failure_rate=arguments.failure_rate,
             silent_rate=arguments.silent_rate,
             bad_rate=arguments.bad_model,
+            drift=arguments.drift,
         ),
     }
+    plan = standard_plan(0.0 if arguments.drift is None else _BAKE_S)
     if arguments.url is None:
         with own_server() as server:
             setting = Setting(
@@ -72,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
                 release=RELEASE,
                 **common,
             )
-            told = asyncio.run(simulate(setting, standard_plan()))
+            told = asyncio.run(simulate(setting, plan))
     else:
         tokens = [os.environ.get(n, "") for n in ("EDGE_FLEET_TOKEN", "EDGE_FLEET_GATEWAY_TOKEN")]
         name, _, version = (arguments.release or "").partition("==")
@@ -88,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             release=(name, version),
             **common,
         )
-        told = asyncio.run(simulate(setting, standard_plan()))
+        told = asyncio.run(simulate(setting, plan))
     print(json.dumps(told) if arguments.json else _text(told))
     return 1 if told["violations"] else 0
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fleet.control import audit, releases
+from fleet.control import audit, releases, telemetry
 from fleet.control.enrolment import enrol
-from fleet.control.standing import Standing, Standings, live
+from fleet.control.standing import Standing, Standings, live, samples
 from fleet.rollout import engine
+from fleet.rollout.engine import RolloutState
 from fleet.rollout.errors import RolloutError
 from fleet.rollout.plan import Group, Plan, encode
+from fleet.rollout.quality import Comparison, compare
 from fleet.store.errors import NotFoundError
 from fleet.store.schema import Action, Release, Rollout
 
@@ -74,7 +76,7 @@ def pause(standings: Standings, tenant: int, who: str, id_: int, reason: str = "
 
 
 def resume(standings: Standings, tenant: int, who: str, id_: int) -> Standing:
-    """Goes on, in spite of what failed; devices that came meanwhile are taken in.
+    """Goes on, in spite of what failed or of what telemetry told; devices that came meanwhile are taken in.
 
     Raises:
         NotFoundError: if the tenant has no such rollout.
@@ -83,6 +85,8 @@ def resume(standings: Standings, tenant: int, who: str, id_: int) -> Standing:
     standing = _of(standings, tenant, id_)
     engine.resume(standing.rollout, standing.counts)
     _note(standings, standing, who, "rollout resume", standing.rollout.reason)
+    if standing.rollout.state is RolloutState.HALTED:
+        telemetry.forget(standings.connection, id_)
     if standing.plan.late_joiners == "take" and standing.rolls_back is None:
         enrol(standings, standing)
     return standings.change(id_, lambda s: engine.resume(s.rollout, s.counts))
@@ -209,7 +213,25 @@ def status(connection: sa.Connection, tenant: int, id_: int) -> dict[str, Any]:
             }
             for group, state, count in groups
         ],
+        "quality": [
+            _described(comparison)
+            for comparison in compare(standing.plan.quality, samples(connection, id_))
+        ],
         "plan": encode(standing.plan),
+    }
+
+
+def _described(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "metric": comparison.metric,
+        "direction": str(comparison.direction),
+        "slice": comparison.slice,
+        "pairs": comparison.pairs,
+        "worse": comparison.worse,
+        "times": comparison.times,
+        "evidence": comparison.evidence,
+        "limit": comparison.limit,
+        "breach": comparison.breach,
     }
 
 

@@ -13,16 +13,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from fleet.control import audit
-from fleet.rollout import engine
+from fleet.rollout import engine, quality
 from fleet.rollout.action import IN_FLIGHT
 from fleet.rollout.engine import Counts, GroupState, Rollout, RolloutState
 from fleet.rollout.plan import Plan, decode
 from fleet.store.errors import NotFoundError
-from fleet.store.schema import Action
+from fleet.store.schema import Action, Sample
 from fleet.store.schema import Rollout as Row
 
 ENGINE = "rollout engine"
 LIVE = (RolloutState.RUNNING, RolloutState.FINISHED)
+_MOST_SAMPLES = 1000  # of each side: what they do not show is nothing to halt a rollout for
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -53,6 +54,7 @@ class Standings:
         self.now = now
         self._known: dict[int, Standing] = {}
         self._changed: set[int] = set()
+        self._judged: set[int] = set()
 
     def of(self, id_: int) -> Standing:
         """How a rollout stands.
@@ -71,6 +73,11 @@ class Standings:
 
     def changed(self, id_: int) -> None:
         """An action of the rollout changed: it is counted anew when it is settled."""
+        self._changed.add(id_)
+
+    def judged(self, id_: int) -> None:
+        """A device of the rollout was judged by its telemetry: so is the release when it is settled."""
+        self._judged.add(id_)
         self._changed.add(id_)
 
     def room(self, id_: int, index: int) -> int:
@@ -102,6 +109,7 @@ class Standings:
         """Lets the engine draw the conclusions from what changed; gives the rollouts concerned."""
         settled = [self._settle(id_) for id_ in sorted(self._changed)]
         self._changed.clear()
+        self._judged.clear()
         return settled
 
     def _settle(self, id_: int) -> Standing:
@@ -109,6 +117,10 @@ class Standings:
         standing.counts = count(self.connection, id_, len(standing.plan.groups))
         before = standing.rollout
         standing.rollout = engine.advance(standing.plan, before, standing.counts, self.now)
+        if id_ in self._judged and before.state in LIVE:
+            found = quality.compare(standing.plan.quality, samples(self.connection, id_))
+            if reason := quality.breach(found):
+                standing.rollout = engine.halt(standing.rollout, reason)
         if standing.rollout != before:
             _save(self.connection, standing, before)
             self._note(standing, before)
@@ -145,6 +157,28 @@ def count(connection: sa.Connection, rollout: int, groups: int) -> list[Counts]:
         elif state != "scheduled":
             group[state] = devices
     return [Counts(**group) for group in found]
+
+
+def samples(connection: sa.Connection, rollout: int) -> list[quality.Sample]:
+    """The devices that a rollout judged by their telemetry, in the order in which it did."""
+    found: list[Any] = []
+    for arm in quality.Arm:
+        query = (
+            sa.select(
+                Sample.id, Sample.arm, Sample.judged, Sample.change, Sample.values, Sample.slices
+            )
+            .where(Sample.rollout_id == rollout, Sample.arm == arm, Sample.judged.is_not(None))
+            .order_by(Sample.judged, Sample.id)
+            .limit(_MOST_SAMPLES)
+        )
+        found += connection.execute(query)
+    found.sort(key=lambda row: (row.judged, row.id))
+    return [
+        quality.Sample(
+            arm=quality.Arm(row.arm), change=row.change, values=row.values, slices=row.slices
+        )
+        for row in found
+    ]
 
 
 def live(connection: sa.Connection) -> list[int]:

@@ -19,7 +19,7 @@ out of order cannot make them drift.
    at once, for every group. Devices that are silent after they were touched count, when they time out.
 4. A group is done when at least `minimum_sample` (or all it has) decided, and successes reach
    ``success_threshold`` of the expected. Expected are all its devices; once `patience_s` has passed, only
-   those who were touched. Canceled actions are not expected.
+   those who were touched. Canceled actions are not expected. Not before `bake_s` has passed, though.
 5. A group that is not done by rule 4 and has nothing left to wait for halts the rollout: all its devices
    decided, or failures have used up what may be touched without having succeeded.
 6. The rollout is finished when all groups are done and no action is in flight, and every device
@@ -269,7 +269,8 @@ def _verdict(plan: Plan, group: Group, state: GroupState, count: Counts, now: fl
     sampled = count.decided >= min(group.minimum_sample, count.devices - count.canceled)
     success = count.success + min(state.pardoned, count.failed)
     if sampled and success >= group.success_threshold * expected:
-        return _DONE
+        baked = state.begun is not None and now >= state.begun + group.bake_s
+        return _DONE if baked else ""
     if count.in_flight:
         return ""
     if count.untouched:

@@ -7,12 +7,12 @@ for its type and bounds, and an unknown one is an error.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fleet.rollout.errors import PlanError
+from fleet.rollout.checks import bounded, check
 from fleet.rollout.filters import Filter
+from fleet.rollout.quality import Quality
 
 MAX_GROUPS = 50
 MAX_LISTED = 10_000
@@ -38,6 +38,7 @@ class Group:
         exposure: devices that may be touched without having succeeded yet, at any time.
         ramp: that many times the successes may be touched without having succeeded, if it is more.
         patience_s: seconds after its beginning for which devices that do not poll are waited for.
+        bake_s: least seconds from its beginning until the next group's, for telemetry to come.
     """
 
     name: str
@@ -50,19 +51,21 @@ class Group:
     exposure: int = 50
     ramp: float = 1.0
     patience_s: float = 7 * _DAY
+    bake_s: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(0 < len(self.name) <= 64, "name", "give it 1 to 64 characters")
-        _check(len(self.devices) <= MAX_LISTED, "devices", f"list at most {MAX_LISTED}")
+        check(0 < len(self.name) <= 64, "name", "give it 1 to 64 characters")
+        check(len(self.devices) <= MAX_LISTED, "devices", f"list at most {MAX_LISTED}")
         Filter.parse(self.matches)
-        _bounded("percent", self.percent, 0, 100)
-        _bounded("success_threshold", self.success_threshold, 0, 1)
-        _bounded("error_threshold", self.error_threshold, 0, 1)
-        _bounded("minimum_sample", self.minimum_sample, 1, 1_000_000)
-        _bounded("exposure", self.exposure, 1, 10_000_000)
-        _bounded("ramp", self.ramp, 0, 1000)
-        _bounded("patience_s", self.patience_s, 1, 3650 * _DAY)
-        _check(
+        bounded("percent", self.percent, 0, 100)
+        bounded("success_threshold", self.success_threshold, 0, 1)
+        bounded("error_threshold", self.error_threshold, 0, 1)
+        bounded("minimum_sample", self.minimum_sample, 1, 1_000_000)
+        bounded("exposure", self.exposure, 1, 10_000_000)
+        bounded("ramp", self.ramp, 0, 1000)
+        bounded("patience_s", self.patience_s, 1, 3650 * _DAY)
+        bounded("bake_s", self.bake_s, 0, 3650 * _DAY)
+        check(
             bool(self.devices or self.matches or self.percent),
             f"groups: {self.name}",
             "it takes no device: give devices, matches or percent",
@@ -80,6 +83,7 @@ class Plan:
         not_before: moment (seconds since 1970) before which no device is touched.
         not_after: moment after which no further device is touched; None for ever.
         late_joiners: ``take``: a device that appears later gets the release; ``leave``: it does not.
+        quality: what is asked of devices' telemetry; devices that send none are not judged.
     """
 
     groups: tuple[Group, ...]
@@ -88,20 +92,21 @@ class Plan:
     not_before: float = 0.0
     not_after: float | None = None
     late_joiners: str = "take"
+    quality: Quality = dataclasses.field(default_factory=Quality)
 
     def __post_init__(self) -> None:
-        _check(0 < len(self.groups) <= MAX_GROUPS, "groups", f"give 1 to {MAX_GROUPS}")
+        check(0 < len(self.groups) <= MAX_GROUPS, "groups", f"give 1 to {MAX_GROUPS}")
         names = [group.name for group in self.groups]
-        _check(len(set(names)) == len(names), "groups", "give each a name of its own")
+        check(len(set(names)) == len(names), "groups", "give each a name of its own")
         total = sum(group.percent for group in self.groups)
-        _check(total <= 100.000001, "groups", f"their percent add up to {total:g}: at most 100")
+        check(total <= 100.000001, "groups", f"their percent add up to {total:g}: at most 100")
         Filter.parse(self.target)
-        _bounded("time_out_s", self.time_out_s, 1, 3650 * _DAY)
-        _bounded("not_before", self.not_before, 0, 1e12)
+        bounded("time_out_s", self.time_out_s, 1, 3650 * _DAY)
+        bounded("not_before", self.not_before, 0, 1e12)
         if self.not_after is not None:
-            _bounded("not_after", self.not_after, 0, 1e12)
-            _check(self.not_before < self.not_after, "not_after", "it must follow not_before")
-        _check(self.late_joiners in ("take", "leave"), "late_joiners", "say take or leave")
+            bounded("not_after", self.not_after, 0, 1e12)
+            check(self.not_before < self.not_after, "not_after", "it must follow not_before")
+        check(self.late_joiners in ("take", "leave"), "late_joiners", "say take or leave")
 
 
 def waves(canary: Group, shares: Sequence[float], like: Group | None = None) -> tuple[Group, ...]:
@@ -120,7 +125,7 @@ def waves(canary: Group, shares: Sequence[float], like: Group | None = None) -> 
     """
     groups, reached = [canary], canary.percent
     for number, share in enumerate(shares, 1):
-        _check(reached < share <= 100, "waves", f"{share:g} must lie above {reached:g}, up to 100")
+        check(reached < share <= 100, "waves", f"{share:g} must lie above {reached:g}, up to 100")
         groups.append(
             dataclasses.replace(
                 like or canary,
@@ -147,45 +152,40 @@ def decode(value: Any) -> Plan:
     """
     fields = _fields(Plan, value, "plan")
     groups: Any = fields["groups"]
-    _check(isinstance(groups, list | tuple), "groups", "give a list")
-    _check(len(groups) <= MAX_GROUPS, "groups", f"give at most {MAX_GROUPS}")
+    check(isinstance(groups, list | tuple), "groups", "give a list")
+    check(len(groups) <= MAX_GROUPS, "groups", f"give at most {MAX_GROUPS}")
     fields["groups"] = tuple(Group(**_fields(Group, group, "group")) for group in groups)
+    if "quality" in fields:
+        fields["quality"] = Quality(**_fields(Quality, fields["quality"], "quality"))
     return Plan(**fields)
 
 
+_REQUIRED = {Plan: "groups", Group: "name"}
 _TEXTS = ("name", "matches", "target", "late_joiners")
+_LISTS = ("devices", "metrics", "slices")
 _WHOLE = ("minimum_sample", "exposure")
 
 
-def _fields(kind: type[Plan] | type[Group], value: Any, what: str) -> dict[str, Any]:
-    _check(isinstance(value, Mapping), what, "give an object")
+def _fields(kind: type[Plan | Group | Quality], value: Any, what: str) -> dict[str, Any]:
+    check(isinstance(value, Mapping), what, "give an object")
     known = {field.name: field for field in dataclasses.fields(kind)}
     for name in value:
-        _check(name in known, str(name)[:40], f"unknown; a {what} has {', '.join(known)}")
-    required = "groups" if kind is Plan else "name"
-    _check(required in value, required, f"a {what} needs it")
+        check(name in known, str(name)[:40], f"unknown; a {what} has {', '.join(known)}")
+    required = _REQUIRED.get(kind)
+    check(required is None or required in value, str(required), f"a {what} needs it")
     fields = dict(value)
     for name, given in fields.items():
         if name in _TEXTS:
-            _check(isinstance(given, str), name, "give a text")
-        elif name == "devices":
-            _check(
+            check(isinstance(given, str), name, "give a text")
+        elif name in _LISTS:
+            check(
                 isinstance(given, list | tuple) and all(isinstance(v, str) for v in given),
                 name,
-                "give a list of ids",
+                "give a list of texts",
             )
             fields[name] = tuple(given)
         elif name in _WHOLE:
-            _check(type(given) is int, name, "give a whole number")
-        elif name != "groups" and not (name == "not_after" and given is None):
-            _check(type(given) in (int, float), name, "give a number")
+            check(type(given) is int, name, "give a whole number")
+        elif name not in ("groups", "quality") and not (name == "not_after" and given is None):
+            check(type(given) in (int, float), name, "give a number")
     return fields
-
-
-def _bounded(name: str, value: float, least: float, most: float) -> None:
-    _check(math.isfinite(value) and least <= value <= most, name, f"give {least:g} to {most:g}")
-
-
-def _check(holds: bool, field: str, advice: str) -> None:
-    if not holds:
-        raise PlanError(f"{field}: {advice}")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from starlette.requests import Request
 
+from fleet.control.telemetry import Told
 from fleet.rollout.action import Report
+from fleet.rollout.quality import Totals
 from fleet.server.problems import Problem
 
 DEVICE_BYTES = 256 * 1024
 OPERATOR_BYTES = 2 * 1024 * 1024
 MAX_DETAILS = 50
 MAX_DETAIL = 512
+_MOST_TOLD = 1e12
+_COUNTS = frozenset({"triggers", "anomalies", "crashes", "inferences", "scores"})
 EXECUTIONS = frozenset(
     {
         "closed",
@@ -120,6 +125,34 @@ def parse_attributes(body: Mapping[str, Any]) -> tuple[dict[str, str], str]:
         for name, value in data.items()
     }
     return given, mode.lower()
+
+
+def parse_telemetry(body: Mapping[str, Any]) -> Told:
+    """What a device did since its last report. Keys that are unknown are passed over.
+
+    Raises:
+        Problem: 400 if something is missing, or no number within its bounds.
+    """
+    release = body.get("release")
+    names = [release.get(key) if isinstance(release, dict) else None for key in ("name", "version")]
+    if not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names):
+        raise Problem(400, 'release: give {"name": ..., "version": ...}')
+    sequence: Any = body.get("sequence")
+    if type(sequence) is not int or not 0 <= sequence < 2**62:
+        raise Problem(400, "sequence: give a whole number that rises from report to report")
+    given: dict[str, Any] = {}
+    for field in dataclasses.fields(Totals):
+        value = body.get(field.name)
+        if value is None and field.name != "hours":
+            continue
+        kinds = (int,) if field.name in _COUNTS else (int, float)
+        if type(value) not in kinds or not 0 <= value <= _MOST_TOLD:  # type: ignore[operator]
+            raise Problem(400, f"{field.name}: give a number of 0 to {_MOST_TOLD:g}")
+        given[field.name] = value
+    if given["hours"] <= 0 or given.get("score_sum", 0) > given.get("scores", 0):
+        raise Problem(400, "hours: must be above 0, and score_sum at most scores")
+    name, version = (_printable(str(text)) for text in names)
+    return Told(name=name, version=version, sequence=sequence, totals=Totals(**given))
 
 
 def _printable(text: str) -> str:

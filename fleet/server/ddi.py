@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from fleet.control import actions, devices
+from fleet.control import actions, devices, telemetry
 from fleet.control.enrolment import join
 from fleet.control.standing import Standings
 from fleet.rollout.action import FINAL, ActionState
@@ -27,6 +27,7 @@ from fleet.server.bodies import (
     parse_code,
     parse_details,
     parse_feedback,
+    parse_telemetry,
     read_json,
 )
 from fleet.server.files import send_file
@@ -110,6 +111,7 @@ def routes(state: FleetState) -> list[Route]:
         route("/deploymentBase/{action}", {"GET": _deployment}),
         route("/deploymentBase/{action}/feedback", {"POST": _feedback}),
         route("/configData", {"PUT": _attributes}),
+        route("/telemetry", {"POST": _telemetry}),
         route("/cancelAction/{action}", {"GET": _cancel}),
         route("/cancelAction/{action}/feedback", {"POST": _cancel_feedback}),
         route("/installedBase/{action}", {"GET": _installed}),
@@ -163,6 +165,19 @@ async def _attributes(asked: Asked) -> Response:
         if devices.set_attributes(connection, asked.device.id, given, mode):
             name = asked.request.path_params["controller"]
             join(standings, devices.find(connection, asked.tenant.id, name))
+
+    await asked.state.writer.do(work)
+    return Response()
+
+
+async def _telemetry(asked: Asked) -> Response:
+    """Ours, not hawkBit's: what the device did since its last report."""
+    told = parse_telemetry(await asked.json())
+    name = asked.request.path_params["controller"]
+
+    def work(standings: Standings) -> None:
+        device = devices.find(standings.connection, asked.tenant.id, name)
+        telemetry.take(standings, device.id, device.attributes, told)
 
     await asked.state.writer.do(work)
     return Response()

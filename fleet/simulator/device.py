@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import random
 from urllib.parse import urlsplit
 
 from fleet.simulator.http_client import HttpConnection
 
 CANARY_RING = "canary"
+_FOUND_AN_HOUR = 12.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,11 +22,14 @@ class Behaviour:
         failure_rate: of them report a failure.
         silent_rate: of them are never heard of again once they were shown it.
         bad_rate: of those outside the canary's ring fail with it: a model that is bad in the field alone.
+        drift: how many times as often as before the release makes a device find something; None if devices
+            tell nothing of their work.
     """
 
     failure_rate: float = 0.02
     silent_rate: float = 0.01
     bad_rate: float = 0.0
+    drift: float | None = None
 
 
 class Violation(Exception):
@@ -52,7 +57,10 @@ class Device:
         self.sha256 = ""
         self.outcome = ""
         self.shown_at: float | None = None
-        self._known = False
+        self._drift = behaviour.drift
+        self._habit = math.exp(random_.gauss(0.0, 0.5))  # some rooms are livelier than others
+        self._draw = random.Random(random_.random())
+        self._reports = 0
 
     @property
     def is_silent(self) -> bool:
@@ -104,6 +112,36 @@ class Device:
         self.outcome = finished
         return requests + 1
 
+    async def tell(
+        self,
+        connection: HttpConnection,
+        base: str,
+        token: str,
+        release: tuple[str, str],
+        hours: float,
+    ) -> int:
+        """What it found in the last `hours`, if it tells of that; gives the number of requests.
+
+        Raises:
+            Violation: if the server answers what it must not.
+        """
+        if self._drift is None:
+            return 0
+        updated = self.outcome == "success"
+        mean = _FOUND_AN_HOUR * self._habit * hours * (self._drift if updated else 1.0)
+        name, version = release
+        self._reports += 1
+        work = {
+            "release": {"name": name, "version": version if updated else f"{version}-before"},
+            "sequence": self._reports,
+            "hours": hours,
+            "triggers": _poisson(self._draw, mean),
+            "inferences": round(hours * 3600 * 10),
+            "busy_ms": hours * 3600 * 10 * self._draw.uniform(0.9, 1.1),
+        }
+        await self._send(connection, "POST", f"{base}/{self.name}/telemetry", token, work)
+        return 1
+
     async def _get(self, connection: HttpConnection, path: str, token: str) -> bytes:
         return await self._send(connection, "GET", path, token)
 
@@ -114,6 +152,15 @@ class Device:
         if status != 200:
             raise Violation(f"{self.name}: {method} {path}: {status} {answer[:200]!r}")
         return answer
+
+
+def _poisson(draw: random.Random, mean: float) -> int:
+    """How many events happen in a time in which `mean` do on average."""
+    count, passed = 0, draw.expovariate(1.0)
+    while passed < mean:
+        count += 1
+        passed += draw.expovariate(1.0)
+    return count
 
 
 def _path(href: str) -> str:

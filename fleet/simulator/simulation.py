@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fleet.rollout.plan import Group, Plan, encode
+from fleet.rollout.quality import Quality
 from fleet.simulator.device import CANARY_RING, Behaviour, Device, Violation
 from fleet.simulator.http_client import ConnectionLost, HttpConnection
 
@@ -62,8 +63,12 @@ class Setting:
     most_steps: int = 500
 
 
-def standard_plan() -> Plan:
-    """The ring `canary`, then a tenth of the others, then the rest."""
+def standard_plan(bake_s: float = 0.0) -> Plan:
+    """The ring `canary`, then a tenth of the others, then the rest.
+
+    Args:
+        bake_s: seconds for which each group works before the next begins.
+    """
 
     def group(name: str, *, matches: str = "", percent: float = 0.0) -> Group:
         return Group(
@@ -74,6 +79,7 @@ def standard_plan() -> Plan:
             error_threshold=0.15,
             minimum_sample=20,
             exposure=20,
+            bake_s=bake_s,
         )
 
     return Plan(
@@ -83,6 +89,7 @@ def standard_plan() -> Plan:
             group("wave-2", percent=90),
         ),
         time_out_s=3600.0,
+        quality=Quality(least_hours=0.5),
     )
 
 
@@ -166,6 +173,9 @@ class _Simulation:
             for device in order:
                 try:
                     requests = await device.live(connection, base, token, self._now)
+                    requests += await device.tell(
+                        connection, base, token, self._setting.release, STEP_S / 3600
+                    )
                     self._requests += requests
                 except Violation as e:
                     self._violations.append(str(e))

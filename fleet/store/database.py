@@ -25,7 +25,11 @@ _FORMS = "write postgresql://user@host:port/name or sqlite:///file"
 _WAIT_MS = 30_000
 _SCRIPTS = "fleet.store:migrations"
 # What Alembic finds there as files; the build knows from here that they are needed.
-_MIGRATIONS = ("fleet.store.migrations.env", "fleet.store.migrations.versions.v1")
+_MIGRATIONS = (
+    "fleet.store.migrations.env",
+    "fleet.store.migrations.versions.v1",
+    "fleet.store.migrations.versions.v2",
+)
 _SERVER_TIME_OUTS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}  # seconds, milliseconds
 _ADVISORY_LOCK = 0x666C656574  # any number that nobody else takes in this database
 _versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
@@ -160,7 +164,7 @@ def _migrate(connection: sa.Connection) -> None:
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", _SCRIPTS)
-    command.upgrade(config, "head")
+    command.upgrade(config, SCHEMA)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

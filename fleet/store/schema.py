@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA = "1"
+SCHEMA = "2"
 VERSION_TABLE = "fleet_version"
 OPEN = "state IN ('scheduled', 'offered', 'running', 'timed_out')"
 """The actions that a device may be shown or report of, in SQL."""
@@ -177,6 +177,48 @@ class Report(Base):
     finished: Mapped[str]
     code: Mapped[int | None]
     details: Mapped[list[str]] = mapped_column(JSON)
+
+
+class Telemetry(Base):
+    """What a device told of its work with a version of a release, added up (`fleet.rollout.quality.Totals`).
+
+    ``sequence`` is that of its last report, so that one which comes twice counts once.
+    """
+
+    __tablename__ = "telemetry"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    updated: Mapped[float]
+    totals: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class Sample(Base):
+    """A device in a rollout's comparison of telemetry: `fleet.rollout.quality.Sample` once it was judged.
+
+    ``before`` is what it had told when the comparison took it in, of the version that it ran until then;
+    ``base``, of the one by which it is compared. All that follows is null until it is judged.
+    """
+
+    __tablename__ = "sample"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    rollout_id: Mapped[int] = mapped_column(ForeignKey("rollout.id"))
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    arm: Mapped[str]
+    before: Mapped[dict[str, Any]] = mapped_column(JSON)
+    base: Mapped[dict[str, Any]] = mapped_column(JSON)
+    judged: Mapped[float | None]
+    change: Mapped[bool | None]
+    values: Mapped[dict[str, float] | None] = mapped_column(JSON)
+    slices: Mapped[dict[str, str] | None] = mapped_column(JSON)
+
+    __table_args__ = (
+        UniqueConstraint("rollout_id", "device_id"),
+        Index("sample_by_moment", "rollout_id", "arm", "judged", "id"),
+    )
 
 
 class Audit(Base):

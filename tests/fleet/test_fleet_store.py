@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from fleet.control import audit
 from fleet.store.database import Database, parse_url
 from fleet.store.errors import StoreError
-from fleet.store.schema import VERSION_TABLE, Audit, Base
+from fleet.store.schema import SCHEMA, VERSION_TABLE, Audit, Base
 from tests.fixtures.postgresql import new_schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,12 +45,26 @@ def test_the_audit_log_is_only_added_to(any_url):
     database.close()
 
 
+def test_a_fleet_of_an_earlier_schema_goes_on(any_url, monkeypatch):
+    monkeypatch.setattr("fleet.store.database.SCHEMA", "1")
+    database = Database(any_url)
+    with database.write() as connection:
+        audit.note(connection, 1.0, None, "anna", "tenant add", "lab")
+    database.close()
+    monkeypatch.undo()
+    database = Database(any_url)
+    with database.read() as connection:
+        assert connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")) == SCHEMA
+        assert [entry["who"] for entry in audit.entries(connection, None)] == ["anna"]
+    database.close()
+
+
 def test_a_newer_schema_is_refused(any_url):
     database = Database(any_url)
     with database.write() as connection:
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '99'")
     database.close()
-    with pytest.raises(StoreError, match="schema 99, and this version knows 1"):
+    with pytest.raises(StoreError, match=f"schema 99, and this version knows {SCHEMA}"):
         Database(any_url)
 
 

@@ -36,7 +36,9 @@ def run(server):
             connections=8,
             behaviour=Behaviour(**behaviour),
         )
-        return asyncio.run(simulate(setting, standard_plan()))
+        return asyncio.run(
+            simulate(setting, standard_plan(2700.0 if "drift" in behaviour else 0.0))
+        )
 
     return run
 
@@ -57,6 +59,20 @@ def test_a_model_that_is_bad_in_the_field_halts_in_the_first_wave(run):
     assert (canary["success"], canary["error"]) == (15, 0)
     assert first["touched"] <= standard_plan().groups[1].exposure
     assert second["touched"] == 0
+
+
+def test_a_model_that_works_and_fires_too_often_halts_in_the_canary(run):
+    told = run(failure_rate=0.0, silent_rate=0.0, drift=6.0)
+    assert told["violations"] == []
+    assert told["rollout"]["state"] == "halted"
+    assert told["rollout"]["reason"].startswith("quality: trigger_rate is ")
+    assert [group["touched"] for group in told["rollout"]["groups"]] == [15, 0, 0]
+
+
+def test_one_that_does_as_before_reaches_everybody(run):
+    told = run(failure_rate=0.0, silent_rate=0.0, drift=1.0)
+    assert told["violations"] == []
+    assert told["rollout"]["state"] == "finished"
 
 
 def test_devices_that_all_fall_silent_halt_it_too(run):
