@@ -8,15 +8,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import socket
 import tomllib
 import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from edge_agent.decoding import DecodeError, decode
-from edge_agent.tables import MQTT_SCHEME, Anomaly, Config, Keyword, Repository
+from edge_agent.tables import MQTT_SCHEME, Anomaly, Config, Fleet, Keyword, Repository
 from edge_agent.update.conditions import Conditions, parse_window
 
 STDIN = "-"
@@ -86,14 +88,40 @@ def device_root(config: Config) -> Path:
 
 
 def repository(config: Config) -> Repository:
-    """Where releases come from.
+    """Where releases come from: by default, from the fleet server.
 
     Raises:
         ConfigError: if the configuration does not say.
     """
-    if config.repository is None:
+    source = config.repository or Repository()
+    if source.url:
+        return source
+    if config.fleet is None:
         raise ConfigError("repository: is missing: give [repository] with its url in agent.toml")
-    return config.repository
+    url = f"{config.fleet.url.rstrip('/')}/{quote(config.fleet.tenant, '')}/tuf"
+    return dataclasses.replace(source, url=url)
+
+
+def device_id(config: Config) -> str:
+    """What events and servers call this device."""
+    return config.device.id or socket.gethostname()
+
+
+def authorization(fleet: Fleet) -> str:
+    """By which the server of `fleet` knows this device, as the header's value.
+
+    Raises:
+        ConfigError: if the token cannot be read.
+    """
+    try:
+        token = Path(fleet.token_file).read_text().strip()
+    except (OSError, ValueError) as e:
+        raise ConfigError(f"fleet.token_file: {fleet.token_file}: cannot be read: {e}") from e
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"fleet.token_file: {fleet.token_file}: holds no token: put it there alone, on one line"
+        )
+    return f"{'TargetToken' if fleet.token == 'target' else 'GatewayToken'} {token}"
 
 
 def update_conditions(config: Config) -> Conditions:
@@ -134,11 +162,12 @@ def _located(config: Config, folder: Path) -> Config:
         return str(folder / text) if named else text
 
     repository, keyword, anomaly = config.repository, config.keyword, config.anomaly
-    mqtt, webhook = config.mqtt, config.webhook
+    mqtt, webhook, fleet = config.mqtt, config.webhook, config.fleet
     return dataclasses.replace(
         config,
         device=dataclasses.replace(config.device, root=path(config.device.root)),
         repository=repository and _located_repository(repository, folder),
+        fleet=fleet and dataclasses.replace(fleet, token_file=path(fleet.token_file)),
         keyword=keyword and _located_workload(keyword, path),
         anomaly=anomaly and _located_workload(anomaly, path),
         mqtt=mqtt
@@ -150,7 +179,7 @@ def _located(config: Config, folder: Path) -> Config:
 
 
 def _located_repository(repository: Repository, folder: Path) -> Repository:
-    if "://" not in repository.url:
+    if repository.url and "://" not in repository.url:
         repository = dataclasses.replace(repository, url=str(folder / repository.url))
     if repository.trusted_root is not None:
         root = str(folder / repository.trusted_root)

@@ -33,14 +33,40 @@ class Repository:
     """Where releases come from.
 
     Attributes:
-        url: http(s):// or file:// URL, or a path, of the folder with ``metadata/``.
+        url: http(s):// or file:// URL, or a path, of the folder with ``metadata/``; empty for the fleet
+            server's.
         release: the line of releases that this device follows.
         trusted_root: root.json to trust, given from outside; needed until one is trusted.
     """
 
-    url: str
+    url: str = ""
     release: str = "keyword_spotting"
     trusted_root: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """A server that says what this device should run, and when: hawkBit's DDI.
+
+    Attributes:
+        url: http:// or https:// address.
+        tenant: its name of the fleet.
+        token_file: holds the token by which it knows this device.
+        token: whether that is the device's own, or its gateway's.
+        attributes: what else the server is told of this device.
+    """
+
+    url: str
+    tenant: str = "default"
+    token_file: str
+    token: Literal["target", "gateway"] = "target"
+    attributes: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")) or "@" in self.url:
+            raise ValueError("url must begin with http:// or https://, without user and password")
+        if not self.tenant or not self.token_file:
+            raise ValueError("tenant and token_file must be named")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +76,7 @@ class Update:
     Attributes:
         rate_limit: bytes a second; None for as fast as it goes.
         time_limit: seconds for all that one update fetches.
-        poll: seconds from one look of the daemon to the next.
+        poll: seconds from one look of the daemon to the next; a fleet server may say otherwise.
         window: when a release may be fetched and installed, as in ``02:00-04:30``, by the device's own
             clock; empty for at any time.
         metered_bytes: the most that one may take over a metered network; None for no limit.
@@ -231,6 +257,7 @@ class Config:
     """The settings of one device, by the tables of agent.toml."""
 
     repository: Repository | None = None
+    fleet: Fleet | None = None
     device: Device = Device()
     update: Update = Update()
     keyword: Keyword | None = None

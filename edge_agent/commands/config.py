@@ -24,14 +24,22 @@ EXAMPLE = """\
 #id = "pump-7"                        # what events call it; default: the host name
 #root = "/var/lib/edge_agent"         # the device folder; default: $STATE_DIRECTORY
 
-# Where releases come from. Without it, nothing is updated.
+# Where releases come from. Without it or [fleet], nothing is updated.
 #[repository]
-#url = "https://example.org/repository"
+#url = "https://example.org/repository"   # default: the fleet server's
 #release = "keyword_spotting"         # the line of releases that this device follows
 #trusted_root = "root.json"           # until a root is trusted here; never from the repository
 
+# A server that says what this device should run: our fleet server, or another that speaks hawkBit's DDI.
+#[fleet]
+#url = "https://fleet.example.org"
+#tenant = "default"
+#token_file = "fleet.token"           # holds the token by which the server knows this device
+#token = "target"                     # the device's own; or "gateway"
+#attributes = {hardware = "pi-4"}     # what else the server is told, for filters
+
 [update]
-poll = 3600.0                         # seconds from one look to the next
+poll = 3600.0                         # seconds from one look to the next; a fleet server may say otherwise
 time_limit = 900.0                    # seconds for all that one update fetches
 probation = 600.0                     # seconds that a new bundle is watched at work before it is kept; 0: not
 #rate_limit = 65536                   # bytes a second

@@ -13,7 +13,8 @@ from edge_agent.commands.errors import CommandError
 NAME = "update-once"
 SUMMARY = "look for a newer release once, and install it"
 DESCRIPTION = """\
-Ends what a killed update left, looks for the highest release, fetches it (by delta where one is smaller),
+With [fleet] in agent.toml, asks that server what this device should run; else the highest release is meant.
+Ends what a killed update left, looks for the release, fetches it (by delta where one is smaller),
 proves it aside, makes it the one that runs, and tries it there; what fails is rolled back, remembered,
 and not tried again. Where a daemon runs that watches new bundles at work (update.probation), it decides.
 Exit code 0 if all is well, whether or not there was a newer release; 1 if not."""
@@ -31,7 +32,7 @@ agent.toml:
 
 --json prints one line, whatever comes of it:
   {"from": "1.0.0", "to": "1.0.1", "state": "committed", "bytes_downloaded": 4711, "delta": true,
-   "waits": null, "last_error": null}"""
+   "waits": null, "last_error": null, "poll_s": null}"""
 
 
 def add_arguments(parser: Any) -> None:
@@ -52,59 +53,20 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Updates once, and prints what came of it."""
-    from datetime import datetime
-
-    from edge_agent.compatibility import present
-    from edge_agent.config import (
-        ConfigError,
-        device_root,
-        read_config,
-        repository,
-        update_conditions,
-    )
+    from edge_agent.config import ConfigError, read_config, update_conditions
     from edge_agent.supervisor.control import watches
-    from edge_agent.update.conditions import Conditions, default_interfaces
+    from edge_agent.update.conditions import Conditions
     from edge_agent.update.errors import UpdateError
-    from edge_agent.update.install import read_trusted_root, repository_url
-    from edge_agent.update.repository_client import RepositoryClient
-    from edge_agent.update.slots import DeviceFolder
-    from edge_agent.update.updater import Updater, Wanted
-    from edge_agent.update.waiting import Limits
+    from edge_agent.update.once import update_once
 
     try:
         config = read_config(arguments.config)
-        source = repository(config)
-        folder = DeviceFolder(device_root(config))
-        trusted = source.trusted_root
-        limits = Limits(
-            total_seconds=config.update.time_limit,
-            bytes_per_second=config.update.rate_limit,
-            disk_bytes=config.update.disk_quota,
-        )
         conditions = Conditions() if arguments.now else update_conditions(config)
-
-        def allowance() -> int | None:
-            return conditions.most_bytes(datetime.now().time(), default_interfaces())
-
-        def connect() -> RepositoryClient:
-            url = repository_url(source.url)
-            known = None if trusted is None else read_trusted_root(Path(trusted))
-            return RepositoryClient(url, known, folder.metadata, limits)
-
-        with folder.locked():
-            wanted = Wanted(name=source.release)
-            watched = arguments.watched
-            updater = Updater(
-                folder,
-                connect,
-                wanted,
-                watched=lambda: watched or watches(folder.root),
-                allowance=allowance,
-                present=present(config.keyword.runtime if config.keyword else "auto"),
-            )
-            outcome = updater.run()
+        watched = (lambda root: True) if arguments.watched else watches
+        done = update_once(config, conditions, watched)
     except (ConfigError, UpdateError) as e:
         raise CommandError(str(e)) from e
+    outcome = done.outcome
     memory, fetched = outcome.memory, outcome.fetched
     told = {
         "from": outcome.before and outcome.before.version,
@@ -114,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         "delta": bool(fetched and fetched.delta),
         "waits": memory.waits,
         "last_error": memory.last_error,
+        "poll_s": done.poll_s,
     }
     if arguments.json:
         print(json.dumps(told))

@@ -167,7 +167,9 @@ class Daemon:
             self._looked = now
             for workload in self._workloads.values():
                 workload.look()
-            self._probation.look(self._released(), self._config.update.probation)
+            decided = self._probation.look(self._released(), self._config.update.probation)
+            if decided and self._config.fleet is not None and self._updating is not None:
+                self._updating.soon()
         if self._updating is not None:
             self._updating.tick()
         self._delivery.tick(self._summary())
@@ -241,7 +243,7 @@ class Daemon:
             workload = Workload(name, wanted[name], self._selector, self.emit, self._clock)
             self._workloads[name] = workload
             workload.look()
-        if config.repository is None:
+        if config.repository is None and config.fleet is None:
             if self._updating is not None:
                 self._updating.stop()
                 self._updating = None

@@ -18,12 +18,14 @@ from edge_agent.tables import Update
 
 Emit = Callable[[str, str, dict[str, Any]], None]
 _FIRST_S = 30.0
+_LONGEST_POLL_S = 86_400.0
 # Beyond what fetching may take: two self-tests of two minutes each, and some.
 _BEYOND_S = 300.0
 
 
 class Updating:
-    """Looks for updates every `settings.poll` seconds, a tenth more or less by lot.
+    """Looks for updates every `settings.poll` seconds, or as often as the server says, a tenth more or less
+    by lot.
 
     Attributes:
         last: what the last process said, or why it said nothing; None before the first.
@@ -59,11 +61,16 @@ class Updating:
         self._begun = 0.0
         self._due = clock() + random.uniform(0.0, min(_FIRST_S, settings.poll))
         self._stopped = False
+        self._poll_s: float | None = None
 
     def change(self, settings: Update) -> None:
         """Takes new settings."""
         self._settings = settings
         self._due = min(self._due, self._clock() + settings.poll)
+
+    def soon(self) -> None:
+        """Lets the next process begin at once: there is something to report."""
+        self._due = self._clock()
 
     def tick(self) -> None:
         """Time has passed; the process may have ended, or be due."""
@@ -104,7 +111,7 @@ class Updating:
 
     def _start(self, now: float) -> None:
         self._begun = now
-        self._due = now + self._settings.poll * random.uniform(0.9, 1.1)
+        self._due = now + self._wait()
         words = ["edge_agent", "update-once", "--config", str(self._config), "--json"]
         if self._watches():
             words.append("--watched")
@@ -113,6 +120,11 @@ class Updating:
         except OSError as e:
             self.last = {"last_error": f"cannot be started: {e.strerror}"}
             self._emit("update", "update_failed", self.last)
+
+    def _wait(self) -> float:
+        """Seconds from one process to the next: as the server said last, also while it is away."""
+        poll: float = self._poll_s or self._settings.poll
+        return poll * random.uniform(0.9, 1.1)
 
     def _line(self, line: bytes) -> None:
         try:
@@ -129,6 +141,10 @@ class Updating:
         if self._stopped:
             return
         before = self.last
+        poll_s = (told or {}).get("poll_s")
+        if isinstance(poll_s, int | float) and 1 <= poll_s <= _LONGEST_POLL_S:
+            self._poll_s = float(poll_s)
+            self._due = min(self._due, self._clock() + self._wait())
         self.last = told or {"last_error": f"the updater ended with {code} and said nothing"}
         if self.last.get("last_error") is not None:
             # The same trouble each time, such as a network that is away, is told once.

@@ -51,6 +51,8 @@ class Connections:
     def open(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         """The successful answer (status 2xx) to a GET of `url`.
 
+        What stands in the header ``Authorization`` is for the host of `url` alone, and goes to no other.
+
         Raises:
             HTTPError: for any other status.
             RedirectError: for too many redirects, or one to a less safe place.
@@ -67,10 +69,26 @@ class Connections:
                 if place is None:
                     raise
                 e.close()
-                scheme, url = request.type, urljoin(url, place)
-                if urlsplit(url).scheme not in {"https", scheme}:
+                former, url = urlsplit(url), urljoin(url, place)
+                if urlsplit(url).scheme not in {"https", former.scheme}:
                     raise RedirectError(f"redirected to {url}: not safe") from e
+                if urlsplit(url).netloc != former.netloc:
+                    sent.pop("Authorization", None)
         raise RedirectError(f"redirected more than {self._limits.redirects} times")
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> http.client.HTTPResponse:
+        """The successful answer to `body`, sent to `url` by `method`; no redirect is followed.
+
+        Raises:
+            HTTPError: for any other status than 2xx.
+            OSError, HTTPException: if the server cannot be reached or talks nonsense.
+        """
+        sent = {"User-Agent": f"edge_agent/{__version__}", **headers}
+        request = urllib.request.Request(url, headers=sent, data=body, method=method)
+        wait = self._deadline.next_wait(self._limits.idle_seconds)
+        return cast("http.client.HTTPResponse", self._opener.open(request, timeout=wait))
 
 
 class _Http(urllib.request.HTTPHandler):

@@ -7,6 +7,8 @@ fetched from its beginning.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from tuf.api import exceptions
@@ -18,8 +20,16 @@ from edge_agent.update.partial import Partial
 _RANGE_NOT_SATISFIABLE = 416
 
 
-def download(fetcher: BoundedFetcher, url: str, target: TargetFile, destination: Path) -> int:
-    """Fetches `target` from `url` to `destination`, which appears whole, verified and durable.
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a file is, and what its server must be told besides, such as who asks."""
+
+    url: str
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def download(fetcher: BoundedFetcher, source: Source, target: TargetFile, destination: Path) -> int:
+    """Fetches `target` from `source` to `destination`, which appears whole, verified and durable.
 
     Returns:
         The bytes that came from the server for it.
@@ -32,10 +42,10 @@ def download(fetcher: BoundedFetcher, url: str, target: TargetFile, destination:
     partial = Partial(destination, min(target.hashes.values()))
     try:
         resumed = partial.bytes > 0
-        _fetch(fetcher, url, target, partial)
+        _fetch(fetcher, source, target, partial)
         if resumed and not _signed(target, partial):
             partial.restart(None)  # the fault may be in what had been kept
-            _fetch(fetcher, url, target, partial)
+            _fetch(fetcher, source, target, partial)
         target.verify_length_and_hashes(partial.whole())
         partial.place(destination)
     except (exceptions.LengthOrHashMismatchError, exceptions.DownloadLengthMismatchError):
@@ -54,11 +64,11 @@ def _signed(target: TargetFile, partial: Partial) -> bool:
     return True
 
 
-def _fetch(fetcher: BoundedFetcher, url: str, target: TargetFile, partial: Partial) -> None:
+def _fetch(fetcher: BoundedFetcher, source: Source, target: TargetFile, partial: Partial) -> None:
     """Fetches what `partial` lacks; a server that has given something is tried again."""
     for attempt in range(fetcher.limits.tries):
         try:
-            _go_on(fetcher, url, target, partial)
+            _go_on(fetcher, source, target, partial)
             break
         except exceptions.DownloadLengthMismatchError:
             raise
@@ -76,21 +86,21 @@ def _fetch(fetcher: BoundedFetcher, url: str, target: TargetFile, partial: Parti
             fetcher.wait(attempt)
 
 
-def _go_on(fetcher: BoundedFetcher, url: str, target: TargetFile, partial: Partial) -> None:
+def _go_on(fetcher: BoundedFetcher, source: Source, target: TargetFile, partial: Partial) -> None:
     if partial.bytes == target.length:
         return
-    with fetcher.opened(url, partial.bytes, partial.etag) as body:
+    with fetcher.opened(source.url, partial.bytes, partial.etag, source.headers) as body:
         if body.start != partial.bytes:
             partial.restart(body.etag)
         elif body.start == 0:
             partial.etag = body.etag
         elif body.etag != partial.etag:
-            raise OtherPartError(f"{url}: is another file than before")
+            raise OtherPartError(f"{source.url}: is another file than before")
         try:
             for piece in body.pieces:
                 if partial.bytes + len(piece) > target.length:
                     raise exceptions.DownloadLengthMismatchError(
-                        f"{url}: has more than the {target.length} bytes that are signed"
+                        f"{source.url}: has more than the {target.length} bytes that are signed"
                     )
                 partial.append(piece)
         finally:

@@ -48,6 +48,10 @@ class IncompatibleError(UpdateError):
     """The release needs a newer agent or runtime than this device has."""
 
 
+class DeclinedError(UpdateError):
+    """What a server asks for is not what is signed, or not meant for this device."""
+
+
 class WaitingError(UpdateError):
     """The release may not be fetched now; it will be when its time has come."""
 

@@ -15,9 +15,10 @@ import http.client
 import random
 import re
 import time
+import types
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -70,8 +71,20 @@ class BoundedFetcher(FetcherInterface):
             yield from body.pieces
 
     @contextlib.contextmanager
-    def opened(self, url: str, start: int = 0, etag: str | None = None) -> Iterator[Body]:
+    def opened(
+        self,
+        url: str,
+        start: int = 0,
+        etag: str | None = None,
+        headers: Mapping[str, str] = types.MappingProxyType({}),
+    ) -> Iterator[Body]:
         """Opens `url` at the byte `start`, if the file still has that `etag`; else at its beginning.
+
+        Args:
+            url: of the file.
+            start: 0 for all of it.
+            etag: of the file that the bytes before `start` are of.
+            headers: sent besides.
 
         Raises:
             DownloadError: if it cannot be had, at once or while its pieces are read.
@@ -83,7 +96,7 @@ class BoundedFetcher(FetcherInterface):
                     file.seek(start)
                     body = Body(start, None, self._pieces(url, file.read))
                 else:
-                    response = self._open(url, start, etag)
+                    response = self._open(url, start, etag, headers)
                     stack.callback(response.close)
                     pieces = self._received(url, response)
                     body = Body(_start(response, start), _etag(response), pieces)
@@ -98,8 +111,10 @@ class BoundedFetcher(FetcherInterface):
         with _fetch_errors("waiting to try again"):
             self._sleep(back_off(attempt, self.limits.patience_seconds, random.random()))
 
-    def _open(self, url: str, start: int, etag: str | None) -> http.client.HTTPResponse:
-        headers = {"Range": f"bytes={start}-"} if start else {}
+    def _open(
+        self, url: str, start: int, etag: str | None, more: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        headers = {**more, "Range": f"bytes={start}-"} if start else dict(more)
         if start and etag:
             headers["If-Range"] = etag
         for attempt in range(self.limits.tries):

@@ -62,12 +62,11 @@ def run(
         updater = Updater(
             folder,
             lambda: RepositoryClient(url, trust, folder.metadata, limits or Limits()),
-            Wanted(name=name, version=version, insist=True),
             watched=watched,
             present=present(),
             prove_bundle=prove_bundle,
         )
-        outcome = updater.run()
+        outcome = updater.run(Wanted(name=name, version=version, insist=True))
     if outcome.error is not None:
         raise outcome.error
     memory = outcome.memory

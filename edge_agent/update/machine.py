@@ -24,6 +24,10 @@ Rules:
   the second the next request tries again. Either way the last good release runs.
 * `Deferred` is nobody's failure: it is not the time, or not the network, for it; the next request asks
   again.
+* What a server asked for, under the number of an action, ends in a report: success with `Kept` alone, so
+  never before the commit; failure with `Refused`, with the reason, and with `Declined`: what was asked for
+  is not to be had here, and no bundle is to blame. The report is recorded with the end itself, and stays
+  until `Reported`. What was `Prevented` or `Deferred` has not ended: the server asks again.
 * `Started` is the first event of every process. After a death in checking or downloading the machine is
   idle again (what was downloaded is kept, and gone on with). A death in verifying, staged or trial is
   counted and the phase is done again, since each of its steps may be repeated; after `MAX_STARTS` the
@@ -40,7 +44,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from edge_agent.update.memory import Failure, Memory, Phase, Release, Terms
+from edge_agent.update.memory import Failure, Memory, Phase, Release, Report, Terms
 
 MAX_STARTS = 3
 RESTING = frozenset({Phase.IDLE, Phase.COMMITTED, Phase.ROLLED_BACK})
@@ -55,7 +59,9 @@ class Started:
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """It is time to look for a release."""
+    """It is time to look for a release; a server asked for it, under the number `action`, or nobody did."""
+
+    action: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +114,18 @@ class Prevented:
 
 
 @dataclasses.dataclass(frozen=True)
+class Declined:
+    """What is asked for is not to be had here, and will not be."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Reported:
+    """The server has taken the report, or does not want it any more."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Deferred:
     """The candidate may not be fetched now."""
 
@@ -128,7 +146,7 @@ class Left:
 
 Event = (
     Started | Asked | Offered | Downloaded | Verified | Settled | Passed | Kept | Refused | Prevented
-    | Deferred | Watching | Left
+    | Declined | Deferred | Reported | Watching | Left
 )  # fmt: skip
 
 
@@ -139,7 +157,7 @@ class Save:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """Look what the repository offers: `Offered` or `Prevented`."""
+    """Look what the repository offers: `Offered`, `Declined` or `Prevented`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,13 +212,16 @@ def step(memory: Memory, event: Event) -> tuple[Memory, Effects]:
         return _started(memory, event.running)
     if isinstance(event, Watching):
         return _watching(memory, event.running)
+    if isinstance(event, Reported):
+        told = dataclasses.replace(memory, report=None)
+        return told, (Save(),) if told != memory else ()
     move = _MOVES.get((memory.phase, type(event)))
     return move(memory, event) if move else (memory, ())
 
 
 def _started(memory: Memory, running: Release | None) -> tuple[Memory, Effects]:
     if memory.phase in (Phase.CHECKING, Phase.DOWNLOADING):
-        memory = dataclasses.replace(memory, phase=Phase.IDLE)
+        memory = dataclasses.replace(memory, phase=Phase.IDLE, action=None)
         return _follow(memory, running, changed=True)
     if _half_restored(memory, running):
         return memory, (Restore(memory.current),)
@@ -255,8 +276,10 @@ def _follow(memory: Memory, running: Release | None, *, changed: bool) -> tuple[
     return memory, (Save(),) if changed else ()
 
 
-def _asked(memory: Memory, event: Event) -> tuple[Memory, Effects]:
-    checking = dataclasses.replace(memory, phase=Phase.CHECKING, starts=0, waits=None)
+def _asked(memory: Memory, event: Asked) -> tuple[Memory, Effects]:
+    checking = dataclasses.replace(
+        memory, phase=Phase.CHECKING, starts=0, waits=None, action=event.action, report=None
+    )
     return checking, (Save(), Check())
 
 
@@ -265,17 +288,30 @@ def _offered(memory: Memory, event: Offered) -> tuple[Memory, Effects]:
     if current and current.digest == event.release.digest:
         same = dataclasses.replace(event.release, slot=current.slot)
         idle = dataclasses.replace(memory, phase=Phase.IDLE, current=same, last_error=None)
-        return idle, (Save(),)
+        return _ended(idle, success=True, reason="it runs here already"), (Save(),)
     failure = memory.failure(event.release.digest)
     if failure and not event.insist:
         told = (
             f"{event.release.version} failed here before and is not tried again: {failure.reason}"
         )
-        return dataclasses.replace(memory, phase=Phase.IDLE, last_error=told), (Save(),)
+        return _declined(memory, Declined(told))
     slot = "b" if current and current.slot == "a" else "a"
     candidate = dataclasses.replace(event.release, slot=slot)
     memory = dataclasses.replace(memory, phase=Phase.DOWNLOADING, candidate=candidate)
     return memory, (Save(), Download(candidate))
+
+
+def _declined(memory: Memory, event: Declined) -> tuple[Memory, Effects]:
+    idle = dataclasses.replace(memory, phase=Phase.IDLE, starts=0, last_error=event.reason)
+    return _ended(idle, success=False, reason=event.reason), (Save(),)
+
+
+def _ended(memory: Memory, *, success: bool, reason: str) -> Memory:
+    """With the report of the action that has ended, if there was one."""
+    if memory.action is None:
+        return memory
+    report = Report(action=memory.action, success=success, reason=reason)
+    return dataclasses.replace(memory, action=None, report=report)
 
 
 def _onwards(phase: Phase) -> Callable[[Memory, Event], tuple[Memory, Effects]]:
@@ -295,14 +331,15 @@ def _passed(memory: Memory, event: Passed) -> tuple[Memory, Effects]:
 
 
 def _kept(memory: Memory, event: Event) -> tuple[Memory, Effects]:
-    return dataclasses.replace(
+    committed = dataclasses.replace(
         memory,
         phase=Phase.COMMITTED,
         current=memory.candidate,
         starts=0,
         watches=0,
         last_error=None,
-    ), (Save(),)
+    )
+    return _ended(committed, success=True, reason=""), (Save(),)
 
 
 def _refused(memory: Memory, event: Refused) -> tuple[Memory, Effects]:
@@ -310,31 +347,33 @@ def _refused(memory: Memory, event: Refused) -> tuple[Memory, Effects]:
     failure = Failure(
         digest=memory.candidate.digest, version=memory.candidate.version, reason=event.reason
     )
+    memory, effects = _rolled_back(memory.with_failure(failure), event.reason)
+    return _ended(memory, success=False, reason=event.reason), effects
+
+
+def _rolled_back(memory: Memory, reason: str) -> tuple[Memory, Effects]:
     memory = dataclasses.replace(
-        memory.with_failure(failure),
-        phase=Phase.ROLLED_BACK,
-        starts=0,
-        watches=0,
-        last_error=event.reason,
+        memory, phase=Phase.ROLLED_BACK, starts=0, watches=0, last_error=reason
     )
     return memory, (Save(), Restore(memory.current))
 
 
 def _prevented(memory: Memory, event: Prevented) -> tuple[Memory, Effects]:
-    idle = dataclasses.replace(memory, phase=Phase.IDLE, starts=0, last_error=event.reason)
+    idle = dataclasses.replace(
+        memory, phase=Phase.IDLE, starts=0, last_error=event.reason, action=None
+    )
     return idle, (Save(),)
 
 
 def _deferred(memory: Memory, event: Deferred) -> tuple[Memory, Effects]:
-    idle = dataclasses.replace(memory, phase=Phase.IDLE, waits=event.reason, last_error=None)
+    idle = dataclasses.replace(
+        memory, phase=Phase.IDLE, waits=event.reason, last_error=None, action=None
+    )
     return idle, (Save(),)
 
 
 def _prevented_in_trial(memory: Memory, event: Prevented) -> tuple[Memory, Effects]:
-    memory = dataclasses.replace(
-        memory, phase=Phase.ROLLED_BACK, starts=0, watches=0, last_error=event.reason
-    )
-    return memory, (Save(), Restore(memory.current))
+    return _rolled_back(dataclasses.replace(memory, action=None), event.reason)
 
 
 # What a phase asks for, at its beginning and again after a death in it.
@@ -346,6 +385,7 @@ _AGAIN: Mapping[Phase, Callable[[Release], Effects]] = {
 _MOVES: Mapping[tuple[Phase, type[Event]], Callable[..., tuple[Memory, Effects]]] = {
     **{(phase, Asked): _asked for phase in RESTING},
     (Phase.CHECKING, Offered): _offered,
+    (Phase.CHECKING, Declined): _declined,
     (Phase.CHECKING, Prevented): _prevented,
     (Phase.DOWNLOADING, Downloaded): _onwards(Phase.VERIFYING),
     (Phase.DOWNLOADING, Deferred): _deferred,

@@ -72,6 +72,21 @@ class Terms:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a server has not been told yet of an action that has ended here.
+
+    Attributes:
+        action: the server's number of it.
+        success: whether its release runs, and is kept.
+        reason: why not; or what there was to say besides.
+    """
+
+    action: str
+    success: bool
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Memory:
     """All that the update state machine knows.
 
@@ -85,6 +100,8 @@ class Memory:
         failed: bundles that failed here, oldest first.
         last_error: why the last update did not happen; None if it did.
         waits: what the release that is offered waits for; None if it waits for nothing.
+        action: the server's number of what is under way; None where no server asked for it.
+        report: what the server is to be told of the last action; None once it has been told.
     """
 
     phase: Phase = Phase.IDLE
@@ -96,6 +113,8 @@ class Memory:
     failed: tuple[Failure, ...] = ()
     last_error: str | None = None
     waits: str | None = None
+    action: str | None = None
+    report: Report | None = None
 
     def failure(self, digest: str) -> Failure | None:
         """Why the bundle with `digest` failed here, if it did."""
@@ -119,6 +138,8 @@ class _Record:
     watches: int = 0
     terms: Terms | None = None
     waits: str | None = None
+    action: str | None = None
+    report: Report | None = None
 
 
 def encode(memory: Memory) -> bytes:
@@ -151,4 +172,6 @@ def decode_memory(data: bytes) -> Memory | None:
         failed=record.failed,
         last_error=record.last_error,
         waits=record.waits,
+        action=record.action,
+        report=record.report,
     )

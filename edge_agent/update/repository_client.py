@@ -16,12 +16,12 @@ from tuf.api.metadata import Metadata, TargetFile, Targets
 from edge_agent.bundle.archive import MAX_BUNDLE_BYTES
 from edge_agent.bundle.delta import DeltaError, apply
 from edge_agent.update import durable, errors
+from edge_agent.update.download import Source
 from edge_agent.update.durable import storage_errors
 from edge_agent.update.offers import DeltaOffer, Offer, read_offer
-from edge_agent.update.tuf_client import TufClient
+from edge_agent.update.tuf_client import GONE, TufClient
 from edge_agent.update.waiting import Limits
 
-_GONE = {403, 404, 410}
 _SPARE_BYTES = 1024 * 1024
 _log = logging.getLogger(__name__)
 
@@ -101,6 +101,7 @@ class RepositoryClient:
         destination: Path,
         bases: Mapping[str, Path],
         most_bytes: int | None = None,
+        elsewhere: Source | None = None,
     ) -> Fetched:
         """Fetches `target` to `destination`, where it appears whole, verified and durable.
 
@@ -115,6 +116,7 @@ class RepositoryClient:
             destination: where it is to appear.
             bases: bundles that are here, by their SHA-256 (hex).
             most_bytes: that may be fetched for it; None for no limit.
+            elsewhere: where the file may be had if the repository holds its metadata alone.
 
         Raises:
             WaitingError: if more bytes would have to be fetched than may be.
@@ -151,7 +153,8 @@ class RepositoryClient:
                     f"waits for a network that is not metered: its {info.length} bytes are more than "
                     f"the {most_bytes} that update.metered_bytes allows"
                 )
-            return Fetched(bytes=spent + self._client.fetch(info, destination), delta=False)
+            spent += self._client.fetch(info, destination, elsewhere)
+            return Fetched(bytes=spent, delta=False)
 
     def _demand_room(self, size: int) -> None:
         root = self._metadata.parent
@@ -176,7 +179,7 @@ class RepositoryClient:
         try:
             return self._client.fetch(info, part)
         except exceptions.DownloadHTTPError as e:
-            if e.status_code not in _GONE:
+            if e.status_code not in GONE:
                 raise
             raise DeltaRefusedError(str(e)) from e
         except (exceptions.RepositoryError, exceptions.DownloadLengthMismatchError) as e:

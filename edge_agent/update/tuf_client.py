@@ -15,9 +15,11 @@ from tuf.api.metadata import TargetFile
 from tuf.ngclient import Updater
 
 from edge_agent.update import durable
-from edge_agent.update.download import download
+from edge_agent.update.download import Source, download
 from edge_agent.update.fetcher import BoundedFetcher
 from edge_agent.update.waiting import Limits
+
+GONE = {403, 404, 410}
 
 
 class TufClient(Updater):
@@ -47,15 +49,25 @@ class TufClient(Updater):
         self._targets_url = targets_url.rstrip("/")
         super().__init__(str(metadata), metadata_url, fetcher=self._bounded, bootstrap=trusted_root)
 
-    def fetch(self, target: TargetFile, destination: Path) -> int:
+    def fetch(self, target: TargetFile, destination: Path, elsewhere: Source | None = None) -> int:
         """Fetches `target` to `destination`, unless it lies there already; gives the bytes it took.
+
+        Args:
+            target: what was signed.
+            destination: where it is to appear.
+            elsewhere: where it may be had if the repository holds its metadata alone.
 
         Raises:
             DownloadError, RepositoryError, OSError: see `edge_agent.update.download`.
         """
         if self.find_cached_target(target, str(destination)):
             return 0
-        return download(self._bounded, self._address(target), target, destination)
+        try:
+            return download(self._bounded, Source(self._address(target)), target, destination)
+        except exceptions.DownloadHTTPError as e:
+            if elsewhere is None or e.status_code not in GONE:
+                raise
+            return download(self._bounded, elsewhere, target, destination)
 
     def _address(self, target: TargetFile) -> str:
         folder, slash, name = target.path.rpartition("/")

@@ -84,14 +84,13 @@ class Device:
         return Updater(
             self.folder,
             lambda: RepositoryClient(url, trust, self.folder.metadata, limits),
-            Wanted(name=NAME, version=version),
             **{
                 "watched": lambda: False,
                 "present": {"agent": __version__},
                 "prove_bundle": examine,
                 **more,
             },
-        ).run()
+        ).run(Wanted(name=NAME, version=version))
 
 
 @pytest.fixture

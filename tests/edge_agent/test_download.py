@@ -11,7 +11,7 @@ from tuf.api import exceptions
 from tuf.api.metadata import TargetFile
 
 from edge_agent.update import partial
-from edge_agent.update.download import download
+from edge_agent.update.download import Source, download
 from edge_agent.update.fetcher import BoundedFetcher
 from edge_agent.update.waiting import Limits
 from tests.fixtures.raw_server import Request, reply, server
@@ -61,7 +61,7 @@ class Mirror:
 
 
 def fetch(address: str, folder: Path, limits: Limits = LIMITS, target: TargetFile = TARGET) -> int:
-    return download(BoundedFetcher(limits), f"{address}/a.bundle", target, folder / "a.bundle")
+    return download(BoundedFetcher(limits), Source(f"{address}/a.bundle"), target, folder / "a.bundle")
 
 
 def left(folder: Path) -> set[str]:

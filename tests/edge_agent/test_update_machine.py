@@ -16,6 +16,7 @@ from edge_agent.update.memory import (
     Memory,
     Phase,
     Release,
+    Report,
     Terms,
     decode_memory,
     encode,
@@ -40,6 +41,7 @@ EVENTS = [
     machine.Started(None),
     *(machine.Started(dataclasses.replace(r, slot=s)) for r in RELEASES for s in "ab"),
     machine.Asked(),
+    machine.Asked("7"),
     *(machine.Offered(r, insist) for r in RELEASES for insist in (False, True)),
     machine.Downloaded(),
     machine.Verified(),
@@ -48,12 +50,14 @@ EVENTS = [
     machine.Kept(),
     machine.Refused("bad"),
     machine.Prevented("no network"),
+    machine.Declined("too old"),
     machine.Deferred("not now"),
+    machine.Reported(),
     machine.Watching(None),
     *(machine.Watching(dataclasses.replace(r, slot=s)) for r in RELEASES for s in "ab"),
     machine.Left(),
 ]
-ALONE = (machine.Started, machine.Watching)
+ALONE = (machine.Started, machine.Watching, machine.Reported)
 
 
 def known(memory: Memory) -> Memory:
@@ -63,6 +67,7 @@ def known(memory: Memory) -> Memory:
         memory,
         last_error=None,
         waits=None,
+        report=memory.report and dataclasses.replace(memory.report, reason=""),
         failed=tuple(Failure(digest=digest, version="", reason="") for digest in failed),
     )
 
@@ -115,6 +120,24 @@ def test_every_event_in_every_state_keeps_the_rules(graph):
                 assert event.insist or not after.failure(effect.release.digest)
 
 
+def test_a_server_is_told_of_success_after_the_commit_alone(graph):
+    """And of every action that ended; a report stays until the server has it, or asks for something else."""
+    for memory, event in itertools.product(graph, EVENTS):
+        after, _ = step(memory, event)
+        if after.report != memory.report and after.report is not None:
+            assert after.report.action == memory.action
+            assert after.action is None
+            runs = after.current and after.current.digest
+            same = isinstance(event, machine.Offered) and runs == event.release.digest
+            kept = isinstance(event, machine.Kept) and after.phase is Phase.COMMITTED
+            assert after.report.success == (same or kept)
+        elif after.report != memory.report:
+            assert isinstance(event, (machine.Reported, machine.Asked))
+        if isinstance(event, machine.Refused) and after != memory and memory.action:
+            assert not after.report.success
+            assert after.report.reason == event.reason
+
+
 def test_from_every_state_there_is_a_way_back_to_rest(graph):
     """By restarts alone, and by whatever an effect may answer."""
     for memory in graph:
@@ -134,7 +157,7 @@ def test_from_every_state_there_is_a_way_back_to_rest(graph):
 
 def test_what_does_not_belong_to_the_phase_changes_nothing(graph):
     answers = {
-        Phase.CHECKING: (machine.Offered, machine.Prevented),
+        Phase.CHECKING: (machine.Offered, machine.Declined, machine.Prevented),
         Phase.DOWNLOADING: (machine.Downloaded, machine.Deferred, machine.Prevented),
         Phase.VERIFYING: (machine.Verified, machine.Refused, machine.Prevented),
         Phase.STAGED: (machine.Settled, machine.Prevented),
@@ -214,6 +237,8 @@ memories = st.builds(
     ),
     last_error=st.none() | texts,
     waits=st.none() | texts,
+    action=st.none() | texts,
+    report=st.none() | st.builds(Report, action=texts, success=st.booleans(), reason=texts),
 )
 
 
