@@ -16,7 +16,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 SETTINGS = $(foreach setting,$(SET),--set '$(setting)')
 
-.PHONY: help run run-anomaly test lint lock build-files bazel-test soak fuzz conformance clean
+.PHONY: help run run-anomaly test lint lock build-files bazel-test soak faults fuzz conformance clean
 
 help: ## this list
 	@echo 'make TARGET'
@@ -55,6 +55,9 @@ bench-%: $(INSTALLED) ## one benchmark, tests/bench/bench_%.py: [ARGS="..."]
 
 soak: $(INSTALLED) ## tests that run for long
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+faults: $(INSTALLED) ## try every fault that docs/updates.md lists; prints the table: fault, tried, survived
+	$(BIN)/python -m tests.faults
 
 fuzz: $(INSTALLED) ## tests that search at random for long
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz $(ARGS)

@@ -89,10 +89,11 @@ class Probation:
         else:
             assert memory.terms is not None  # decode_memory sees to it
             verdict = judge(self._seen(workload, memory), memory.terms, seconds)
-        if verdict is None:
-            return False
-        decided = verdict
-        return self._feed(lambda running: decided)
+        return verdict is not None and self.decide(verdict)
+
+    def decide(self, verdict: machine.Event) -> bool:
+        """Ends the probation with `verdict`; false if the folder is not to be had now."""
+        return self._feed(lambda running: verdict)
 
     def _follow(self, workload: Workload, memory: Memory, passed: float) -> None:
         """Notes what passed, for the bundle on probation or for the one that is good."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from edge_agent.bundle import archive
 from edge_agent.compatibility import CompatibilityError, check_minimum
-from edge_agent.update import errors, machine
+from edge_agent.update import durable, errors, machine
 from edge_agent.update.download import Source
 from edge_agent.update.memory import Memory, Phase, Release, Terms
 from edge_agent.update.offers import Offer
@@ -278,6 +278,8 @@ class Updater:
         release = effect.release
         if self._folder.digest(release.slot) != release.digest:
             self._folder.settle(release.slot)
+        else:
+            durable.remove(self._folder.aside(release.slot))
         return machine.Settled()
 
     def _flip(self, effect: machine.Flip) -> None:

@@ -61,7 +61,9 @@ class Mirror:
 
 
 def fetch(address: str, folder: Path, limits: Limits = LIMITS, target: TargetFile = TARGET) -> int:
-    return download(BoundedFetcher(limits), Source(f"{address}/a.bundle"), target, folder / "a.bundle")
+    return download(
+        BoundedFetcher(limits), Source(f"{address}/a.bundle"), target, folder / "a.bundle"
+    )
 
 
 def left(folder: Path) -> set[str]:
