@@ -59,8 +59,7 @@ class Deployment:
 
     Attributes:
         action: the server's number of it.
-        name: the line of releases.
-        version: its version.
+        version: of the release.
         target: its path in the TUF repository; None where the server does not say.
         digest: its SHA-256, hex; None likewise.
         rollback: whether it is meant though it is older than what runs.
@@ -69,7 +68,6 @@ class Deployment:
     """
 
     action: str
-    name: str
     version: str
     target: str | None
     digest: str | None
@@ -126,7 +124,6 @@ class DdiClient:
             metadata = {pair["key"]: pair["value"] for pair in chunk.get("metadata") or ()}
             return Deployment(
                 action=str(body["id"]),
-                name=str(chunk["name"]),
                 version=str(chunk["version"]),
                 target=metadata.get("target"),
                 digest=metadata.get("sha256") or (artifact.get("hashes") or {}).get("sha256"),

@@ -36,11 +36,15 @@ class Directed:
     Args:
         ddi: the server.
         root: the device folder.
+        line: the line of releases that is meant where a server names a version alone.
         attributes: what the server is told of this device, besides what runs.
     """
 
-    def __init__(self, ddi: DdiClient, root: Path, attributes: Mapping[str, str]) -> None:
+    def __init__(
+        self, ddi: DdiClient, root: Path, line: str, attributes: Mapping[str, str]
+    ) -> None:
         self._ddi = ddi
+        self._line = line
         self._told_path = root / _TOLD
         self._attributes = attributes
 
@@ -86,7 +90,7 @@ class Directed:
             )
             return
         wanted = Wanted(
-            name=deployment.name,
+            name=self._line,
             version=deployment.version,
             target=deployment.target,
             digest=deployment.digest,

@@ -83,4 +83,4 @@ def _directed(config: Config, folder: DeviceFolder, versions: dict[str, str]) ->
     ddi = DdiClient(
         fleet.url, fleet.tenant, device_id(config), authorization(fleet), Limits(idle_seconds=15.0)
     )
-    return Directed(ddi, folder.root, {**fleet.attributes, **versions})
+    return Directed(ddi, folder.root, repository(config).release, {**fleet.attributes, **versions})
