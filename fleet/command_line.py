@@ -21,11 +21,13 @@ from absl.flags import argparse_flags
 
 from fleet.commands import (
     audit,
+    backup,
     device,
     init,
     keys,
     release,
     repository,
+    restore,
     rollout,
     serve,
     simulate,
@@ -33,7 +35,8 @@ from fleet.commands import (
 )
 
 COMMANDS: tuple[ModuleType, ...] = (
-    init, serve, release, rollout, device, tenant, audit, simulate, keys, repository,
+    init, serve, release, rollout, device, tenant, audit, simulate, keys, repository, backup,
+    restore,
 )  # fmt: skip
 
 _DESCRIPTION = """\
