@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from edge_agent.decoding import DecodeError, decode
-from edge_agent.tables import MQTT_SCHEME, Anomaly, Config, Fleet, Keyword, Repository
+from edge_agent.tables import MQTT_SCHEME, SCHEMES, Anomaly, Config, Fleet, Keyword, Repository
 from edge_agent.update.conditions import Conditions, parse_window
 
 STDIN = "-"
@@ -158,7 +158,7 @@ def _located(config: Config, folder: Path) -> Config:
     """`config` with its paths taken from `folder`."""
 
     def path(text: str) -> str:
-        named = bool(text) and text != STDIN and not text.startswith(MQTT_SCHEME)
+        named = bool(text) and text != STDIN and not text.startswith(SCHEMES)
         return str(folder / text) if named else text
 
     repository, keyword, anomaly = config.repository, config.keyword, config.anomaly

@@ -13,6 +13,22 @@ from edge_agent.update.conditions import parse_window
 SinkName = Literal["stdout", "mqtt", "webhook"]
 SINKS: tuple[SinkName, ...] = ("stdout", "mqtt", "webhook")
 MQTT_SCHEME = "mqtt:"
+MICROPHONE_SCHEME = "microphone:"
+WYOMING_SCHEME = "wyoming:"
+WAKE_SCHEME = "wyoming-wake:"
+SCHEMES = (MQTT_SCHEME, MICROPHONE_SCHEME, WYOMING_SCHEME, WAKE_SCHEME)
+
+
+def address_of(source: str, scheme: str) -> tuple[str, int]:
+    """Host and port of a source ``SCHEMEHOST:PORT``.
+
+    Raises:
+        ValueError: if it is not of this form.
+    """
+    host, _, port = source.removeprefix(scheme).rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        raise ValueError(f"source must be {scheme}HOST:PORT, e.g. {scheme}127.0.0.1:10400")
+    return host, int(port)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,7 +132,9 @@ class Keyword:
     """The workload that hears.
 
     Attributes:
-        source: ``-`` for standard input, or a WAV file, a file of raw samples, or a FIFO.
+        source: ``-`` for standard input, or a WAV file, a file of raw samples, or a FIFO; or
+            ``microphone:DEVICE`` of this device, ``wyoming:HOST:PORT`` of another, or
+            ``wyoming-wake:HOST:PORT``, where a wake-word service is to listen.
         bundle: what to run; empty for the release in the device folder.
         runtime: which interpreter.
         sinks: where its events go, of those that there are.
@@ -130,6 +148,9 @@ class Keyword:
     def __post_init__(self) -> None:
         if not self.source:
             raise ValueError("source must be - or a path")
+        for scheme in (WYOMING_SCHEME, WAKE_SCHEME):
+            if self.source.startswith(scheme):
+                address_of(self.source, scheme)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,9 @@ metered_interfaces = ["wwan*", "ppp*"]
 
 [keyword]
 source = "-"                          # raw 16-bit mono at 16 kHz, or WAV: -, a FIFO, or a file
+                                      # or microphone: of this device (extra `microphone`), microphone:hw:1,0
+                                      # or wyoming:HOST:PORT, a microphone of the Wyoming protocol
+                                      # or wyoming-wake:127.0.0.1:10400, to be a wake-word service of it
 #bundle = "words.bundle"              # default: the release in the device folder
 runtime = "auto"                      # auto, litert or tflite_runtime
 sinks = ["stdout", "mqtt", "webhook"]

@@ -5,6 +5,7 @@ python -m edge_agent.workloads.keyword JOB
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import sys
@@ -27,13 +28,18 @@ from edge_agent.keyword.head import Head
 from edge_agent.keyword.policy import Detection
 from edge_agent.keyword.spotting import Spotter
 from edge_agent.runtime import RuntimeModelError
+from edge_agent.sources.microphone import Microphone
 from edge_agent.sources.patient import Patience, SourceError, open_bytes
 from edge_agent.sources.pcm import RAW_RATE, raw_blocks
 from edge_agent.sources.readable import Readable
 from edge_agent.sources.wav import WavError, WavReader, endless_header
+from edge_agent.sources.wyoming import WyomingMicrophone
+from edge_agent.tables import MICROPHONE_SCHEME, WAKE_SCHEME, WYOMING_SCHEME, address_of
 from edge_agent.workloads.counting import Counting
 from edge_agent.workloads.job import Job, RefusedError, work
 from edge_agent.workloads.speaking import Speaker
+from edge_agent.workloads.wake_service import Ear, WakeService
+from edge_agent.wyoming.wake import WakeTalk
 
 _LONGEST_BLOCK_S = 0.25
 
@@ -110,54 +116,129 @@ class Hearing:
             self._speaker.event("detection", body)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Words:
+    """A bundle that has passed its self-test, and what was learned on it here.
+
+    Attributes:
+        bundle: the bundle.
+        head: what was learned, if anything was.
+        adaptation: what the status says of that.
+    """
+
+    bundle: archive.Bundle
+    head: Head | None
+    adaptation: dict[str, Any]
+
+
 def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) -> None:
     """Hears until the source is over or the process is told to end."""
-    classifier, adaptation = _classifier(job, counting, speaker)
-    stream = open_bytes(job.source, patience)
-    head = bytes.fromhex(job.place.get("head", ""))
-    model = classifier.model
-    speaker.ready(
-        {
-            "runtime": model.runtime,
-            "runtime_version": model.version,
-            "labels": list(classifier.labels),
-            "adaptation": adaptation,
-        }
-    )
-    while len(head) < 4 and (piece := stream.read(4 - len(head))):
-        head += piece
+    words = _words(job, speaker)
     try:
-        # What one inference needs: smaller blocks would cost more and bring nothing.
-        hop_s = classifier.policy.hop_frames * classifier.features.stride_ms / 1000
-        rate, blocks = _blocks(stream, job.source, head, min(hop_s, _LONGEST_BLOCK_S), speaker)
-        hearing = Hearing(classifier, rate, speaker)
-        patience.on_wait(hearing.waited)
-        for block in blocks:
-            counting.gaps, counting.gap_s = patience.gaps, patience.gap_s
-            hearing.take(block)
-        hearing.finish()
+        if job.source.startswith(WAKE_SCHEME):
+            _serve_clients(job, words, speaker, counting, patience)
+        else:
+            _hear(job, words, speaker, counting, patience)
     except WavError as e:
         raise SourceError(str(e)) from e
     except RuntimeModelError as e:
         raise RefusedError(f"{job.bundle}: {e}") from e
 
 
-def _classifier(
-    job: Job, counting: Counting, speaker: Speaker
-) -> tuple[CountingClassifier, dict[str, Any]]:
-    """The model, with what was learned here; and what is said of that in the status."""
+def _hear(
+    job: Job, words: _Words, speaker: Speaker, counting: Counting, patience: Patience
+) -> None:
+    """Hears one stream of sound."""
+    classifier = _classifier(job, words, counting)
+    # What one inference needs: smaller blocks would cost more and bring nothing.
+    hop_s = classifier.policy.hop_frames * classifier.features.stride_ms / 1000
+    block_s = min(hop_s, _LONGEST_BLOCK_S)
+
+    def ready() -> None:
+        speaker.ready(_facts(words, classifier))
+
+    lost: Callable[[], int] = int  # 0
+    if job.source.startswith(MICROPHONE_SCHEME):
+        device = job.source.removeprefix(MICROPHONE_SCHEME)
+        microphone = Microphone(device, classifier.features.sample_rate, block_s, patience)
+        ready()
+        rate, blocks = microphone.rate, microphone.blocks()
+        lost = lambda: microphone.dropped  # noqa: E731
+    elif job.source.startswith(WYOMING_SCHEME):
+        remote = WyomingMicrophone(address_of(job.source, WYOMING_SCHEME), patience)
+        ready()
+        rate, blocks = remote.rate(), remote.blocks()
+    else:
+        stream = open_bytes(job.source, patience)
+        ready()
+        rate, blocks = _blocks(stream, job, block_s, speaker)
+    hearing = Hearing(classifier, rate or RAW_RATE, speaker)
+    patience.on_wait(hearing.waited)
+    for block in blocks:
+        counting.gaps, counting.gap_s = patience.gaps + lost(), patience.gap_s
+        hearing.take(block)
+    hearing.finish()
+
+
+def _serve_clients(
+    job: Job, words: _Words, speaker: Speaker, counting: Counting, patience: Patience
+) -> None:
+    """Hears for the clients of a wake-word service."""
+    classifier = _classifier(job, words, counting)
+    names = sorted(classifier.policy.thresholds)
+
+    def took(seconds: float) -> None:
+        counting.input_s += seconds
+
+    def talk() -> WakeTalk:
+        own = _classifier(job, words, counting)
+        return WakeTalk(words.bundle.manifest.name, names, lambda rate: Ear(own, rate, took), told)
+
+    def told(found: Detection) -> None:
+        counting.triggers += 1
+        body = {
+            "time_s": round(found.time_s, 3), "label": found.label, "score": round(found.score, 4),
+        }  # fmt: skip
+        speaker.event("detection", body)
+
+    service = WakeService(address_of(job.source, WAKE_SCHEME), talk)
+    speaker.ready(_facts(words, classifier) | {"port": service.port})
+    service.serve(patience, speaker.alive)
+
+
+def _facts(words: _Words, classifier: KeywordClassifier) -> dict[str, Any]:
+    return {
+        "runtime": classifier.model.runtime,
+        "runtime_version": classifier.model.version,
+        "labels": list(classifier.labels),
+        "adaptation": words.adaptation,
+    }
+
+
+def _words(job: Job, speaker: Speaker) -> _Words:
     runtime: Any = job.runtime
     try:
         bundle = archive.read(job.bundle)
         selftest.run(bundle, runtime=runtime)
-        head, adaptation = _learned(job, bundle, speaker)
-        classifier = CountingClassifier(bundle.manifest, bundle.files, runtime=runtime, head=head)
     except (
         archive.BundleError, selftest.SelfTestError, ClassifierError, RuntimeModelError
     ) as e:  # fmt: skip
         raise RefusedError(f"{job.bundle}: {e}") from e
+    head, adaptation = _learned(job, bundle, speaker)
+    return _Words(bundle=bundle, head=head, adaptation=adaptation)
+
+
+def _classifier(job: Job, words: _Words, counting: Counting) -> CountingClassifier:
+    runtime: Any = job.runtime
+    bundle = words.bundle
+    try:
+        classifier = CountingClassifier(
+            bundle.manifest, bundle.files, runtime=runtime, head=words.head
+        )
+    except (ClassifierError, RuntimeModelError) as e:
+        raise RefusedError(f"{job.bundle}: {e}") from e
     classifier.counting = counting
-    return classifier, adaptation
+    return classifier
 
 
 def _learned(
@@ -178,13 +259,16 @@ def _learned(
 
 
 def _blocks(
-    stream: Readable, name: str, head: bytes, seconds: float, speaker: Speaker
+    stream: Readable, job: Job, seconds: float, speaker: Speaker
 ) -> tuple[int, Iterator[Float32]]:
     """The rate and the samples, `seconds` at a time; says what another process must know to go on."""
+    head = bytes.fromhex(job.place.get("head", ""))
+    while len(head) < 4 and (piece := stream.read(4 - len(head))):
+        head += piece
     if head[:4] != b"RIFF":
         return RAW_RATE, raw_blocks(stream, round(RAW_RATE * seconds), head=head)
-    reader = WavReader(stream, name, head=head)
-    if name == "-":
+    reader = WavReader(stream, job.source, head=head)
+    if job.source == "-":
         speaker.place({"head": endless_header(reader.format).hex()})
     return reader.format.rate, reader.blocks(math.ceil(reader.format.rate * seconds))
 

@@ -42,6 +42,7 @@ def test_the_device_s_versions_are_those_of_the_lock():
     assert {name: lock.get(name) for name in device} == device
     extras = settings()["project"]["optional-dependencies"]
     assert extras["litert"] == [f"ai-edge-litert=={lock['ai-edge-litert']}"]
+    assert extras["microphone"] == [f"sounddevice=={lock['sounddevice']}"]
     assert extras["pictures"] == [f"pillow=={lock['pillow']}"]
 
 
