@@ -98,7 +98,9 @@ def candidates(
         "pca": DetectorSettings(pca=pca),
         "ewma": DetectorSettings(z_score=ewma),
         "robust_z_score": DetectorSettings(z_score=ZScoreSettings(alpha=1.0)),
-        "gaussian": DetectorSettings(gaussian=GaussianSettings(alpha=p.gaussian_alpha)),
+        "gaussian": DetectorSettings(
+            gaussian=GaussianSettings(alphas=p.gaussian_alphas, shorts=p.gaussian_shorts)
+        ),
         "half_space": DetectorSettings(half_space=HalfSpaceSettings()),
         "autoencoder": DetectorSettings(
             autoencoder=AutoencoderSettings(lags=p.lags, hidden=p.hidden, bottleneck=p.bottleneck)
@@ -107,7 +109,7 @@ def candidates(
     }
     scoring = ScoringSettings(
         detectors=settings["pca"],
-        threshold=ThresholdRule(kind="peaks", rate=p.rate),
+        threshold=ThresholdRule(kind=p.threshold, rate=p.rate),
         alarm=AlarmPolicy(persistence=p.persistence),
         normaliser=preprocessing.normaliser,
         wandering=preprocessing.wandering,

@@ -13,7 +13,7 @@ class Compared:
     """What was measured of one detector.
 
     Attributes:
-        quality: mean ROC-AUC over the logs that the choice is made on.
+        quality: over the logs that the choice is made on (components.anomaly_trainer.quality).
         files: ROC-AUC by log, of those that have one.
         stretch: of the threshold, which comes nearest to the aims with this detector.
         false_alarm_rate: share of normal rows at that threshold or above it, mean over the logs.
@@ -70,8 +70,16 @@ def objections(compared: Compared, parameters: AnomalyTrainerParameters) -> tupl
     )
 
 
-def choose(compared: Mapping[str, Compared], parameters: AnomalyTrainerParameters) -> Choice:
-    """Takes the cheapest of those within the budget that are as good as the best of them."""
+def choose(
+    compared: Mapping[str, Compared], parameters: AnomalyTrainerParameters, measure: str
+) -> Choice:
+    """Takes the cheapest of those within the budget that are as good as the best of them.
+
+    Args:
+        compared: what was measured, by name.
+        parameters: which one is asked for, and what counts as as good.
+        measure: what the quality is called.
+    """
     if parameters.detector != BEST:
         return Choice(name=parameters.detector, why="AnomalyTrainer.detector asks for it")
     within = {name: c for name, c in compared.items() if not c.objections} or dict(compared)
@@ -85,11 +93,11 @@ def choose(compared: Mapping[str, Compared], parameters: AnomalyTrainerParameter
     if taken == best:
         return Choice(
             name=taken,
-            why=f"its ROC-AUC of {quality[taken]:.3f} is the best within the budget: {cost}",
+            why=f"its {measure} of {quality[taken]:.3f} is the best within the budget: {cost}",
         )
     return Choice(
         name=taken,
-        why=f"its ROC-AUC of {quality[taken]:.3f} is within {parameters.as_good:g} of the best "
+        why=f"its {measure} of {quality[taken]:.3f} is within {parameters.as_good:g} of the best "
         f"({best}: {quality[best]:.3f}), and it is the cheapest of those: {cost} against "
         f"{_cost_text(within[best])}",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from components.artifacts import (
     ANOMALY_MODEL,
@@ -44,8 +45,10 @@ class AnomalyTrainerParameters:
         hidden: units of the numpy autoencoder's layers before and behind its bottleneck.
         bottleneck: values that it passes everything through.
         ewma_alpha: weight of the newest row in the exponential means of ``ewma``.
-        gaussian_alpha: weight of the newest row in the running distributions of ``gaussian``.
+        gaussian_alphas: weights of the newest row in the running distributions of ``gaussian``.
+        gaussian_shorts: weights of the newest row in its short means.
         smoothing: weight of the newest row in the mean of the log scores.
+        threshold: ``peaks`` fits a tail to the highest normal scores, ``quantile`` takes them as they are.
         rate: share of normal rows that may lie above the threshold, before it is stretched.
         stretch: how many times as far above the middle of the normal scores the threshold lies, for
             what the warm-up does not show; if not given, what comes nearest to the aims.
@@ -61,7 +64,7 @@ class AnomalyTrainerParameters:
         max_int8_drop: gate of a network: most that int8 may lose of the mean ROC-AUC.
         max_int8_file_drop: gate of a network: most that it may lose on any file.
         max_false_alarms: gate: most of the normal rows after the warm-up with an alarm on.
-        least_gain: gate, where there are labels: least mean ROC-AUC above the best control's.
+        least_gain: gate, where there are labels: least quality above the best control's.
     """
 
     detector: str = BEST
@@ -71,8 +74,10 @@ class AnomalyTrainerParameters:
     hidden: int = 16
     bottleneck: int = 4
     ewma_alpha: float = 0.1
-    gaussian_alpha: float = 0.001
+    gaussian_alphas: tuple[float, ...] = (0.0005, 0.001)
+    gaussian_shorts: tuple[float, ...] = (0.1, 0.05)
     smoothing: float = 0.05
+    threshold: Literal["peaks", "quantile"] = "peaks"
     rate: float = 0.01
     stretch: float | None = None
     aim_false_alarms: float = 0.10

@@ -42,9 +42,17 @@ class Outcome:
     state_bytes: int
 
 
-def scored_blocks(scorer: Scorer, log: Log) -> Iterator[Scored]:
-    """What `scorer` finds in a log from its beginning, a block at a time."""
+def scorer_of(scorer: Scorer, log: Log) -> Scorer:
+    """`scorer` at the beginning of a log; its warm-up, if it has one, are the rows that teach there."""
+    warm_up = scorer.settings.warm_up_rows
+    if warm_up and warm_up != log.record.teaches:
+        return scorer.with_warm_up(log.record.teaches)
     scorer.restart()
+    return scorer
+
+
+def scored_blocks(scorer: Scorer, log: Log) -> Iterator[Scored]:
+    """What `scorer`, at the beginning of a log, finds in it, a block at a time."""
     for block in log.blocks():
         yield scorer.process(block)
 
@@ -53,7 +61,8 @@ def outcomes(scorer: Scorer, logs: Sequence[Log]) -> list[Outcome]:
     """Scores every log as a stream of its own."""
     found = []
     for log in logs:
-        blocks = [(block.score, block.anomaly) for block in scored_blocks(scorer, log)]
+        own = scorer_of(scorer, log)
+        blocks = [(block.score, block.anomaly) for block in scored_blocks(own, log)]
         score, on = (np.concatenate(part) for part in zip(*blocks, strict=True))
         begin = log.record.teaches
         found.append(
@@ -62,9 +71,9 @@ def outcomes(scorer: Scorer, logs: Sequence[Log]) -> list[Outcome]:
                 score=score[begin:],
                 on=on[begin:],
                 labels=np.array(log.labels[begin:]),
-                threshold=scorer.threshold,
-                typical=scorer.typical,
-                state_bytes=scorer.state_bytes(),
+                threshold=own.threshold,
+                typical=own.typical,
+                state_bytes=own.state_bytes(),
             )
         )
     return found
@@ -120,15 +129,20 @@ def gates(evaluation: dict[str, Any], max_false_alarms: float, least_gain: float
             advice="raise AnomalyTrainer.stretch or persistence, or give longer normal running",
         )
     ]
-    if evaluation["roc_auc"] is not None:
-        gain = evaluation["roc_auc"] - evaluation["control_roc_auc"]
+    gains = {}
+    if evaluation["nab"] is not None:
+        gained = evaluation["nab"]["standard"] - evaluation["nab_control"]["standard"]
+        gains["nab_over_controls"] = gained / 100.0
+    elif evaluation["roc_auc"] is not None:
+        gains["roc_auc_over_controls"] = evaluation["roc_auc"] - evaluation["control_roc_auc"]
+    for name, gain in gains.items():
         found.append(
             Gate(
-                name="roc_auc_over_controls",
+                name=name,
                 value=gain,
                 limit=least_gain,
                 passed=gain >= least_gain,
-                advice="the row's number tells as much: check labels and channels, try other lags",
+                advice="knowing nothing tells as much: check labels and channels, try other lags",
             )
         )
     return found

@@ -17,14 +17,14 @@ from components.anomaly_trainer.candidates import Candidate, candidates, read_ne
 from components.anomaly_trainer.comparison import Compared, choose, objections
 from components.anomaly_trainer.component import AnomalyTrainerParameters
 from components.anomaly_trainer.evaluation import Outcome, aucs, mean, outcomes
-from components.anomaly_trainer.nab_table import Scored, profile_scores
+from components.anomaly_trainer.nab_table import profile_scores
 from components.anomaly_trainer.planted import planted
+from components.anomaly_trainer.quality import NAB, ROC_AUC, Quality, nab_controls, nab_series
 from components.anomaly_trainer.traces import shown, write_traces
 from components.artifacts import Gate, write_gates, write_json
 from components.base import Inputs, Metrics, Outputs, Progress, UserError
 from components.series import Log, open_logs, read_series
 from components.series_transform.preprocessing import read_preprocessing
-from edge_agent.anomaly.metrics import stretches
 from edge_agent.anomaly.rows import Rows
 from edge_agent.anomaly.scoring import Scorer
 
@@ -47,9 +47,10 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
             series.warm_up_rows,
             read_networks(inputs),
         )
-        measured = _compare(known, logs, parameters)
+        quality = NAB if series.format == "nab" and _judged_by(logs) == "labels" else ROC_AUC
+        measured = _compare(known, logs, parameters, quality)
         compared = {name: m.compared for name, m in measured.items()}
-        choice = choose(compared, parameters)
+        choice = choose(compared, parameters, quality.name)
         if choice.name not in known:
             raise UserError(
                 f"AnomalyTrainer.detector={choice.name}: is not among those that were compared: name "
@@ -61,13 +62,16 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
         raise UserError(f"AnomalyTrainer: {e}") from e
     scored = outcomes(scorer, logs)
     found = evaluating.evaluation(scored)
+    # With thresholds as the series gave them: what is added comes from the other series.
+    of_nab = nab_series(measured[choice.name].scored) if quality is NAB else {}
     found |= {
-        "nab": profile_scores(_nab_series(scored)) if series.format == "nab" else None,
+        "nab": profile_scores(of_nab),
+        "nab_control": nab_controls(of_nab),
         "detector": choice.name,
         "why": choice.why,
         "compared": {name: dataclasses.asdict(c) for name, c in compared.items()},
         "compared_on": _judged_by(logs),
-        "crosswise": _crosswise(measured, parameters),
+        "crosswise": _crosswise(measured, parameters, quality),
         "channels": list(series.channels),
     }
     drawn = [logs[place] for place in shown(found["files"])]
@@ -84,23 +88,6 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
     return {name: value for name, value in found.items() if isinstance(value, float)}
 
 
-def _nab_series(scored: Sequence[Outcome]) -> dict[str, Scored]:
-    """Whole series, which begin with the rows that teach; those score least."""
-    found = {}
-    for outcome in scored:
-        if not outcome.log.record.labelled:
-            continue
-        teaches = outcome.log.record.teaches
-        silent = np.full(teaches, -np.inf)
-        found[outcome.log.record.name] = Scored(
-            score=np.concatenate([silent, outcome.score - outcome.threshold]),
-            windows=tuple(
-                (begin, end - 1) for begin, end in stretches(np.array(outcome.log.labels))
-            ),
-        )
-    return found
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Measured:
     """What was measured of a detector, and its scores."""
@@ -108,19 +95,19 @@ class _Measured:
     compared: Compared
     scored: list[Outcome]
 
-    def of_half(self, half: int) -> _Measured:
+    def of_half(self, half: int, quality: Quality) -> _Measured:
         """As if every second log alone were known, from the `half`-th of them on."""
         scored = self.scored[half::2]
         names = {outcome.log.record.name for outcome in scored}
         files = {name: auc for name, auc in self.compared.files.items() if name in names}
-        quality = mean(list(files.values()))
+        found = quality.of(scored)
         return _Measured(
-            compared=dataclasses.replace(self.compared, files=files, quality=quality), scored=scored
+            compared=dataclasses.replace(self.compared, files=files, quality=found), scored=scored
         )
 
 
 def _crosswise(
-    measured: Mapping[str, _Measured], parameters: AnomalyTrainerParameters
+    measured: Mapping[str, _Measured], parameters: AnomalyTrainerParameters, quality: Quality
 ) -> dict[str, float] | None:
     """What the choice of detector and stretch is worth on logs that it was not made on.
 
@@ -128,20 +115,23 @@ def _crosswise(
     """
     figures = []
     for half in (0, 1):
-        known = {name: m.of_half(half) for name, m in measured.items()}
+        known = {name: m.of_half(half, quality) for name, m in measured.items()}
         if any(m.compared.quality is None for m in known.values()):
             return None
-        name = choose({n: m.compared for n, m in known.items()}, parameters).name
+        name = choose({n: m.compared for n, m in known.items()}, parameters, quality.name).name
         stretch = choose_stretch(known[name].scored, parameters)
-        others = measured[name].of_half(1 - half)
+        others = measured[name].of_half(1 - half, quality)
         false, missed = rates(others.scored, stretch)
         figures.append((others.compared.quality, false, missed))
-    names = ("roc_auc", "false_alarm_rate", "missed_rate")
+    names = ("quality", "false_alarm_rate", "missed_rate")
     return {n: mean(list(f)) or 0.0 for n, f in zip(names, zip(*figures, strict=True), strict=True)}
 
 
 def _compare(
-    known: dict[str, Candidate], logs: Sequence[Log], parameters: AnomalyTrainerParameters
+    known: dict[str, Candidate],
+    logs: Sequence[Log],
+    parameters: AnomalyTrainerParameters,
+    quality: Quality,
 ) -> dict[str, _Measured]:
     judged = logs
     if _judged_by(logs) == "planted faults":
@@ -149,7 +139,7 @@ def _compare(
     progress = Progress(float(len(known)), "detectors")
     measured = {}
     for done, (name, candidate) in enumerate(known.items(), start=1):
-        measured[name] = _measure(candidate, logs, judged, parameters)
+        measured[name] = _measure(candidate, logs, judged, parameters, quality)
         progress.at(done, name)
     return measured
 
@@ -164,6 +154,7 @@ def _measure(
     logs: Sequence[Log],
     judged: Sequence[Log],
     parameters: AnomalyTrainerParameters,
+    quality: Quality,
 ) -> _Measured:
     scorer = _learned(candidate, logs)
     scored = outcomes(scorer, judged)
@@ -174,7 +165,7 @@ def _measure(
     false_alarms, missed = rates(stretched, stretch)
     network = candidate.network
     compared = Compared(
-        quality=mean(list(found.values())),
+        quality=quality.of(scored),
         files=found,
         stretch=stretch,
         false_alarm_rate=false_alarms,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.anomaly_trainer.evaluation import scored_blocks
+from components.anomaly_trainer.evaluation import scored_blocks, scorer_of
 from components.series import Log
 from edge_agent.anomaly.scoring import Scorer
 
@@ -43,7 +43,7 @@ def _trace(scorer: Scorer, log: Log) -> dict[str, npt.NDArray[Any]]:
     """Shape (points,) each, but for values and shares, (points, channels); a point is some rows."""
     scores, ons, thresholds, shares = [], [], [], []
     count = 0
-    for block in scored_blocks(scorer, log):
+    for block in scored_blocks(scorer_of(scorer, log), log):
         scores.append(block.score)
         ons.append(block.anomaly)
         thresholds.append(block.threshold)

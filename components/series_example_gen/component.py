@@ -22,7 +22,8 @@ class SeriesExampleGenParameters:
         channels: columns to watch; empty for every column of numbers that is nothing else.
         label: column that is 1 in anomalous rows; files without it count as normal throughout.
         ignore: columns that are no sensors.
-        warm_up_rows: rows at each table's beginning that are normal running, and teach.
+        warm_up_rows: rows at each table's beginning that are normal running, and teach; of ``nab`` no
+            more than the beginning that NAB does not count.
         healthy: what the name of a healthy signal, or of its folder, begins with.
         teach_share: share of each healthy signal, from its beginning, that teaches.
         sample_rate: of ``mat`` files, which do not say it, Hz.

@@ -17,6 +17,7 @@ from components.growing_array import GrowingArray
 from components.series import KINDS, LogRecord, Series, array_path, write_series
 from components.series_example_gen.component import SIGNALS, SeriesExampleGenParameters
 from components.series_example_gen.opening import Plan, open_log_file, plan_of
+from edge_agent.anomaly import nab
 
 _SUFFIX = {"csv": ".csv", "nab": ".csv", "wav": ".wav", "mat": ".mat"}
 _TAUGHT_BY = 0.1  # most anomalous rows that a warm-up may hold
@@ -107,7 +108,9 @@ def _teaches(labels: Any, parameters: SeriesExampleGenParameters) -> tuple[int, 
         healthy = bool(len(labels)) and not labels[0]
         return round(parameters.teach_share * len(labels)) * healthy, ""
     rows = parameters.warm_up_rows
-    if len(labels) <= rows:
+    if parameters.format == "nab":
+        rows = min(rows, nab.probation(len(labels)))
+    if not rows or len(labels) <= rows:
         return 0, f"{len(labels)} rows, and {rows} are the warm-up"
     share = float(labels[:rows].mean())
     if share > _TAUGHT_BY:

@@ -21,6 +21,9 @@ class SeriesTransformParameters:
         spectrum: samples of a signal that become one row of features.
         segment: samples of the short spectra within them.
         bands: bands of equal width that spectral kurtosis is given for.
+        overlap: share of a window of the spectrum that the next one begins before its end.
+        mix_db: levels at which each faulty signal is also mixed into the healthy one of its speed (names that
+            end alike), decibels; empty for none.
         val_share: share of the rows that teach, at each log's end of them, that validate training.
         seed: of the widened windows.
     """
@@ -31,13 +34,17 @@ class SeriesTransformParameters:
     window: int = 8
     spectrum: int = 8192
     segment: int = 128
-    bands: int = 16
+    bands: int = 8
+    overlap: float = 0.5
+    mix_db: tuple[float, ...] = (-12.0, -18.0)
     val_share: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= 64:
             raise ValueError("window must be 1 to 64 rows")
+        if not 0.0 <= self.overlap < 1.0:
+            raise ValueError("overlap must be 0 to less than 1")
         if not 0.0 < self.val_share < 0.5:
             raise ValueError("val_share must lie above 0 and below 0.5")
 

@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from components.artifacts import write_json
-from components.base import Inputs, Metrics, Outputs, Progress, UserError
-from components.growing_array import GrowingArray
+from components.base import Inputs, Metrics, Outputs, UserError
 from components.series import (
     KINDS,
-    Log,
     Series,
     array_path,
     open_logs,
@@ -24,12 +22,11 @@ from components.series import (
 )
 from components.series_transform.component import SeriesTransformParameters
 from components.series_transform.preprocessing import Preprocessing, seen_by_detectors
+from components.series_transform.signal_rows import rows_of_signals
 from components.series_transform.windows import Windows, widened, windows_of
 from edge_agent.anomaly.rows import Rows
 from edge_agent.anomaly.wandering import WanderingSettings
 from edge_agent.features.series import VibrationFeatures
-
-_BLOCK_WINDOWS = 64
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: SeriesTransformParameters) -> Metrics:
@@ -50,10 +47,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: SeriesTransformParamet
                 window=parameters.spectrum,
                 segment=parameters.segment,
                 bands=parameters.bands,
+                hop=max(1, round(parameters.spectrum * (1.0 - parameters.overlap))),
             )
         except ValueError as e:
             raise UserError(f"Transform: {e}") from e
-        series = _rows_of_signals(logs, series, vibration, outputs["series"])
+        series = rows_of_signals(logs, series, vibration, parameters.mix_db, outputs["series"])
         logs = open_logs(outputs["series"], series)
     preprocessing = _preprocessing(parameters, vibration)
     taught = [log.teaching() for log in logs if log.record.teaches]
@@ -99,49 +97,6 @@ def _take_over(source: Path, folder: Path, series: Series) -> None:
             except OSError:
                 shutil.copyfile(made, array_path(folder, number, kind))
     write_series(folder, series)
-
-
-def _rows_of_signals(
-    logs: Sequence[Log], series: Series, vibration: VibrationFeatures, folder: Path
-) -> Series:
-    records = []
-    progress = Progress(float(sum(len(log.rows) for log in logs)), "samples")
-    done = 0
-    for number, log in enumerate(logs):
-        count = len(log.rows) // vibration.window
-        if not count:
-            raise UserError(
-                f"{log.record.name}: holds {len(log.rows)} samples, and a row of features takes "
-                f"{vibration.window}: leave it out, or set Transform.spectrum"
-            )
-        width = len(vibration.names) * len(series.channels)
-        with GrowingArray(array_path(folder, number, "rows"), "f8", (width,)) as rows:
-            for begin in range(0, count, _BLOCK_WINDOWS):
-                end = min(count, begin + _BLOCK_WINDOWS)
-                signal = np.asarray(
-                    log.rows[begin * vibration.window : end * vibration.window], np.float64
-                )
-                try:
-                    rows.append(np.concatenate([vibration.of(c) for c in signal.T], axis=1))
-                except ValueError as e:
-                    raise UserError(
-                        f"{log.record.name}: {e}: record it again or leave it out"
-                    ) from e
-        begins = slice(0, count * vibration.window, vibration.window)
-        np.save(array_path(folder, number, "labels"), log.labels[begins])
-        np.save(array_path(folder, number, "seconds"), log.seconds[begins])
-        teaches = log.record.teaches // vibration.window
-        records.append(dataclasses.replace(log.record, rows=count, teaches=teaches))
-        done += len(log.rows)
-        progress.at(done)
-    names = [
-        name if len(series.channels) == 1 else f"{channel} {name}"
-        for channel in series.channels
-        for name in vibration.names
-    ]
-    made = dataclasses.replace(series, channels=tuple(names), logs=tuple(records))
-    write_series(folder, made)
-    return made
 
 
 def _split(seen: Sequence[Rows], parameters: SeriesTransformParameters) -> tuple[Windows, Windows]:

@@ -102,6 +102,7 @@ class Scorer:
             predict: the network, where the settings name one.
         """
         self.settings = settings
+        self._predict = predict
         self._detector = make_detector(settings.detectors, predict)
         self._wandering = Wandering(settings.wandering)
         self._shipped: Parameters = {}
@@ -156,6 +157,12 @@ class Scorer:
         self.threshold, self.typical = map(float, levels)
         self._shipped = dict(parameters)
         self.restart()
+
+    def with_warm_up(self, rows: int) -> Scorer:
+        """Another one with the same parameters, whose streams have a warm-up of `rows`."""
+        other = Scorer(dataclasses.replace(self.settings, warm_up_rows=rows), self._predict)
+        other.load(self._shipped)
+        return other
 
     @property
     def centre(self) -> npt.NDArray[np.float64]:

@@ -31,6 +31,7 @@ class VibrationFeatures:
         segment: samples of the short spectra that spectral kurtosis is taken over.
         bands: bands of equal width that spectral kurtosis is given for.
         orders: multiples of the shaft's speed that amplitudes are given for; 0 for none.
+        hop: samples from the beginning of one window to that of the next; a window if None.
     """
 
     sample_rate: int
@@ -38,6 +39,7 @@ class VibrationFeatures:
     segment: int = 128
     bands: int = 16
     orders: int = 0
+    hop: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.sample_rate <= 10_000_000 or not 16 <= self.window <= 10_000_000:
@@ -46,6 +48,8 @@ class VibrationFeatures:
             raise ValueError("segment must be 8 samples to a quarter of the window")
         if not 1 <= self.bands < self.segment // 2 or not 0 <= self.orders <= 1000:
             raise ValueError("bands must be 1 to less than half a segment, orders 0 to 1000")
+        if self.hop is not None and not 1 <= self.hop <= self.window:
+            raise ValueError("hop must be 1 sample to a window")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,6 +57,15 @@ class VibrationFeatures:
         width = self.sample_rate / 2 / self.bands
         kurtosis = [f"kurtosis {round(b * width)} Hz" for b in range(self.bands)]
         return (*kurtosis, *(f"order {k + 1}" for k in range(self.orders)))
+
+    @property
+    def step(self) -> int:
+        """Samples from the beginning of one window to that of the next."""
+        return self.window if self.hop is None else self.hop
+
+    def count(self, samples: int) -> int:
+        """Whole windows in so many samples."""
+        return max(0, (samples - self.window) // self.step + 1)
 
     def of(self, signal: Float64, speed: float | None = None) -> Float64:
         """The features of each whole window of `signal`: shape (windows, features).
@@ -68,8 +81,10 @@ class VibrationFeatures:
             raise ValueError("the signal holds values that are not finite")
         if self.orders and not speed:
             raise ValueError("order features need the shaft's speed")
-        count = len(signal) // self.window
-        windows = signal[: count * self.window].reshape(count, self.window)
+        if not self.count(len(signal)):
+            return np.zeros((0, len(self.names)))
+        every = np.lib.stride_tricks.sliding_window_view(signal, self.window)
+        windows = every[:: self.step]
         windows = windows - windows.mean(axis=1, keepdims=True)
         level = np.sqrt((windows**2).mean(axis=1, keepdims=True))
         windows = windows / np.maximum(level, _FLOOR)

@@ -57,10 +57,16 @@ _SIGNALS = _Settings(
     # A row is a whole window of a signal, and rows of several signals follow each other.
     transform=SeriesTransformParameters(window=1, wandering_limit=0.0),
     trainer=AnomalyTrainerParameters(
-        lags=1, variance=0.8, smoothing=1.0, ewma_alpha=0.5, bottleneck=4
+        lags=1, variance=0.8, smoothing=0.3, ewma_alpha=0.5, bottleneck=4
     ),
 )
-_BY_FORMAT = {"csv": _ROWS, "nab": _ROWS, "wav": _SIGNALS, "mat": _SIGNALS}
+_NAB = _Settings(
+    # Windows are found by their beginning, levels wander, and nothing stands beside the one channel.
+    transform=SeriesTransformParameters(normaliser="robust", wandering_limit=0.0),
+    trainer=AnomalyTrainerParameters(smoothing=0.3, threshold="quantile"),
+    warm_up_rows=750,
+)
+_BY_FORMAT = {"csv": _ROWS, "nab": _NAB, "wav": _SIGNALS, "mat": _SIGNALS}
 
 
 def recipe(

@@ -121,9 +121,10 @@ def _figures(evaluation: Mapping[str, Any]) -> list[FigureRow]:
             "What the row's number or silence would reach.",
         ),
         (
-            "ROC-AUC, chosen crosswise",
-            _three(crosswise.get("roc_auc")),
-            "Detector and threshold of each half of the logs chosen on the other half.",
+            "Quality, chosen crosswise",
+            _three(crosswise.get("quality")),
+            "ROC-AUC, or NAB's standard score of 1: detector and threshold of each half of the logs "
+            "chosen on the other half.",
         ),
         (
             "False alarms, chosen crosswise",
@@ -159,7 +160,10 @@ def _figures(evaluation: Mapping[str, Any]) -> list[FigureRow]:
         ),
     ]
     for profile, score in (evaluation["nab"] or {}).items():
-        meaning = "NAB's score, the threshold of each series taken from the others; silence gets 0."
+        meaning = (
+            "NAB's score, the threshold of each series taken from the others; silence gets 0, knowing "
+            f"nothing {evaluation['nab_control'][profile]:.1f}."
+        )
         rows.append((f"NAB, {words(profile)}", f"{score:.1f}", meaning))
     return [FigureRow(name=n, value=v, meaning=m) for n, v, m in rows if v != "–"]
 

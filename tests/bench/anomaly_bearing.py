@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
+from components.series_transform.mixing import mix
 from edge_agent.anomaly.alarm import AlarmPolicy
 from edge_agent.anomaly.detectors import DetectorSettings
 from edge_agent.anomaly.metrics import roc_auc
@@ -22,12 +23,12 @@ from edge_agent.anomaly.scoring import Scorer, ScoringSettings
 from edge_agent.anomaly.threshold import ThresholdRule
 from edge_agent.features.series import VibrationFeatures
 
-FEATURES = VibrationFeatures(sample_rate=51_200, window=8192, segment=128, bands=16)
+FEATURES = VibrationFeatures(sample_rate=51_200, window=8192, segment=128, bands=8, hop=4096)
 SETTINGS = ScoringSettings(
     detectors=DetectorSettings(pca=PcaSettings(lags=1, variance=0.8)),
     threshold=ThresholdRule(kind="peaks", rate=0.01, margin=0.3),
     alarm=AlarmPolicy(),
-    smoothing=1.0,
+    smoothing=0.3,
 )
 FAULTS = {"inner race": "IR5_900", "outer race": "OR2_900"}
 LEVELS_DB = (-12.0, -18.0)
@@ -66,17 +67,17 @@ def run(folder: Path) -> Found:
         for level in LEVELS_DB:
             mixed = mix(healthy[cut:], signals[name][cut:], level)
             auc[fault, level] = _auc(
-                both.process(FEATURES.of(healthy[cut:])).score,
-                both.process(FEATURES.of(mixed)).score,
+                _scores(both, healthy[cut:]),
+                _scores(both, mixed),
             )
             loudness[fault, level] = _auc(_levels(healthy[cut:]), _levels(mixed))
     other = _learned(FEATURES.of(signals["Normal_600"]))
-    unseen = other.process(FEATURES.of(healthy)).score >= other.threshold
+    unseen = _scores(other, healthy) >= other.threshold
     first, second = np.array_split(unseen, 2)
     hits = {}
     for fault, name in FAULTS.items():
-        mixed = FEATURES.of(mix(healthy, signals[name], LEVELS_DB[0]))
-        hits[fault] = float((other.process(mixed).score >= other.threshold).mean())
+        mixed = mix(healthy, signals[name], LEVELS_DB[0])
+        hits[fault] = float((_scores(other, mixed) >= other.threshold).mean())
     return Found(
         auc=auc,
         loudness_auc=loudness,
@@ -85,17 +86,16 @@ def run(folder: Path) -> Found:
     )
 
 
-def mix(healthy: Signal, fault: Signal, level_db: float) -> Signal:
-    """Both together, the fault's power `level_db` beside the healthy signal's."""
-    healthy, fault = healthy - healthy.mean(), fault - fault.mean()
-    gain = np.sqrt(10 ** (level_db / 10) * (healthy**2).mean() / (fault**2).mean())
-    return healthy + gain * fault
-
-
 def _learned(rows: Rows) -> Scorer:
     scorer = Scorer(SETTINGS)
     scorer.learn(rows)
     return scorer
+
+
+def _scores(scorer: Scorer, signal: Signal) -> Signal:
+    """Of each window of a stream of its own."""
+    scorer.restart()
+    return scorer.process(FEATURES.of(signal)).score
 
 
 def _auc(normal: Signal, anomalous: Signal) -> float:
@@ -104,8 +104,9 @@ def _auc(normal: Signal, anomalous: Signal) -> float:
 
 
 def _levels(signal: Signal) -> Signal:
-    windows = signal[: len(signal) // FEATURES.window * FEATURES.window]
-    return np.sqrt((windows.reshape(-1, FEATURES.window) ** 2).mean(axis=1))
+    windows = np.lib.stride_tricks.sliding_window_view(signal, FEATURES.window)
+    levels: Signal = windows[:: FEATURES.step].std(axis=1)
+    return levels
 
 
 def _load(folder: Path, name: str) -> Signal:

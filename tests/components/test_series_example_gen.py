@@ -145,13 +145,18 @@ def test_signals_become_rows_of_features_and_the_healthy_ones_teach(tmp_path, ki
     made = transformed(raw, tmp_path / "made", SIGNALS)["series"]
     series = read_series(made)
     assert series.sample_rate == 51_200
-    assert [(r.name.split(".")[0], r.rows, r.teaches) for r in series.logs] == [
-        ("IR5_600", 40, 0),
-        ("Normal_600", 40, 28),
+    # Half overlapping windows of 1024 samples; the mixtures are in what was not taught.
+    assert [(r.name.replace(f".{kind}", ""), r.rows, r.teaches) for r in series.logs] == [
+        ("IR5_600", 79, 0),
+        ("Normal_600", 79, 55),
+        ("IR5_600 at -12 dB", 23, 0),
+        ("IR5_600 at -18 dB", 23, 0),
     ]
-    faulty, healthy = (open_log(made, series, number) for number in (0, 1))
+    faulty, healthy, mixed, _ = (open_log(made, series, number) for number in range(4))
     assert faulty.labels.all()
+    assert mixed.labels.all()
     assert not healthy.labels.any()
+    assert faulty.rows.mean() > mixed.rows.mean()
     # Impulses are what spectral kurtosis is for; loudness was taken out.
     assert faulty.rows.mean() > healthy.rows.mean() + 0.5
 

@@ -21,6 +21,9 @@ SETTINGS = {
     "z_score": DetectorSettings(z_score=ZScoreSettings(alpha=0.3)),
     "plain_z_score": DetectorSettings(z_score=ZScoreSettings(alpha=1.0)),
     "gaussian": DetectorSettings(gaussian=GaussianSettings(alpha=0.01)),
+    "gaussians": DetectorSettings(
+        gaussian=GaussianSettings(alphas=(0.01, 0.002), shorts=(0.1, 0.05))
+    ),
     "half_space": DetectorSettings(half_space=HalfSpaceSettings(trees=25, depth=6)),
     "autoencoder": DetectorSettings(
         autoencoder=AutoencoderSettings(lags=3, hidden=12, bottleneck=4, steps=200)
@@ -128,6 +131,20 @@ def test_trees_score_where_the_normal_rows_are_thin():
     detector.learn(rows)
     middle, edge, outside = detector.process(np.array([[0.0, 0], [2.5, 0], [9, 0]])).sum(axis=1)
     assert middle < edge < outside
+
+
+def test_several_speeds_score_as_the_mean_of_each():
+    rows = normal_rows(600)
+    found = {}
+    for name, settings in {
+        "both": GaussianSettings(alphas=(0.01, 0.002)),
+        "fast": GaussianSettings(alpha=0.01),
+        "slow": GaussianSettings(alpha=0.002),
+    }.items():
+        detector = make_detector(DetectorSettings(gaussian=settings))
+        detector.learn(rows[:300])
+        found[name] = detector.process(rows[300:])
+    np.testing.assert_allclose(found["both"], (found["fast"] + found["slow"]) / 2, rtol=1e-6)
 
 
 def test_the_slow_gaussian_follows_a_slow_change_and_the_frozen_score_does_not():
