@@ -136,12 +136,12 @@ def test_trees_score_where_the_normal_rows_are_thin():
 def test_several_speeds_score_as_the_mean_of_each():
     rows = normal_rows(600)
     found = {}
-    for name, settings in {
+    for name, speeds in {
         "both": GaussianSettings(alphas=(0.01, 0.002)),
         "fast": GaussianSettings(alpha=0.01),
         "slow": GaussianSettings(alpha=0.002),
     }.items():
-        detector = make_detector(DetectorSettings(gaussian=settings))
+        detector = make_detector(DetectorSettings(gaussian=speeds))
         detector.learn(rows[:300])
         found[name] = detector.process(rows[300:])
     np.testing.assert_allclose(found["both"], (found["fast"] + found["slow"]) / 2, rtol=1e-6)
