@@ -21,6 +21,7 @@ from absl.flags import argparse_flags
 
 from edge_agent.commands import (
     adaptations,
+    bench,
     classify,
     config,
     enroll,
@@ -48,6 +49,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     enroll,
     adaptations,
     revert,
+    bench,
     selftest,
     install,
     update_once,
@@ -71,6 +73,7 @@ examples:
   arecord -q -t raw -f S16_LE -r 16000 | python -m edge_agent spot --bundle latest.bundle - --json
   python -m edge_agent score --bundle pump.bundle --csv pump.csv
   python -m edge_agent classify --bundle digits.bundle seven.png
+  python -m edge_agent bench latest.bundle
   python -m edge_agent enroll lamp lamp-*.wav --config agent.toml
   python -m edge_agent evaluate --bundle latest.bundle --data recordings --list recordings/test.txt
 

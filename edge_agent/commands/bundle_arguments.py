@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 def add_bundle(parser: Any) -> None:
     """Declares ``--bundle``, ``--runtime`` and ``--json``."""
     parser.add_argument("--bundle", required=True, type=Path, metavar="B", help="the bundle to use")
+    add_runtime(parser)
+
+
+def add_runtime(parser: Any) -> None:
+    """Declares ``--runtime`` and ``--json``."""
     parser.add_argument(
         "--runtime",
         choices=("auto", "litert", "tflite_runtime"),
