@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fleet.repository.root_keys import RootKeys, Signing
 
 NAME = "keys"
-SUMMARY = "who may sign what: init, new, add, rotate, revoke, renew, sign"
+SUMMARY = "who may sign what: init, new, hold, add, rotate, revoke, renew, sign"
 DESCRIPTION = """\
 Looks after the keys of an update repository. Keys at hand lie in the folder keys/ beside it; root and
 targets keys of a fleet belong on other machines. Each change makes a new root, which needs enough keys of
@@ -22,6 +22,10 @@ EXAMPLES = """\
       a repository, and a key for each role
   python -m fleet keys new anna.pem
       a key pair, on the machine where it is to stay: anna.pem and anna.pem.pub
+  python -m fleet keys hold "hsm:2?label=anna" anna.json
+      the same for a key on a PKCS#11 token ($PYKCS11LIB, $EDGE_KEY_PIN); or awskms:KEY
+  python -m fleet keys add targets --held anna.json --repository R
+      the publisher signs with it; `keys sign DRAFT --key anna.json` on another machine
   python -m fleet keys add root --public anna.pem.pub --threshold 2 --repository R
       from now on the root needs two signatures
   python -m fleet keys sign draft/3.root.json --key anna.pem
@@ -47,7 +51,7 @@ def add_arguments(parser: Any) -> None:
 
     def action(name: str, text: str) -> Any:
         made = actions.add_parser(name, help=text, description=text, **form)
-        if name != "new":
+        if name not in ("new", "hold"):
             made.add_argument(
                 "--repository", type=Path, metavar="R", required=name != "sign",
                 help="folder of the repository",
@@ -58,8 +62,17 @@ def add_arguments(parser: Any) -> None:
 
     action("init", "make a repository, and a key for each role")
     action("new", "make a key pair").add_argument("file", type=Path, metavar="FILE")
+    hold = action("hold", "write a file that leads to a key on a token or in a cloud's key service")
+    hold.add_argument("uri", metavar="URI", help="hsm:ID?label=TOKEN, or awskms:KEY")
+    hold.add_argument("file", type=Path, metavar="FILE.json")
     add = action("add", "let one more key sign for a role")
-    add.add_argument("--public", type=Path, metavar="FILE.pub", help="this one; default: a new one")
+    which = add.add_mutually_exclusive_group()
+    which.add_argument(
+        "--public", type=Path, metavar="FILE.pub", help="this one; default: a new one"
+    )
+    which.add_argument(
+        "--held", type=Path, metavar="FILE.json", help="this one, held elsewhere, to sign here too"
+    )
     add.add_argument("--threshold", type=int, metavar="N", help="signatures that the role needs")
     action("rotate", "replace the keys of a role that are at hand")
     action("revoke", "take a key's right to sign").add_argument("keyid", metavar="KEYID")
@@ -78,6 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.action == "new":
         print(f"made {arguments.file} and {root_keys.new_key(arguments.file)}")
+        return 0
+    if arguments.action == "hold":
+        public_file = root_keys.hold_key(arguments.uri, arguments.file)
+        print(f"made {arguments.file}, which leads to the key, and {public_file}")
         return 0
     if arguments.action == "init":
         made = root_keys.initialise(arguments.repository)
@@ -106,6 +123,8 @@ def _change(keys: RootKeys, arguments: argparse.Namespace) -> Signing:
     from fleet.repository.keys import read_public
 
     match arguments.action:
+        case "add" if arguments.held:
+            return keys.add_held(arguments.role, arguments.held, arguments.threshold)
         case "add":
             public = read_public(arguments.public) if arguments.public else None
             return keys.add(arguments.role, public, arguments.threshold)

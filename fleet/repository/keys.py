@@ -1,8 +1,8 @@
-"""Keys: ed25519, in files beside the repository and never inside it.
+"""Keys: ed25519, in files beside the repository and never inside it, or held elsewhere.
 
 By default one a role, with a threshold of one: good for a desk. For a fleet, more keys and thresholds
-are added, and those of root and targets kept on other machines (`root_keys`). The repository asks only
-for the `signers` of a role, so keys held elsewhere can take the place of files.
+are added, and those of root and targets kept on other machines (`root_keys`), on tokens or in a cloud's key
+service (`held_keys`). The repository asks only for the `signers` of a role.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
 from fleet.repository.errors import KeysError
 from fleet.repository.files import make_private_folder, write_whole
+from fleet.repository.held_keys import SUFFIX, read_held
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 
@@ -50,7 +51,8 @@ class Keys(Protocol):
 class DevelopmentKeys:
     """Keys as PEM files (PKCS #8, mode 0600) in `folder`: ``ROLE.pem`` and ``ROLE-ID.pem``.
 
-    Those that `$EDGE_KEY_PASSPHRASE` encrypts are read with it, and written so where it is set.
+    ``ROLE-ID.json`` leads to a key that is held elsewhere. PEM files that `$EDGE_KEY_PASSPHRASE` encrypts are
+    read with it, and written so where it is set.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,17 +74,58 @@ class DevelopmentKeys:
         write_key(self.folder / f"{role}-{signer.public_key.keyid[:8]}.pem", signer)
         return signer.public_key
 
-    def signers(self, role: str) -> list[CryptoSigner]:
-        """Loads the keys of `role`.
+    def hold(self, role: str, file: Path) -> Key:
+        """Lets the key that `file` leads to sign for `role` here; gives its public part.
+
+        Raises:
+            KeysError: if the file leads to no key.
+        """
+        public = read_held(file).public_key
+        make_private_folder(self.folder)
+        write_whole(self.folder / f"{role}-{public.keyid[:8]}{SUFFIX}", file.read_bytes())
+        return public
+
+    def signers(self, role: str) -> list[Signer]:
+        """The keys of `role`, those held elsewhere among them.
 
         Raises:
             KeysError: if there is none, or one is readable by others or not an ed25519 key.
         """
-        others = sorted(self.folder.glob(f"{role}-*.pem"))
+        held = [read_held(path) for path in sorted(self.folder.glob(f"{role}-*{SUFFIX}"))]
+        paths = self._files(role)
+        if not paths and not held:
+            paths = [self.folder / f"{role}.pem"]  # which is missing, and that is told
+        return [*(read_key(path) for path in paths), *held]
+
+    def in_files(self, role: str) -> list[str]:
+        """Ids of the keys of `role` whose private part is here.
+
+        Raises:
+            KeysError: if one cannot be used.
+        """
+        return [read_key(path).public_key.keyid for path in self._files(role)]
+
+    def at_hand(self, role: str) -> set[str]:
+        """Ids of the keys of `role` that can sign here.
+
+        Raises:
+            KeysError: if one cannot be used.
+        """
+        here = self._files(role) or any(self.folder.glob(f"{role}-*{SUFFIX}"))
+        return {signer.public_key.keyid for signer in self.signers(role)} if here else set()
+
+    def _files(self, role: str) -> list[Path]:
         first = self.folder / f"{role}.pem"
-        return [
-            read_key(path) for path in ([first] if first.exists() or not others else []) + others
-        ]
+        return [*([first] if first.exists() else []), *sorted(self.folder.glob(f"{role}-*.pem"))]
+
+
+def read_signer(path: Path) -> Signer:
+    """The private key in the file `path`, or the one held elsewhere that it leads to.
+
+    Raises:
+        KeysError: if it is neither.
+    """
+    return read_held(path) if path.suffix == SUFFIX else read_key(path)
 
 
 def read_key(path: Path) -> CryptoSigner:

@@ -27,9 +27,10 @@ from tuf.api.metadata import Metadata, Root
 
 from fleet.repository.errors import KeysError
 from fleet.repository.files import locked, sweep, write_whole
-from fleet.repository.keys import ROLES, DevelopmentKeys, read_key, write_key, write_public
+from fleet.repository.held_keys import hold
+from fleet.repository.keys import ROLES, DevelopmentKeys, read_signer, write_key, write_public
 from fleet.repository.repository import Repository
-from fleet.repository.sealing import Lifetimes, Sealer
+from fleet.repository.sealing import Lifetimes, Sealer, sign
 from fleet.repository.state import load, load_root
 
 
@@ -90,6 +91,15 @@ class RootKeys:
 
         return self._change(change)
 
+    def add_held(self, role: str, file: Path, threshold: int | None) -> Signing:
+        """Lets the key that `file` leads to, held elsewhere, sign for `role`, and sign here.
+
+        Raises:
+            KeysError: if the file leads to no key, or the threshold is more than there are keys.
+        """
+        _check_role(role)
+        return self.add(role, self.keys.hold(role, file), threshold)
+
     def revoke(self, role: str, keyid: str) -> Signing:
         """Takes the right to sign for `role` from the key whose id begins with `keyid`.
 
@@ -116,12 +126,12 @@ class RootKeys:
         _check_role(role)
 
         def change(root: Root) -> None:
-            here = {signer.public_key.keyid for signer in self.keys.signers(role)}
+            here = self.keys.in_files(role)
             old = [keyid for keyid in root.roles[role].keyids if keyid in here]
             if not old:
                 raise KeysError(
-                    f"{self.keys.folder}: holds no key of {role}: rotate where its key is, or revoke "
-                    "it and add another"
+                    f"{self.keys.folder}: holds no key of {role} in a file: rotate where its key is, "
+                    "or revoke it and add another"
                 )
             for keyid in old:
                 root.add_key(self.keys.add(role), role)
@@ -222,6 +232,15 @@ def initialise(folder: Path) -> Repository:
     return repository
 
 
+def hold_key(uri: str, path: Path) -> Path:
+    """Writes to `path` what leads to the key at `uri`, and its public part beside it; gives that one's path.
+
+    Raises:
+        KeysError: see `fleet.repository.held_keys.hold`.
+    """
+    return write_public(path.with_name(f"{path.name}.pub"), hold(uri, path))
+
+
 def new_key(path: Path) -> Path:
     """Makes a key in the file `path`, and its public part beside it; gives the latter's path.
 
@@ -236,13 +255,13 @@ def new_key(path: Path) -> Path:
 
 
 def sign_draft(path: Path, key: Path) -> str:
-    """Adds the signature of the private key in the file `key` to the draft `path`; gives the key's id.
+    """Adds the signature of the key in the file `key`, or held elsewhere, to the draft `path`; gives its id.
 
     Raises:
         KeysError: if either cannot be used.
     """
-    draft, signer = read_draft(path), read_key(key)
-    draft.sign(signer, append=True)
+    draft, signer = read_draft(path), read_signer(key)
+    sign(draft, signer)
     write_whole(path, draft.to_bytes())
     return signer.public_key.keyid
 

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError as TufError
+from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
 from fleet.repository.errors import KeysError
@@ -34,6 +36,21 @@ class Lifetimes:
     targets: timedelta = timedelta(days=365)
     snapshot: timedelta = timedelta(days=14)
     timestamp: timedelta = timedelta(days=14)
+
+
+def sign(metadata: Metadata[_S], signer: Signer) -> None:
+    """Adds the signature of `signer` to `metadata`.
+
+    Raises:
+        KeysError: if it does not sign; what is held elsewhere may be away.
+    """
+    try:
+        metadata.sign(signer, append=True)
+    except UnsignedMetadataError as e:
+        raise KeysError(
+            f"the key {signer.public_key.keyid[:8]} does not sign ({e.__cause__ or e}): check $PYKCS11LIB "
+            "and $EDGE_KEY_PIN of a token, credentials and region of a cloud"
+        ) from e
 
 
 class Sealer:
@@ -108,7 +125,7 @@ class Sealer:
         known = {keyid for root in roots for keyid in root.roles[role].keyids}
         for signer in self._keys.signers(role):
             if signer.public_key.keyid in known:
-                metadata.sign(signer, append=True)
+                sign(metadata, signer)
 
     def path(self, file: str) -> Path:
         """Where the metadata `file` lies."""

@@ -23,7 +23,7 @@ class RoleStatus:
         days_left: until then; negative if it is past.
         threshold: signatures that it needs.
         keys: ids of the keys that may sign it.
-        at_hand: ids of those whose files are here.
+        at_hand: ids of those that can sign here.
     """
 
     role: str
@@ -56,8 +56,7 @@ def roles(folder: Path, now: datetime) -> list[RoleStatus]:
     found = []
     for signed in (root, state.targets, state.snapshot, state.timestamp):
         role = root.roles[signed.type]
-        files = keys.folder.glob(f"{signed.type}*.pem")
-        here = {s.public_key.keyid for s in keys.signers(signed.type)} if any(files) else set()
+        here = keys.at_hand(signed.type)
         found.append(
             RoleStatus(
                 role=signed.type,
