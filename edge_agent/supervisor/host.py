@@ -32,6 +32,7 @@ from edge_agent.supervisor.life import State
 from edge_agent.supervisor.notify import Notifier
 from edge_agent.supervisor.offers import BundleWatch
 from edge_agent.supervisor.probation import Probation
+from edge_agent.supervisor.tally import Tally
 from edge_agent.supervisor.updating import Updating
 from edge_agent.supervisor.workload import Settings, Workload
 from edge_agent.tables import MQTT_SCHEME, Anomaly, Config, Keyword
@@ -62,6 +63,7 @@ class Daemon:
         self._workloads: dict[str, Workload] = {}
         self._updating: Updating | None = None
         self._probation = Probation(self._folder, self.emit, clock)
+        self._tally = Tally(self._folder, clock)
         self._notifier = Notifier()
         self._lines = JsonLines()
         self._delivery = Delivery(self._lines, self._folder.root, self._figures)
@@ -167,6 +169,7 @@ class Daemon:
             self._looked = now
             for workload in self._workloads.values():
                 workload.look()
+            self._tally.look(self._released())
             decided = self._probation.look(self._released(), self._config.update.probation)
             if decided and self._config.fleet is not None and self._updating is not None:
                 self._updating.soon()
@@ -186,6 +189,11 @@ class Daemon:
             if table is not None and not table.bundle:
                 return self._workloads.get(name)
         return None
+
+    def _hand_over(self) -> None:
+        """An updater begins: it may tell the fleet server what was done."""
+        if self._config.fleet is not None:
+            self._tally.hand_over()
 
     def _probation_s(self) -> float | None:
         """Seconds that a new bundle is watched; None where none is."""
@@ -250,7 +258,7 @@ class Daemon:
         elif self._updating is None:
             self._updating = Updating(
                 self._path, config.update, self._selector, self.emit,
-                lambda: self._probation_s() is not None, self._clock,
+                lambda: self._probation_s() is not None, self._hand_over, self._clock,
             )  # fmt: skip
         else:
             self._updating.change(config.update)

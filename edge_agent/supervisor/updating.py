@@ -38,6 +38,7 @@ class Updating:
         selector: selectors.BaseSelector,
         emit: Emit,
         watches: Callable[[], bool],
+        begins: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         """Waits for the first one, which comes soon.
@@ -48,6 +49,7 @@ class Updating:
             selector: of the daemon's loop.
             emit: takes an event: ``update``, event, body.
             watches: whether the daemon watches over bundles on probation.
+            begins: is called before each process begins.
             clock: seconds that never go back.
         """
         self.last: dict[str, Any] | None = None
@@ -56,6 +58,7 @@ class Updating:
         self._selector = selector
         self._emit = emit
         self._watches = watches
+        self._begins = begins
         self._clock = clock
         self._child: Child | None = None
         self._begun = 0.0
@@ -112,6 +115,7 @@ class Updating:
     def _start(self, now: float) -> None:
         self._begun = now
         self._due = now + self._wait()
+        self._begins()
         words = ["edge_agent", "update-once", "--config", str(self._config), "--json"]
         if self._watches():
             words.append("--watched")

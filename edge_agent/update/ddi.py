@@ -24,7 +24,7 @@ from edge_agent.update.waiting import Deadline, Limits
 
 _LONGEST_ANSWER = 256 * 1024
 _LONGEST_DETAIL = 500
-_CLOSED = {404, 410}
+_CLOSED = {404, 405, 410}
 _SLEEP = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)", re.ASCII)
 _SECONDS = 60.0
 
@@ -163,6 +163,11 @@ class DdiClient:
     ) -> None:
         """Tells how the action goes; a server that has closed it meanwhile does not mind."""
         self._tell("deploymentBase", action, execution, finished, details)
+
+    def telemetry(self, report: Mapping[str, Any]) -> None:
+        """Tells what was done; a server that takes no such thing (hawkBit's own) does not mind."""
+        with contextlib.suppress(_ClosedError):
+            self._send("POST", f"{self._base}/telemetry", report)
 
     def cancel_feedback(self, action: str, finished: Finished, *details: str) -> None:
         """Tells what came of being asked to cancel."""

@@ -1,6 +1,6 @@
 """One poll of a server that says what this device should run, and what follows from it.
 
-    report what has ended -> poll -> say what this device is -> cancel, consent or install -> report
+    report what has ended -> poll -> say what this device is, and did -> cancel, consent or install -> report
 
 What has ended is in the device's record, written with the end itself, so that a report outlives a kill and a
 network that is away; a server that closed the action meanwhile does not get it twice. How it goes between is
@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_agent.update import durable
+from edge_agent.update import durable, telemetry
 from edge_agent.update.ddi import DdiClient, Deployment, Execution, Finished, Poll
 from edge_agent.update.durable import storage_errors
 from edge_agent.update.errors import UpdateError
@@ -45,6 +45,7 @@ class Directed:
     ) -> None:
         self._ddi = ddi
         self._line = line
+        self._root = root
         self._told_path = root / _TOLD
         self._attributes = attributes
 
@@ -68,6 +69,7 @@ class Directed:
         self._report(updater)
         poll = self._ddi.poll()
         self._describe(poll, updater.memory)
+        self._tell_work()
         if poll.confirmation is not None:
             self._ddi.confirm(poll.confirmation)
             poll = self._ddi.poll()
@@ -122,6 +124,13 @@ class Directed:
         if updater.memory.action == action:
             updater.withdraw("cancelled by the server")
         self._ddi.cancel_feedback(action, "success", "agent: nothing of it runs")
+
+    def _tell_work(self) -> None:
+        """Tells what was done; what the server does not answer waits for the next poll."""
+        with contextlib.suppress(UpdateError):
+            for report in telemetry.waiting(self._root):
+                self._ddi.telemetry(report)
+                telemetry.told(self._root, report)
 
     def _describe(self, poll: Poll, memory: Memory) -> None:
         """Tells what this device is, where the server asks, or it is not what it was told last."""

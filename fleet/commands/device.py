@@ -37,7 +37,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does what is asked; prints tokens, or what is known."""
-    from fleet.control import devices, tenants
+    from fleet.control import devices, telemetry, tenants
 
     if arguments.action in ("add", "token"):
         with writing(arguments) as standings:
@@ -65,8 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
         row = devices.find(
             connection, tenants.find(connection, arguments.tenant).id, arguments.device
         )
-        actions = devices.history(connection, row.id)
-        return {"id": row.name, "seen": row.seen, "attributes": row.attributes, "actions": actions}
+        return {
+            "id": row.name,
+            "seen": row.seen,
+            "attributes": row.attributes,
+            "actions": devices.history(connection, row.id),
+            "telemetry": telemetry.told_by(connection, row.id),
+        }
 
     told = read(arguments, show)
     text = "\n".join(

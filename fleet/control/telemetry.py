@@ -86,6 +86,23 @@ def take(standings: Standings, device: int, attributes: dict[str, str], told: To
             _judge(standings, sample, quality, attributes, since)
 
 
+def told_by(connection: sa.Connection, device: int) -> list[dict[str, Any]]:
+    """What a device told of its work, newest first, as JSON: `fleet.rollout.quality.Totals` by release."""
+    query = (
+        sa.select(Telemetry.name, Telemetry.version, Telemetry.updated, Telemetry.totals)
+        .where(Telemetry.device_id == device)
+        .order_by(Telemetry.sequence.desc())
+    )
+    return [
+        {
+            "release": {"name": row.name, "version": row.version},
+            "updated": row.updated,
+            **row.totals,
+        }
+        for row in connection.execute(query)
+    ]
+
+
 def forget(connection: sa.Connection, rollout: int) -> None:
     """Judges the devices of a rollout anew, by what they tell from now on."""
     connection.execute(sa.delete(Row).where(Row.rollout_id == rollout))

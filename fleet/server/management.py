@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fleet.control import audit, devices, releases, rollouts, tenants
+from fleet.control import audit, devices, releases, rollouts, telemetry, tenants
 from fleet.control.standing import Standings
 from fleet.control.tenants import Identity
 from fleet.rollout.plan import decode
@@ -136,15 +136,17 @@ async def _device(call: Call) -> Any:
 
     def work(connection: Any) -> Any:
         row = devices.find(connection, call.tenant.id, name)
-        return row, devices.history(connection, row.id)
+        told = telemetry.told_by(connection, row.id)
+        return row, devices.history(connection, row.id), told
 
-    row, actions = await call.state.read(work)
+    row, actions, told = await call.state.read(work)
     return {
         "id": row.name,
         "created": row.created,
         "seen": row.seen,
         "attributes": row.attributes,
         "actions": actions,
+        "telemetry": told,
     }
 
 

@@ -166,6 +166,11 @@ def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(
     with daemon(write_config(field.folder, text)) as running:
         field.roll_out(1)
         ended(field, place, NOISES, "1.0.0", "success")
+        (work,) = told_of_work(field)
+        assert work["release"] == {"name": "keyword_spotting", "version": "1.0.0"}
+        assert work["hours"] > 0
+        assert work["inferences"] > 0
+        assert (work["triggers"] >= 0, work["anomalies"], work["crashes"]) == (True, None, 0)
         field.restart()
         field.roll_out(2)
         ended(field, place, NOISES, "1.0.1", "success")
@@ -179,9 +184,19 @@ def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(
         field.roll_out(4)
         ended(field, place, NOISES, "1.0.3", "success")
         assert running.end() == 0
+    assert told_of_work(field)[0]["release"]["version"] == "1.0.3"
     memory = DeviceFolder(field.device).memory()
     assert (memory.phase, memory.current.version) == (Phase.COMMITTED, "1.0.3")
     assert [failure.version for failure in memory.failed] == ["1.0.2"]
+
+
+def told_of_work(field):
+    """What the device told of its work, once it did."""
+    end = time.monotonic() + PATIENCE_S
+    while not (told := field.shown()["telemetry"]):
+        assert time.monotonic() < end, "it told nothing"
+        time.sleep(0.1)
+    return told
 
 
 def ended(field, place, sounds, version: str, state: str) -> None:

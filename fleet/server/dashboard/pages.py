@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from fleet.control import audit, devices, releases, rollouts
+from fleet.control import audit, devices, releases, rollouts, telemetry
 from fleet.control.standing import Standings
 from fleet.rollout.errors import PlanError, RolloutError
 from fleet.rollout.plan import Group, Plan, waves
@@ -189,10 +189,11 @@ async def _device(seen: Visit) -> Response:
 
     def work(connection: Any) -> Any:
         row = devices.find(connection, seen.tenant.id, name)
-        return row, devices.history(connection, row.id)
+        told = telemetry.told_by(connection, row.id)
+        return row, devices.history(connection, row.id), told
 
-    row, history = await seen.state.read(work)
-    return seen.page("device.html.j2", row.name, device=row, actions=history)
+    row, history, told = await seen.state.read(work)
+    return seen.page("device.html.j2", row.name, device=row, actions=history, telemetry=told)
 
 
 async def _releases(seen: Visit) -> Response:
