@@ -36,12 +36,14 @@ class LogRecord:
         rows: how many it has.
         labelled: whether it says which rows are anomalous.
         teaches: rows at its beginning that are normal and teach; 0 if it is for measuring alone.
+        beside: name of the normal log that one which is anomalous throughout is held against.
     """
 
     name: str
     rows: int
     labelled: bool
     teaches: int
+    beside: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -82,11 +82,10 @@ def outcomes(scorer: Scorer, logs: Sequence[Log]) -> list[Outcome]:
 def aucs(found: Sequence[Outcome]) -> list[float | None]:
     """ROC-AUC of each log; None of one without anomalous rows.
 
-    A log that is anomalous throughout is held against the normal rows of the logs that have no
-    anomalous one.
+    A log that is anomalous throughout is held against the normal rows of the one beside it, or of all
+    logs that have no anomalous one.
     """
-    normal = _normal(found)
-    return [roc_auc(*_against(outcome.score, outcome.labels, normal)) for outcome in found]
+    return [roc_auc(*_against(outcome, found)) for outcome in found]
 
 
 def evaluation(found: Sequence[Outcome]) -> dict[str, Any]:
@@ -94,8 +93,7 @@ def evaluation(found: Sequence[Outcome]) -> dict[str, Any]:
 
     Figures that need anomalous rows are null where no log has any.
     """
-    normal = _normal(found)
-    files = [_file(outcome, auc, normal) for outcome, auc in zip(found, aucs(found), strict=True)]
+    files = [_file(outcome, auc, found) for outcome, auc in zip(found, aucs(found), strict=True)]
     delays = [d for file in files for d in file["delays"] if d is not None]
     stretches = sum(len(file["delays"]) for file in files)
     days = sum(filter(None, (_days(outcome) for outcome in found)))
@@ -148,7 +146,7 @@ def gates(evaluation: dict[str, Any], max_false_alarms: float, least_gain: float
     return found
 
 
-def _file(outcome: Outcome, auc: float | None, normal: npt.NDArray[np.float64]) -> dict[str, Any]:
+def _file(outcome: Outcome, auc: float | None, found: Sequence[Outcome]) -> dict[str, Any]:
     quality = alarm_quality(outcome.on, outcome.labels)
     labelled = quality.missed_rate is not None
     always = alarm_quality(np.ones_like(outcome.on), outcome.labels)
@@ -157,7 +155,7 @@ def _file(outcome: Outcome, auc: float | None, normal: npt.NDArray[np.float64]) 
         "rows": len(outcome.labels),
         "threshold": round(outcome.threshold, 4),
         "roc_auc": auc,
-        "pr_auc": pr_auc(*_against(outcome.score, outcome.labels, normal)),
+        "pr_auc": pr_auc(*_against(outcome, found)),
         "control_roc_auc": None if auc is None else _control(outcome.labels),
         "control_f1": always.f1 if labelled else None,
         **dataclasses.asdict(quality),
@@ -180,20 +178,17 @@ def _means(files: Sequence[dict[str, Any]]) -> dict[str, float | None]:
     return {name: mean([file[name] for file in files]) for name in _MEANS}
 
 
-def _normal(found: Sequence[Outcome]) -> npt.NDArray[np.float64]:
-    whole = [outcome.score for outcome in found if not outcome.labels.any()]
-    return np.concatenate([np.zeros(0), *whole])
-
-
 def _against(
-    score: npt.NDArray[np.float64],
-    labels: npt.NDArray[np.bool_],
-    normal: npt.NDArray[np.float64],
+    outcome: Outcome, found: Sequence[Outcome]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Scores and labels, with those of normal logs beside them where all rows are anomalous."""
-    if not labels.size or not labels.all():
-        return score, labels
-    return np.concatenate([normal, score]), np.repeat([False, True], [len(normal), len(score)])
+    if not outcome.labels.size or not outcome.labels.all():
+        return outcome.score, outcome.labels
+    whole = [other for other in found if not other.labels.any()]
+    beside = [o for o in whole if o.log.record.name == outcome.log.record.beside] or whole
+    normal = np.concatenate([np.zeros(0), *(other.score for other in beside)])
+    labels = np.repeat([False, True], [len(normal), len(outcome.score)])
+    return np.concatenate([normal, outcome.score]), labels
 
 
 def _control(labels: npt.NDArray[np.bool_]) -> float:

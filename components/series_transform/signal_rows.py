@@ -35,6 +35,7 @@ def rows_of_signals(
     """
     progress = Progress(float(sum(len(log.rows) for log in logs)), "samples")
     records, done = [], 0
+    logs = _with_partners(logs)
     for number, log in enumerate(logs):
         records.append(_write(folder, number, log, vibration))
         done += len(log.rows)
@@ -76,13 +77,26 @@ def _write(folder: Path, number: int, log: Log, vibration: VibrationFeatures) ->
     return dataclasses.replace(log.record, rows=count, teaches=vibration.count(log.record.teaches))
 
 
+def _with_partners(logs: Sequence[Log]) -> list[Log]:
+    """Each faulty signal beside the healthy one of its speed."""
+    healthy = [log.record.name for log in logs if log.record.teaches]
+    return [
+        log
+        if log.record.teaches
+        else dataclasses.replace(
+            log, record=dataclasses.replace(log.record, beside=partner(log.record.name, healthy))
+        )
+        for log in logs
+    ]
+
+
 def _mixtures(logs: Sequence[Log], mix_db: Sequence[float]) -> Iterator[Log]:
     """Each faulty signal in what a healthy one has left after teaching."""
     healthy = {log.record.name: log for log in logs if log.record.teaches}
     for log in logs:
-        if log.record.teaches or not healthy:
+        if log.record.beside is None:
             continue
-        other = healthy[partner(log.record.name, list(healthy))]
+        other = healthy[log.record.beside]
         left = other.rows[other.record.teaches :]
         count = min(len(left), len(log.rows), _MOST_MIXED)
         parts = [np.asarray(rows[:count], np.float64) for rows in (left, log.rows)]

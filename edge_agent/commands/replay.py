@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from edge_agent.commands.alarms_argument import add_alarms
 from edge_agent.commands.errors import CommandError
 
 NAME = "replay"
@@ -29,11 +29,12 @@ def add_arguments(parser: Any) -> None:
         "--speed", type=_speed, default=1.0, metavar="X", help="times as fast (default: 1)"
     )
     parser.add_argument("--json", action="store_true", help="a line of JSON for each row")
+    add_alarms(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints what is found, when its time has come."""
-    from edge_agent.commands.row_output import AlarmLines, json_line, say_summary, watching
+    from edge_agent.commands.row_output import Printer, watching
     from edge_agent.sources.table import RowBlock
 
     with watching(arguments.bundle, arguments.csv) as (watch, table):
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{arguments.csv}: has no time column to keep pace with: name one time, or use "
                 "`score`"
             )
-        show = json_line if arguments.json else AlarmLines().line
+        printer = Printer(watch, arguments)
         begin = first = math.nan
         for block in table.blocks():
             for i, second in enumerate(block.seconds.tolist()):
@@ -56,12 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
                     seconds=block.seconds[i : i + 1],
                     rows=block.rows[i : i + 1],
                 )
-                findings, news = watch.process(row)
-                for sentence in news:
-                    print(f"note: {sentence}", file=sys.stderr)
-                sys.stdout.write("".join(map(show, findings)))
-                sys.stdout.flush()
-        say_summary(watch)
+                printer.take(row)
+        printer.close()
     return 0
 
 

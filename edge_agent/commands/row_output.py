@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from edge_agent.commands.bundle_arguments import opened
 from edge_agent.commands.errors import CommandError
-from edge_agent.sources.table import Table, TableError
+from edge_agent.sources.table import RowBlock, Table, TableError
+from edge_agent.watching.alarm_hour import AlarmHour, AlarmHours, write_hour
+from edge_agent.watching.alarm_picture import NoPillowError, draw
 from edge_agent.watching.bundle import WatchError
 from edge_agent.watching.watch import Finding, Watch
 
@@ -39,6 +42,68 @@ def watching(bundle_path: Path, source: str) -> Iterator[tuple[Watch, Table]]:
             if isinstance(e, BrokenPipeError):
                 raise
             raise CommandError(f"{source}: cannot be read: {e.strerror}") from e
+
+
+class AlarmFolder:
+    """Writes the hour around each alarm into a folder."""
+
+    def __init__(self, folder: Path, channels: list[str]) -> None:
+        """Writes nothing before the first alarm."""
+        self._folder = folder
+        self._hours = AlarmHours(channels)
+        self._draws = True
+
+    def take(self, block: RowBlock, findings: list[Finding]) -> None:
+        """The next rows, and what was found in each."""
+        for hour in self._hours.take(block, findings):
+            self._write(hour)
+
+    def close(self) -> None:
+        """Writes what is left when the rows are over."""
+        for hour in self._hours.rest():
+            self._write(hour)
+
+    def _write(self, hour: AlarmHour) -> None:
+        picture = None
+        if self._draws:
+            try:
+                picture = draw(hour)
+            except NoPillowError as e:
+                self._draws = False
+                print(f"note: {e}", file=sys.stderr)
+        try:
+            path = write_hour(self._folder, hour, picture)
+        except OSError as e:
+            raise CommandError(f"{self._folder}: cannot be written: {e.strerror}") from e
+        print(f"note: alarm written to {path}", file=sys.stderr)
+
+
+class Printer:
+    """Prints what is found in rows, and keeps the hour around an alarm where that is asked for."""
+
+    def __init__(self, watch: Watch, arguments: argparse.Namespace) -> None:
+        """Prints as `arguments` (``json``, ``alarms``) say."""
+        self._watch = watch
+        self._show = json_line if arguments.json else AlarmLines().line
+        self._folder = arguments.alarms and AlarmFolder(arguments.alarms, watch.channels)
+
+    def take(self, block: RowBlock) -> None:
+        """Scores the next rows and prints."""
+        findings, news = self._watch.process(block)
+        for sentence in news:
+            print(f"note: {sentence}", file=sys.stderr)
+        if self._folder:
+            kept = list(findings)
+            self._folder.take(block, kept)
+            findings = iter(kept)
+        sys.stdout.write("".join(map(self._show, findings)))
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Says how many rows there were, when they are over."""
+        if self._folder:
+            self._folder.close()
+        say_summary(self._watch)
 
 
 def say_summary(watch: Watch) -> None:

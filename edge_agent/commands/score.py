@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from edge_agent.commands.alarms_argument import add_alarms
 
 NAME = "score"
 SUMMARY = "score rows of sensor values for anomalies"
@@ -17,6 +18,8 @@ values, other units, time going backwards) is said on standard error."""
 EXAMPLES = """\
   python -m edge_agent score --bundle latest.bundle --csv pump.csv
   python -m edge_agent score --bundle latest.bundle --csv pump.csv --json > scores.jsonl
+  python -m edge_agent score --bundle latest.bundle --csv pump.csv --alarms alarms
+      and write the hour around each alarm to alarms/, as CSV and PNG
   tail -n +1 -f pump.csv | python -m edge_agent score --bundle latest.bundle --csv - --json
 
 --json prints a line a row: {"time": "2020-03-09 10:34:33", "score": 4.1, "anomaly": true,
@@ -31,19 +34,16 @@ def add_arguments(parser: Any) -> None:
         "--csv", required=True, metavar="FILE|-", help="the rows; - for standard input"
     )
     parser.add_argument("--json", action="store_true", help="a line of JSON for each row")
+    add_alarms(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints what is found."""
-    from edge_agent.commands.row_output import AlarmLines, json_line, say_summary, watching
+    from edge_agent.commands.row_output import Printer, watching
 
     with watching(arguments.bundle, arguments.csv) as (watch, table):
-        show = json_line if arguments.json else AlarmLines().line
+        printer = Printer(watch, arguments)
         for block in table.blocks():
-            findings, news = watch.process(block)
-            for sentence in news:
-                print(f"note: {sentence}", file=sys.stderr)
-            sys.stdout.write("".join(map(show, findings)))
-            sys.stdout.flush()
-        say_summary(watch)
+            printer.take(block)
+        printer.close()
     return 0

@@ -68,6 +68,22 @@ def test_in_words_only_begin_and_end_of_an_alarm_are_said(bundle, tmp_path):
     assert second.endswith("alarm over")
 
 
+def test_the_hour_around_an_alarm_is_written_as_table_and_picture(bundle, tmp_path):
+    (tmp_path / "a.csv").write_text(csv_text(failing_rows()))
+    folder = tmp_path / "alarms"
+    arguments = ("--bundle", bundle, "--csv", tmp_path / "a.csv", "--alarms", folder)
+    done = agent("score", *arguments)
+    table, picture = sorted(folder.iterdir())
+    assert (table.suffix, picture.suffix) == (".csv", ".png")
+    assert f"alarm written to {table}" in done.stderr.decode()
+    assert len(table.read_text().splitlines()) == 301
+    assert len(done.stdout.splitlines()) == 2
+    (tmp_path / "file").write_text("")
+    done = agent("score", *arguments[:-1], tmp_path / "file")
+    assert done.returncode == 1
+    assert b"file: cannot be written" in done.stderr
+
+
 def test_warm_up_rows_score_zero_without_a_channel(tmp_path):
     settings = dataclasses.replace(SETTINGS, warm_up_rows=50, per_machine=PARTS)
     lines, _ = scored(
