@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import TargetFile
 
 from edge_agent.bundle.archive import MAX_BUNDLE_BYTES
 from edge_agent.bundle.delta import DeltaError, apply
@@ -78,19 +78,20 @@ class RepositoryClient:
                     "root.json again from whoever runs the repository"
                 ) from e
 
-    def releases(self) -> dict[str, Offer]:
-        """Refreshes the metadata; gives every release by its target path.
+    def releases(self, name: str) -> dict[str, Offer]:
+        """Refreshes the metadata; gives the releases by their target path.
+
+        Those that are called `name` are all there; of others, those without keys of their own.
 
         Raises:
             UpdateError: if the repository cannot be reached or trusted.
         """
         with errors.plain_words(self._url), storage_errors(self._metadata.parent):
             self._client.refresh()
-            # What refresh() has just verified; the Updater itself gives no list.
-            listed = Metadata[Targets].from_file(str(self._metadata / "targets.json"))
+            listed = self._client.listed(name)
         return {
             path: offer
-            for path, target in listed.signed.targets.items()
+            for path, target in listed.items()
             if (offer := read_offer(target.custom)) is not None
         }
 

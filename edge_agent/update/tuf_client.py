@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tuf.api import exceptions
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import TargetFile, Targets
 from tuf.ngclient import Updater
 
 from edge_agent.update import durable
@@ -48,6 +48,26 @@ class TufClient(Updater):
         self._bounded = BoundedFetcher(limits)
         self._targets_url = targets_url.rstrip("/")
         super().__init__(str(metadata), metadata_url, fetcher=self._bounded, bootstrap=trusted_root)
+
+    def listed(self, name: str) -> dict[str, TargetFile]:
+        """All targets that may belong to the line of releases `name`, by path; call `refresh` before.
+
+        Those of the top-level role, and those below ``NAME/`` of the roles that it delegates them to.
+
+        Raises:
+            DownloadError, RepositoryError, OSError: if what a delegated role signed cannot be had.
+        """
+        top = self._trusted_set.targets
+        found = dict(top.targets)
+        if top.delegations is not None:
+            for role, _ in top.delegations.get_roles_for_target(f"{name}/{name}"):
+                below = self._load_targets(role, Targets.type).targets
+                found |= {
+                    path: target
+                    for path, target in below.items()
+                    if path.startswith(f"{name}/") and path not in found
+                }
+        return found
 
     def fetch(self, target: TargetFile, destination: Path, elsewhere: Source | None = None) -> int:
         """Fetches `target` to `destination`, unless it lies there already; gives the bytes it took.

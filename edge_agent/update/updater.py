@@ -199,7 +199,8 @@ class Updater:
 
     def _check(self, effect: machine.Check) -> machine.Event:
         self._client = self._connect()
-        self._offers = self._client.releases()
+        line = (self._wanted.target or self._wanted.name).partition("/")[0]
+        self._offers = self._client.releases(line)
         target, offer = self._choose()
         current = self.memory.current
         if current is None or current.digest != offer.digest:

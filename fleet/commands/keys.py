@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from fleet.repository.root_keys import RootKeys, Signing
 
 NAME = "keys"
-SUMMARY = "who may sign what: init, new, hold, add, rotate, revoke, renew, sign"
+SUMMARY = "who may sign what: init, new, hold, delegate, add, rotate, revoke, renew, sign"
 DESCRIPTION = """\
 Looks after the keys of an update repository. Keys at hand lie in the folder keys/ beside it; root and
 targets keys of a fleet belong on other machines. Each change makes a new root, which needs enough keys of
 the former root and of its own: where those at hand are not enough, it waits in draft/ beside the
 repository, to be carried to the other machines and signed there. $EDGE_KEY_PASSPHRASE encrypts the key
-files that are written, and opens those that are read."""
+files that are written, and opens those that are read. A family of models may have keys of its own, which
+the targets keys name."""
 EXAMPLES = """\
   python -m fleet keys init --repository R
       a repository, and a key for each role
@@ -32,6 +33,9 @@ EXAMPLES = """\
       add a signature, on Anna's machine
   python -m fleet keys sign --repository R
       add those of the keys at hand, and publish the root if it has enough
+
+  python -m fleet keys delegate pumps --repository R
+      from now on releases of pumps have a key of their own; that of targets may be taken off line
 
 after a theft:
   python -m fleet keys rotate timestamp --repository R      the thief's signatures count no more
@@ -57,7 +61,7 @@ def add_arguments(parser: Any) -> None:
                 help="folder of the repository",
             )  # fmt: skip
         if name in ("add", "rotate", "revoke"):
-            made.add_argument("role", choices=_ROLES)
+            made.add_argument("role", help=f"{', '.join(_ROLES)}, or a family of models")
         return made
 
     action("init", "make a repository, and a key for each role")
@@ -65,6 +69,9 @@ def add_arguments(parser: Any) -> None:
     hold = action("hold", "write a file that leads to a key on a token or in a cloud's key service")
     hold.add_argument("uri", metavar="URI", help="hsm:ID?label=TOKEN, or awskms:KEY")
     hold.add_argument("file", type=Path, metavar="FILE.json")
+    delegate = action("delegate", "give a family of models keys of its own")
+    delegate.add_argument("role", metavar="NAME", help="of its releases")
+    delegate.add_argument("--held", type=Path, metavar="FILE.json", help="key held elsewhere")
     add = action("add", "let one more key sign for a role")
     which = add.add_mutually_exclusive_group()
     which.add_argument(
@@ -105,6 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise KeysError("keys sign: give DRAFT and --key, or --repository")
         print(f"signed by {root_keys.sign_draft(arguments.draft, arguments.key)}")
         return 0
+    if arguments.action == "delegate" or getattr(arguments, "role", _ROLES[0]) not in _ROLES:
+        print(_change_family(arguments))
+        return 0
     keys = root_keys.RootKeys(arguments.repository, clock=lambda: datetime.now(UTC))
     signing = _change(keys, arguments)
     if signing.draft is None:
@@ -117,6 +127,32 @@ def run(arguments: argparse.Namespace) -> int:
         f"{', '.join(keyid[:8] for keyid in signing.unsigned)}"
     )
     return _WAITS
+
+
+def _change_family(arguments: argparse.Namespace) -> str:
+    """Changes the keys of a family of models; gives what came of it in words."""
+    from datetime import UTC, datetime
+
+    from fleet.repository.errors import KeysError
+    from fleet.repository.families import Families
+
+    families = Families(arguments.repository, clock=lambda: datetime.now(UTC))
+    name = arguments.role
+    match arguments.action:
+        case "delegate":
+            return f"{name} is signed by {families.delegate(name, arguments.held)} from now on"
+        case "rotate":
+            return f"{name} is signed by {families.rotate(name)} from now on, and by no other key"
+        case "revoke":
+            families.revoke(name, arguments.keyid)
+            return f"{name} is not signed by {arguments.keyid} any more"
+        case _:
+            if arguments.public or arguments.threshold:
+                raise KeysError(
+                    f"{name}: a family's releases are signed where they are made, by any one of its "
+                    "keys: give --held, or nothing for a new key here"
+                )
+            return f"{name} is signed by {families.add(name, arguments.held)} too"
 
 
 def _change(keys: RootKeys, arguments: argparse.Namespace) -> Signing:

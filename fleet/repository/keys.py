@@ -30,6 +30,7 @@ from fleet.repository.files import make_private_folder, write_whole
 from fleet.repository.held_keys import SUFFIX, read_held
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
+_ID = "[0-9a-f]" * 8  # with no more, so that no key of another role is meant
 
 
 class Keys(Protocol):
@@ -91,7 +92,7 @@ class DevelopmentKeys:
         Raises:
             KeysError: if there is none, or one is readable by others or not an ed25519 key.
         """
-        held = [read_held(path) for path in sorted(self.folder.glob(f"{role}-*{SUFFIX}"))]
+        held = [read_held(path) for path in self._others(role, SUFFIX)]
         paths = self._files(role)
         if not paths and not held:
             paths = [self.folder / f"{role}.pem"]  # which is missing, and that is told
@@ -111,12 +112,15 @@ class DevelopmentKeys:
         Raises:
             KeysError: if one cannot be used.
         """
-        here = self._files(role) or any(self.folder.glob(f"{role}-*{SUFFIX}"))
+        here = self._files(role) or self._others(role, SUFFIX)
         return {signer.public_key.keyid for signer in self.signers(role)} if here else set()
 
     def _files(self, role: str) -> list[Path]:
         first = self.folder / f"{role}.pem"
-        return [*([first] if first.exists() else []), *sorted(self.folder.glob(f"{role}-*.pem"))]
+        return [*([first] if first.exists() else []), *self._others(role, ".pem")]
+
+    def _others(self, role: str, suffix: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{role}-{_ID}{suffix}"))
 
 
 def read_signer(path: Path) -> Signer:

@@ -126,7 +126,8 @@ class Repository:
         with locked(self._folder / ".lock", self._lock_seconds):
             sweep(self._folder)
             state = self._load() if self._published() else self._create()
-            released = read_releases(state.targets, name)
+            holder = state.holder(name)
+            released = read_releases(holder, name)
             same = next((r for r in released if r.digest == bundle.digest), None)
             if same is not None:
                 self._renew(state)
@@ -143,15 +144,18 @@ class Repository:
             target = make_target(release, bundle, data)
             if target.hashes["sha256"] != release.digest:
                 raise ReleaseError(f"{bundle_path}: changed while it was read: release it again")
-            state.targets.targets[release.target] = target
-            deltas = self._list_deltas(state.targets, release, released, data)
-            state.targets.version += 1
-            state.targets.expires = self._clock() + self._lifetimes.targets
+            holder.targets[release.target] = target
+            deltas = self._list_deltas(holder, release, released, data)
+            holder.version += 1
+            holder.expires = self._clock() + self._lifetimes.targets
             files = [
                 (self._target_path(target.path, target.hashes["sha256"]), content)
                 for target, content in [(target, data), *((d.target, d.data) for d in deltas)]
             ]
-            _write([*files, *self._sealer.seal_targets(_next(state))])
+            following = _next(state)
+            own = name in state.families
+            seal = self._sealer.seal_family(following, name) if own else None
+            _write([*files, *(seal or self._sealer.seal_targets(following))])
         return release
 
     def refresh(self) -> datetime:
@@ -179,7 +183,7 @@ class Repository:
         """
         if not self._published():
             return []
-        return read_releases(self._load().targets, name)
+        return read_releases(self._load().holder(name), name)
 
     def latest(self, name: str) -> Release | None:
         """The release of `name` with the highest semantic version, if there is one.

@@ -11,7 +11,15 @@ from typing import TypeVar
 from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError as TufError
 from tuf.api.exceptions import UnsignedMetadataError
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import (
+    DelegatedRole,
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    Targets,
+    Timestamp,
+)
 
 from fleet.repository.errors import KeysError
 from fleet.repository.keys import Keys
@@ -53,6 +61,12 @@ def sign(metadata: Metadata[_S], signer: Signer) -> None:
         ) from e
 
 
+def _delegation(targets: Targets, name: str) -> DelegatedRole:
+    roles = targets.delegations.roles if targets.delegations else None
+    assert roles is not None  # the caller has its metadata
+    return roles[name]
+
+
 class Sealer:
     """Signs what is to be published in the repository at `folder`; writes nothing.
 
@@ -85,6 +99,37 @@ class Sealer:
         version = state.targets.version
         state.snapshot.meta["targets.json"] = MetaFile.from_data(version, data, ["sha256"])
         return [(self.path(f"{version}.targets.json"), data), *self.seal(state, *others)]
+
+    def seal_family(self, state: State, name: str) -> list[File]:
+        """The releases called `name`, which have keys of their own; snapshot and timestamp.
+
+        Raises:
+            KeysError: see `seal_targets`.
+        """
+        return [self.list_family(state, name), *self.seal(state)]
+
+    def list_family(self, state: State, name: str) -> File:
+        """The releases called `name`, signed now, and listed in the snapshot that is still to be signed.
+
+        Raises:
+            KeysError: see `seal_targets`.
+        """
+        family = state.families[name]
+        metadata = Metadata[Targets](family)
+        known = set(_delegation(state.targets, name).keyids)
+        for signer in self._keys.signers(name):
+            if signer.public_key.keyid in known:
+                sign(metadata, signer)
+        try:
+            state.targets.verify_delegate(name, metadata.signed_bytes, metadata.signatures)
+        except TufError as e:
+            raise KeysError(
+                f"{self._folder}: the key at hand is not that of {name}, or not enough of its keys are "
+                f"({e}): put its own keys back, or give it others with `keys rotate {name}`"
+            ) from e
+        data = metadata.to_bytes()
+        state.snapshot.meta[f"{name}.json"] = MetaFile.from_data(family.version, data, ["sha256"])
+        return self.path(f"{family.version}.{name}.json"), data
 
     def seal(self, state: State, *others: Root) -> list[File]:
         """Snapshot and timestamp, signed now; with the second in place all of it is public.

@@ -17,12 +17,21 @@ _S = TypeVar("_S", Snapshot, Targets, Timestamp)
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The metadata that ``timestamp.json`` leads to."""
+    """The metadata that ``timestamp.json`` leads to.
+
+    Attributes:
+        families: by name, the lists of the releases that have keys of their own.
+    """
 
     root: Root
     targets: Targets
     snapshot: Snapshot
     timestamp: Timestamp
+    families: dict[str, Targets] = dataclasses.field(default_factory=dict)
+
+    def holder(self, name: str) -> Targets:
+        """The metadata that lists the releases called `name`."""
+        return self.families.get(name, self.targets)
 
 
 def load(folder: Path, root: Root) -> State:
@@ -36,7 +45,24 @@ def load(folder: Path, root: Root) -> State:
     snapshot = _verified(folder, root, Snapshot, f"{meta.version}.snapshot.json", meta)
     meta = snapshot.meta["targets.json"]
     targets = _verified(folder, root, Targets, f"{meta.version}.targets.json", meta)
-    return State(root, targets, snapshot, timestamp)
+    return State(root, targets, snapshot, timestamp, _load_families(folder, targets, snapshot))
+
+
+def family_names(targets: Targets) -> list[str]:
+    """The lines of releases that have keys of their own, by what `targets` delegates."""
+    roles = targets.delegations.roles if targets.delegations else None
+    return list(roles or {})
+
+
+def _load_families(folder: Path, targets: Targets, snapshot: Snapshot) -> dict[str, Targets]:
+    families = {}
+    for name in family_names(targets):
+        file = f"{name}.json"
+        if file not in snapshot.meta:
+            raise damaged(folder / "metadata" / file, "it is delegated to, and not listed")
+        meta = snapshot.meta[file]
+        families[name] = _verified(folder, targets, Targets, f"{meta.version}.{file}", meta, name)
+    return families
 
 
 def load_root(folder: Path) -> Root:
@@ -79,14 +105,21 @@ def trust_roots(folder: Path) -> list[bytes]:
     return roots
 
 
-def _verified(folder: Path, root: Root, type_: type[_S], file: str, meta: MetaFile | None) -> _S:
+def _verified(
+    folder: Path,
+    delegator: Root | Targets,
+    type_: type[_S],
+    file: str,
+    meta: MetaFile | None,
+    role: str = "",
+) -> _S:
     path = folder / "metadata" / file
     try:
         data = path.read_bytes()
         if meta is not None:
             meta.verify_length_and_hashes(data)
         loaded = Metadata[_S].from_bytes(data)
-        root.verify_delegate(type_.type, loaded.signed_bytes, loaded.signatures)
+        delegator.verify_delegate(role or type_.type, loaded.signed_bytes, loaded.signatures)
     except OSError as e:
         raise damaged(path, str(e.strerror)) from e
     except TufError as e:

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime
 from pathlib import Path
 
-from tuf.api.metadata import Root
+from tuf.api.metadata import Role, Root, Signed
 
 from fleet.repository.root_keys import RootKeys
 from fleet.repository.state import load, load_root
@@ -53,13 +53,19 @@ def roles(folder: Path, now: datetime) -> list[RoleStatus]:
     root = load_root(folder)
     state = load(folder, root)
     keys = RootKeys(folder, clock=lambda: now).keys
+    signed_by: list[tuple[str, Role, Signed]] = [
+        (signed.type, root.roles[signed.type], signed)
+        for signed in (root, state.targets, state.snapshot, state.timestamp)
+    ]
+    delegations = state.targets.delegations
+    delegated = (delegations.roles if delegations else None) or {}
+    signed_by += [(name, delegated[name], family) for name, family in state.families.items()]
     found = []
-    for signed in (root, state.targets, state.snapshot, state.timestamp):
-        role = root.roles[signed.type]
-        here = keys.at_hand(signed.type)
+    for name, role, signed in signed_by:
+        here = keys.at_hand(name)
         found.append(
             RoleStatus(
-                role=signed.type,
+                role=name,
                 version=signed.version,
                 expires=signed.expires.isoformat(),
                 days_left=round((signed.expires - now).total_seconds() / 86_400, 1),

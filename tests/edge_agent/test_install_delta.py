@@ -53,7 +53,7 @@ class Site:
             self.repository.folder.as_uri(), self.trusted_root.read_bytes(), device.metadata,
             Limits(),
         )  # fmt: skip
-        target, offer = choose(client.releases(), NAME, None)
+        target, offer = choose(client.releases(NAME), NAME, None)
         return client.download(target, offer, device.aside("b"), device.bundles()), device.aside(
             "b"
         )

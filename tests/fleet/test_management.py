@@ -135,7 +135,7 @@ def test_the_repository_is_served_and_nothing_beside_it(server, tmp_path):
     (tmp_path / "trust").mkdir()
     root = (server.root / "repository" / "metadata" / "1.root.json").read_bytes()
     client = RepositoryClient(f"{server.address}/default/tuf", root, tmp_path / "trust", Limits())
-    assert [offer.version for offer in client.releases().values()] == ["1.2.0"]
+    assert [offer.version for offer in client.releases(published.name).values()] == ["1.2.0"]
     tuf = f"{server.address}/default/tuf"
     for path in (
         "/.lock", "/metadata/../../fleet.db", "/metadata/%2e%2e/%2e%2e/fleet.db", "/metadata",

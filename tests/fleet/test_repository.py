@@ -47,7 +47,7 @@ def offered(repository: Repository, trust: Path) -> dict[str, str]:
     client = RepositoryClient(
         repository.folder.as_uri(), repository.trust_roots()[0], trust, Limits()
     )
-    return {offer.version: offer.digest for offer in client.releases().values()}
+    return {offer.version: offer.digest for offer in client.releases(NAME).values()}
 
 
 def test_versions_count_up_from_1_0_0(repository, publish, tmp_path):

@@ -62,7 +62,7 @@ def offered(root: Path, memory: Path) -> set[str]:
     client = RepositoryClient(
         repository.folder.as_uri(), repository.trust_roots()[0], memory, Limits()
     )
-    return {offer.version for offer in client.releases().values()}
+    return {offer.version for offer in client.releases(NAME).values()}
 
 
 @pytest.mark.parametrize("released", [0, 1])

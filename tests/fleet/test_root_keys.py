@@ -45,7 +45,7 @@ class Site:
         client = RepositoryClient(
             self.path.as_uri(), self.first_root, memory or self.memory, Limits()
         )
-        return {offer.version for offer in client.releases().values()}
+        return {offer.version for offer in client.releases(NAME).values()}
 
     def seen_by_a_new_device(self) -> set[str]:
         memory = self.folder / "new device"
@@ -191,7 +191,7 @@ def test_an_expired_root_is_renewed(tmp_path):
     client = RepositoryClient(
         (tmp_path / "repository").as_uri(), repository.trust_roots()[0], tmp_path / "m", Limits()
     )
-    assert len(client.releases()) == 1
+    assert len(client.releases(NAME)) == 1
 
 
 def test_killed_at_any_step_of_a_rotation_every_device_is_served(site, monkeypatch):
