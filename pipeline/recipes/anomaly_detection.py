@@ -17,8 +17,8 @@ from components.anomaly_network.component import (
 )
 from components.anomaly_packager.component import AnomalyPackager
 from components.anomaly_trainer.component import AnomalyTrainer, AnomalyTrainerParameters
-from components.artifacts import RECORDINGS
-from components.base import Channel, Component
+from components.artifacts import RECORDINGS, SCHEMA
+from components.base import Channel, Component, History
 from components.converter.component import Converter
 from components.infra_validator.candidate import CandidateValidator
 from components.infra_validator.component import InfraValidatorParameters
@@ -30,6 +30,7 @@ from components.series_example_gen.component import (
     SeriesExampleGenParameters,
 )
 from components.series_transform.component import SeriesTransform, SeriesTransformParameters
+from components.series_validator.component import SeriesValidator
 from pipeline.recipe import Recipe
 
 NAME = "anomaly_detection"
@@ -92,6 +93,12 @@ def recipe(
         "ExampleGen",
         recordings=recordings,
     )
+    known = {}
+    if data is not None:
+        known["schema"] = Channel(SCHEMA, history=History(differs="series", source=data))
+    rows_validator = SeriesValidator(
+        None, "ExampleValidator", series=examples.outputs["series"], **known
+    )
     transform = SeriesTransform(settings.transform, "Transform", series=examples.outputs["series"])
     features = transform.outputs["features"]
     networks: list[Component] = []
@@ -131,4 +138,6 @@ def recipe(
         evaluation=judge.outputs["evaluation"],
         infra_validation=packager.outputs["infra_validation"],
     )
-    return Recipe(NAME, (*sources, examples, transform, *networks, judge, packager, pusher))
+    return Recipe(
+        NAME, (*sources, examples, rows_validator, transform, *networks, judge, packager, pusher)
+    )

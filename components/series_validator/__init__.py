@@ -1,0 +1,1 @@
+"""SeriesValidator: what is wrong with the rows of logs, and what has drifted."""
