@@ -27,6 +27,7 @@ from edge_agent.bundle.manifest import (
     Operator,
     encode_manifest,
 )
+from edge_agent.features.series import VibrationFeatures
 
 _GOLDEN = GoldenRows(rows="golden/rows.npy", scores="golden/scores.npy", tolerance=1e-3)
 _GOLDEN_AFTER_WARM_UP = 64
@@ -76,6 +77,7 @@ def build(
     identity: Identity,
     budget: Budget,
     network: PackedNetwork | None = None,
+    vibration: VibrationFeatures | None = None,
 ) -> bytes:
     """The bytes of a bundle.
 
@@ -86,6 +88,7 @@ def build(
         identity: what it says of itself.
         budget: what a row may cost on the device.
         network: the one that the scorer's settings name, if they name one.
+        vibration: how the rows are made of a signal, if they are.
 
     Raises:
         ValueError: if a name cannot stand in a bundle.
@@ -105,7 +108,7 @@ def build(
         **({} if network is None else {_NETWORK: network.model}),
     }
     manifest = AnomalyManifest(
-        schema_version=_schema_version(settings),
+        schema_version=_schema_version(settings, vibration),
         name=identity.name,
         workload="anomaly_detection",
         targets=() if network is None else _targets(network),
@@ -129,6 +132,7 @@ def build(
         if network is None
         else dataclasses.replace(_GOLDEN, tolerance=_NETWORK_TOLERANCE),
         network=None if network is None else _described(network),
+        vibration=vibration,
     )
     data = archive.pack(encode_manifest(manifest), files)
     archive.unpack(data)
@@ -148,8 +152,8 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _schema_version(settings: ScoringSettings) -> str:
-    if settings.detectors.network is not None:
+def _schema_version(settings: ScoringSettings, vibration: VibrationFeatures | None) -> str:
+    if settings.detectors.network is not None or vibration is not None:
         return NETWORK_SCHEMA_VERSION
     return SCHEMA_VERSION if settings.detectors.autoencoder is None else AUTOENCODER_SCHEMA_VERSION
 

@@ -17,6 +17,7 @@ from edge_agent.anomaly.scoring import Scorer, ScoringSettings
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import Budget
 from edge_agent.decoding import decode
+from edge_agent.features.series import VibrationFeatures
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyPackagerParameters) -> Metrics:
@@ -38,7 +39,8 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyPackagerParamet
     )
     budget = Budget(latency_ms=parameters.row_ms, memory_bytes=parameters.memory_bytes)
     normal = np.load(inputs["model"] / "normal.npy", allow_pickle=False)
-    data = build(scorer, model["channels"], normal, identity, budget, network)
+    vibration = decode(VibrationFeatures, model["vibration"]) if model["vibration"] else None
+    data = build(scorer, model["channels"], normal, identity, budget, network, vibration)
     path = outputs["bundle"] / "candidate.bundle"
     path.write_bytes(data)
     archive.read(path)

@@ -27,6 +27,7 @@ from components.series import Log, open_logs, read_series
 from components.series_transform.preprocessing import read_preprocessing
 from edge_agent.anomaly.rows import Rows
 from edge_agent.anomaly.scoring import Scorer
+from edge_agent.features.series import VibrationFeatures
 
 _GOLDEN_ROWS = 1024  # kept after the warm-up for the self-test
 _TIMED_ROWS = 200
@@ -41,9 +42,10 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
     series = read_series(inputs["series"])
     logs = open_logs(inputs["series"], series)
     try:
+        preprocessing = read_preprocessing(inputs["features"])
         known = candidates(
             parameters,
-            read_preprocessing(inputs["features"]),
+            preprocessing,
             series.warm_up_rows,
             read_networks(inputs),
         )
@@ -76,7 +78,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
     }
     drawn = [logs[place] for place in shown(found["files"])]
     found["traces"] = write_traces(outputs["evaluation"], scorer, drawn)
-    _write_model(outputs["model"], scorer, taken, logs, series.channels)
+    _write_model(outputs["model"], scorer, taken, logs, series.channels, preprocessing.vibration)
     write_json(outputs["evaluation"] / "evaluation.json", found)
     write_gates(
         outputs["evaluation"],
@@ -234,7 +236,12 @@ def _first_taught(logs: Sequence[Log]) -> Rows:
 
 
 def _write_model(
-    folder: Path, scorer: Scorer, taken: Candidate, logs: Sequence[Log], channels: Sequence[str]
+    folder: Path,
+    scorer: Scorer,
+    taken: Candidate,
+    logs: Sequence[Log],
+    channels: Sequence[str],
+    vibration: VibrationFeatures | None,
 ) -> None:
     parameters = scorer.parameters()
     np.savez(folder / "parameters.npz", **parameters)
@@ -243,6 +250,7 @@ def _write_model(
     model: dict[str, Any] = {
         "channels": list(channels),
         "scoring": dataclasses.asdict(scorer.settings),
+        "vibration": None if vibration is None else dataclasses.asdict(vibration),
         "files": [log.record.name for log in logs],
         "params": sum(array.size for array in parameters.values()),
         "parameter_bytes": size,

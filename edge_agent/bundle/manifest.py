@@ -5,7 +5,7 @@ does not know, and refuses an unknown major. Minor 1 added the workload ``anomal
 bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, and its bytes are the same.
 Minor 3 added the workload ``image_classification``, minor 4 autoencoders among the detectors of anomalies,
 minor 5 streaming stages, minor 6 what learning on the device needs (an older agent runs such a bundle as it
-is), minor 7 a network in a bundle for anomaly detection.
+is), minor 7 a network in a bundle for anomaly detection, and one that takes signals.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from edge_agent.anomaly.scoring import ScoringSettings
 from edge_agent.decoding import ADDED, DecodeError, decode, encode
 from edge_agent.features.audio import AudioFeatures
 from edge_agent.features.image import ImageFeatures
+from edge_agent.features.series import VibrationFeatures
 
 SCHEMA_VERSION = "1.1"
 GATED_SCHEMA_VERSION = "1.2"
@@ -317,6 +318,7 @@ class AnomalyManifest(Manifest):
         parameters: .npy file, float32, by the parameter's name.
         golden: for the self-test.
         network: the one that `scoring.detectors.network` speaks of; None where it speaks of none.
+        vibration: how the rows are made of a signal; None where they come as rows.
     """
 
     workload: Literal["anomaly_detection"]
@@ -325,6 +327,7 @@ class AnomalyManifest(Manifest):
     parameters: dict[str, str]
     golden: GoldenRows
     network: AnomalyNetwork | None = dataclasses.field(default=None, metadata=ADDED)
+    vibration: VibrationFeatures | None = dataclasses.field(default=None, metadata=ADDED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -434,6 +437,11 @@ def _check_rows(manifest: AnomalyManifest) -> tuple[str, ...]:
     if (network is None) != (manifest.scoring.detectors.network is None):
         raise ManifestError(
             "manifest.json: network and scoring.detectors.network must be there together"
+        )
+    if manifest.vibration is not None and len(names) % len(manifest.vibration.names):
+        raise ManifestError(
+            f"manifest.json: {len(names)} channels are no multiple of the "
+            f"{len(manifest.vibration.names)} features of vibration"
         )
     models = () if network is None else (network.model,)
     golden = manifest.golden

@@ -11,37 +11,70 @@ from pathlib import Path
 
 from edge_agent.commands.bundle_arguments import opened
 from edge_agent.commands.errors import CommandError
+from edge_agent.features.series import VibrationFeatures
+from edge_agent.sources.readable import Readable
 from edge_agent.sources.table import RowBlock, Table, TableError
+from edge_agent.sources.wav import WavError, WavReader
 from edge_agent.watching.alarm_hour import AlarmHour, AlarmHours, write_hour
 from edge_agent.watching.alarm_picture import NoPillowError, draw
 from edge_agent.watching.bundle import WatchError
+from edge_agent.watching.vibration import VibrationRows
 from edge_agent.watching.watch import Finding, Watch
 
 
 @contextlib.contextmanager
 def watching(bundle_path: Path, source: str) -> Iterator[tuple[Watch, Table]]:
     """The bundle's watch and the table; turns what may be wrong with them into an error."""
+    with _opened(bundle_path, source) as (watch, stream, name):
+        table = Table(stream, name, watch.channels)
+        for label, names in (("ignored", table.ignored), ("missing", table.absent)):
+            if names:
+                shown = ", ".join(name or "(no name)" for name in names[:8])
+                print(f"note: {len(names)} columns {label}: {shown}", file=sys.stderr)
+        yield watch, table
+
+
+@contextlib.contextmanager
+def listening(bundle_path: Path, source: str) -> Iterator[tuple[Watch, Iterator[RowBlock]]]:
+    """The bundle's watch, and the rows that it makes of a WAV file or stream; errors likewise."""
+    with _opened(bundle_path, source) as (watch, stream, name):
+        if watch.vibration is None:
+            raise CommandError(f"{bundle_path}: takes rows, not a signal: give --csv")
+        yield watch, _rows_of(WavReader(stream, name), watch, watch.vibration)
+
+
+@contextlib.contextmanager
+def _opened(bundle_path: Path, source: str) -> Iterator[tuple[Watch, Readable, str]]:
+    """The bundle's watch, and the stream that `source` names, with what errors call it."""
     with opened(bundle_path) as bundle, contextlib.ExitStack() as stack:
         try:
             watch = Watch(bundle)
-            stream = sys.stdin.buffer
+            stream: Readable = sys.stdin.buffer
             if source != "-":
                 stream = stack.enter_context(Path(source).open("rb"))
-            name = "standard input" if source == "-" else source
-            table = Table(stream, name, watch.channels)
-            for label, names in (("ignored", table.ignored), ("missing", table.absent)):
-                if names:
-                    shown = ", ".join(name or "(no name)" for name in names[:8])
-                    print(f"note: {len(names)} columns {label}: {shown}", file=sys.stderr)
-            yield watch, table
+            yield watch, stream, "standard input" if source == "-" else source
         except WatchError as e:
             raise CommandError(f"{bundle_path}: {e}") from e
-        except TableError as e:
+        except (TableError, WavError) as e:
             raise CommandError(str(e)) from e
         except OSError as e:
             if isinstance(e, BrokenPipeError):
                 raise
             raise CommandError(f"{source}: cannot be read: {e.strerror}") from e
+
+
+def _rows_of(wav: WavReader, watch: Watch, features: VibrationFeatures) -> Iterator[RowBlock]:
+    channels = len(watch.channels) // len(features.names)
+    if (wav.format.rate, wav.format.channels) != (features.sample_rate, channels):
+        raise CommandError(
+            f"{wav.name}: has {wav.format.channels} channels at {wav.format.rate} Hz, and the bundle "
+            f"takes {channels} at {features.sample_rate} Hz: record or convert it so"
+        )
+    rows = VibrationRows(features)
+    for block in wav.blocks():
+        made = rows.take(block)
+        if len(made.rows):
+            yield made
 
 
 class AlarmFolder:

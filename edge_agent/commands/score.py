@@ -11,15 +11,16 @@ from edge_agent.commands.alarms_argument import add_alarms
 NAME = "score"
 SUMMARY = "score rows of sensor values for anomalies"
 DESCRIPTION = """\
-Scores each row of a CSV file, or of standard input, for anomalies. The delimiter and the time column
-are recognised; columns that the bundle does not watch are ignored. Without --json only the beginning
-and the end of each alarm are printed. What is wrong with the rows themselves (missing or stuck
+Scores each row of a CSV file, of a WAV file, or of standard input, for anomalies. The delimiter and the
+time column are recognised; columns that the bundle does not watch are ignored. Without --json only the
+beginning and the end of each alarm are printed. What is wrong with the rows themselves (missing or stuck
 values, other units, time going backwards) is said on standard error."""
 EXAMPLES = """\
   python -m edge_agent score --bundle latest.bundle --csv pump.csv
   python -m edge_agent score --bundle latest.bundle --csv pump.csv --json > scores.jsonl
   python -m edge_agent score --bundle latest.bundle --csv pump.csv --alarms alarms
       and write the hour around each alarm to alarms/, as CSV and PNG
+  arecord -f S16_LE -r 51200 -t wav | python -m edge_agent score --bundle bearing.bundle --wav - --json
   tail -n +1 -f pump.csv | python -m edge_agent score --bundle latest.bundle --csv - --json
 
 --json prints a line a row: {"time": "2020-03-09 10:34:33", "score": 4.1, "anomaly": true,
@@ -30,8 +31,10 @@ The first rows are the bundle's warm-up: they score 0, and must be normal runnin
 def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     parser.add_argument("--bundle", required=True, type=Path, metavar="B", help="the bundle to use")
-    parser.add_argument(
-        "--csv", required=True, metavar="FILE|-", help="the rows; - for standard input"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--csv", metavar="FILE|-", help="the rows; - for standard input")
+    source.add_argument(
+        "--wav", metavar="FILE|-", help="the signal, for a bundle that was taught with signals"
     )
     parser.add_argument("--json", action="store_true", help="a line of JSON for each row")
     add_alarms(parser)
@@ -39,8 +42,15 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints what is found."""
-    from edge_agent.commands.row_output import Printer, watching
+    from edge_agent.commands.row_output import Printer, listening, watching
 
+    if arguments.wav is not None:
+        with listening(arguments.bundle, arguments.wav) as (watch, blocks):
+            printer = Printer(watch, arguments)
+            for block in blocks:
+                printer.take(block)
+            printer.close()
+        return 0
     with watching(arguments.bundle, arguments.csv) as (watch, table):
         printer = Printer(watch, arguments)
         for block in table.blocks():

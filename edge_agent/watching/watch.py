@@ -38,6 +38,7 @@ class Watch:
 
     Attributes:
         channels: the columns that it takes, in order.
+        vibration: how the rows are made of a signal; None where they come as rows.
         quality: what was found about the rows themselves.
     """
 
@@ -50,6 +51,7 @@ class Watch:
         manifest = anomaly_manifest(bundle.manifest)
         self._scorer = open_scorer(bundle)
         self.channels = [channel.name for channel in manifest.channels]
+        self.vibration = manifest.vibration
         self.quality = RowQuality(manifest.channels, self._scorer.centre)
         self._last = (0.0, False, NO_CHANNEL, 0.0)
 
