@@ -2,8 +2,9 @@
 
 Each program is installed in an environment of its own and runs in processes of its own, turn by turn.
 Ours is measured on both runtimes, with an untrained network of the pipeline's own architecture, for what it
-computes does not depend on what it learns; ``--bundle`` measures a real one. The daemon is measured whole,
-with both workloads, while sound comes at its own pace.
+computes does not depend on what it learns; ``--bundle`` measures a real one, and then also how long after the
+end of a word its detection is known. The daemon is measured whole, with both workloads, while sound comes at
+its own pace.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.bench.table import TOP, Figure, publish
+from tests.bench.table import TOP, Figure, data_folder, publish
 from tests.fixtures.anomaly_bundles import csv_text, machine_rows, write_anomaly_bundle
 from tests.fixtures.daemons import daemon, write_config
 
@@ -119,7 +120,21 @@ def main() -> None:
             Figure(figure="installed but numpy; limit", ours=others_mb, peer=20, unit="MB")
         )
         figures += _whole_daemon(folder, list(bundles.values())[-1])
+        if arguments.bundle:
+            figures.append(_word_latency(arguments.bundle))
     publish("agent", figures)
+
+
+def _word_latency(bundle: Path) -> Figure:
+    """From the end of a word of the test list to its event."""
+    recordings = data_folder("speech_commands_v2_subset")
+    command = [sys.executable, "-m", "tests.bench.word_latency", bundle.absolute(), recordings]
+    done = subprocess.run(
+        [*command, recordings / "test.txt"], cwd=TOP, capture_output=True, text=True, check=True
+    )
+    told = json.loads(done.stdout)
+    name = f"end of a word to its event, median of {told['found']}; limit"
+    return Figure(figure=name, ours=told["median_s"], peer=0.25, unit="s")
 
 
 def _audio() -> Any:

@@ -1,5 +1,6 @@
 """The agent as a device gets it: a wheel, in an environment of its own few requirements alone."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -63,6 +64,27 @@ def make_environment(folder: Path, wheel: Path) -> Path:
         run(sys.executable, "-m", "venv", folder)
         run(python, "-m", "pip", "install", "--quiet", wheel)
     return python
+
+
+@pytest.mark.slow
+@pytest.mark.checkout
+@pytest.mark.parametrize("platform", ["x86_64-manylinux_2_34", "aarch64-manylinux_2_34"])
+def test_the_device_s_requirements_and_extras_resolve_to_wheels(tmp_path, platform):
+    uv = shutil.which("uv", path=Path(sys.executable).parent)
+    if uv is None:
+        pytest.skip("uv is not here to resolve them")
+    extras = settings()["project"]["optional-dependencies"].values()
+    lines = [(PACKAGE / "requirements.txt").read_text(), *itertools.chain(*extras)]
+    (tmp_path / "wanted.in").write_text("\n".join(lines))
+    done = subprocess.run(
+        [uv, "pip", "compile", "--python-version", "3.11", "--python-platform", platform,
+         "--only-binary", ":all:", tmp_path / "wanted.in"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "Failed to fetch" in done.stderr or "error sending request" in done.stderr:
+        pytest.skip("PyPI cannot be reached")
+    assert done.returncode == 0, done.stderr
+    assert "tflite-runtime==2.14.0" in done.stdout
 
 
 @pytest.mark.slow
