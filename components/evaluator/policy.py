@@ -29,8 +29,6 @@ from components.evaluator.streams import Stream
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN, DetectionPolicy
 
 THRESHOLDS = np.round(np.append(np.arange(0.3, 0.8, 0.02), np.arange(0.8, 0.996, 0.005)), 3)
-
-
 _PRIOR = 10.0
 _LEVELS = 300
 

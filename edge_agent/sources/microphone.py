@@ -20,9 +20,7 @@ _MOST_WAITING_S = 10.0
 class Microphone:
     """The samples of the microphone `device`; opened at once.
 
-    Attributes:
-        rate: frames a second, Hz.
-        dropped: times that samples were lost, by the driver or because nobody took them.
+    Samples that are lost, by the driver or because nobody takes them, are told to `patience`.
     """
 
     def __init__(self, device: str, rate: int, block_s: float, patience: Patience) -> None:
@@ -44,8 +42,6 @@ class Microphone:
                 f"microphone: cannot be read ({e}): pip install 'edge-agent[microphone]', and "
                 "PortAudio (Debian: apt-get install libportaudio2)"
             ) from e
-        self.rate = rate
-        self.dropped = 0
         self._patience = patience
         self._name = device or "default"
         self._ended = False
@@ -97,11 +93,11 @@ class Microphone:
     def _take(self, samples: Any, _frames: int, _time: Any, status: Any) -> None:
         """Called in PortAudio's thread, with samples that are its own."""
         if status:
-            self.dropped += 1
+            self._patience.lost()
         try:
             self._blocks.put_nowait(samples.astype(np.float32) / np.float32(32768))
         except queue.Full:
-            self.dropped += 1
+            self._patience.lost()
 
     def _end(self) -> None:
         self._ended = True

@@ -29,7 +29,7 @@ class Patience:
 
     Attributes:
         stopped: whether it was told to stop.
-        gaps: times that bytes came after `gap_after_s` or more without any.
+        gaps: times that bytes came after `gap_after_s` or more without any, or that some were lost.
         gap_s: seconds that these lasted.
     """
 
@@ -54,6 +54,10 @@ class Patience:
         broken = self._fed is not None and time.monotonic() - self._fed >= self._gap_after_s
         for listener in self._listeners:
             listener(broken)
+
+    def lost(self) -> None:
+        """Something of the stream was lost on the way: a gap whose length is not known."""
+        self.gaps += 1
 
     def fed(self) -> None:
         """Bytes came."""

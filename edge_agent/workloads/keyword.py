@@ -154,30 +154,30 @@ def _hear(
     hop_s = classifier.policy.hop_frames * classifier.features.stride_ms / 1000
     block_s = min(hop_s, _LONGEST_BLOCK_S)
 
-    def ready() -> None:
-        speaker.ready(_facts(words, classifier))
-
-    lost: Callable[[], int] = int  # 0
-    if job.source.startswith(MICROPHONE_SCHEME):
-        device = job.source.removeprefix(MICROPHONE_SCHEME)
-        microphone = Microphone(device, classifier.features.sample_rate, block_s, patience)
-        ready()
-        rate, blocks = microphone.rate, microphone.blocks()
-        lost = lambda: microphone.dropped  # noqa: E731
-    elif job.source.startswith(WYOMING_SCHEME):
-        remote = WyomingMicrophone(address_of(job.source, WYOMING_SCHEME), patience)
-        ready()
-        rate, blocks = remote.rate(), remote.blocks()
-    else:
-        stream = open_bytes(job.source, patience)
-        ready()
-        rate, blocks = _blocks(stream, job, block_s, speaker)
-    hearing = Hearing(classifier, rate or RAW_RATE, speaker)
+    begin = _opened(job, classifier.features.sample_rate, block_s, speaker, patience)
+    speaker.ready(_facts(words, classifier))
+    rate, blocks = begin()
+    hearing = Hearing(classifier, rate, speaker)
     patience.on_wait(hearing.waited)
     for block in blocks:
-        counting.gaps, counting.gap_s = patience.gaps + lost(), patience.gap_s
+        counting.gaps, counting.gap_s = patience.gaps, patience.gap_s
         hearing.take(block)
     hearing.finish()
+
+
+def _opened(
+    job: Job, rate: int, block_s: float, speaker: Speaker, patience: Patience
+) -> Callable[[], tuple[int, Iterator[Float32]]]:
+    """Opens the source; what is given waits for its sound, and gives its rate and its samples."""
+    if job.source.startswith(MICROPHONE_SCHEME):
+        device = job.source.removeprefix(MICROPHONE_SCHEME)
+        microphone = Microphone(device, rate, block_s, patience)
+        return lambda: (rate, microphone.blocks())
+    if job.source.startswith(WYOMING_SCHEME):
+        remote = WyomingMicrophone(address_of(job.source, WYOMING_SCHEME), patience)
+        return lambda: (remote.rate() or rate, remote.blocks())
+    stream = open_bytes(job.source, patience)
+    return lambda: _blocks(stream, job, block_s, speaker)
 
 
 def _serve_clients(
