@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 from edge_agent.adaptation.adapting import Learner
@@ -31,10 +32,19 @@ class Carried:
 def carried(versions: Versions, bundle: Bundle, *, runtime: Runtime = "auto") -> Carried:
     """What `bundle` runs with; what is decided for a new bundle is kept, and said once.
 
+    What does not go with one bundle stays for another: one that is rolled back to has it again.
+
     Raises:
         AdaptationError: if the disk refuses; the shipped head is there all the same.
     """
-    if versions.current() == 0:
+    number = versions.current()
+    if number == 0:
+        return Carried()
+    with contextlib.suppress(AdaptationError):  # what is damaged is dropped below
+        version = versions.read(number)
+        if version.bundle == bundle.digest:
+            return Carried(version=version)
+    if versions.dropped_for(number) == bundle.digest:
         return Carried()
     with versions.locked():
         number = versions.current()
@@ -42,11 +52,9 @@ def carried(versions: Versions, bundle: Bundle, *, runtime: Runtime = "auto") ->
             return Carried()
         try:
             version = versions.read(number)
-            if version.bundle == bundle.digest:
-                return Carried(version=version)
             learned = Learner(bundle, runtime=runtime).learn(version.lessons)
         except (AdaptationError, ClassifierError, RuntimeModelError) as e:
-            versions.use(0)
+            versions.drop(number, bundle.digest)
             return Carried(event="adaptation_dropped", text=f"version {number}: {e}")
         return Carried(
             version=versions.add(bundle.digest, version.lessons, learned), event="adapted"

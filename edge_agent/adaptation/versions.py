@@ -2,6 +2,7 @@
 
     adaptations/0001.npz    a version: the head, what it was made of, and what was measured
     adaptations/current     the number of the one that is used; 0, or no file, for the head as shipped
+    adaptations/dropped     that number, and the bundle that it does not go with
 
 A version holds the feature codes of the recordings, so that they can be learned again on a new bundle; they
 do not leave the device. Everything appears by rename, after it is synced.
@@ -125,7 +126,27 @@ class Versions:
         Raises:
             AdaptationError: if the disk refuses.
         """
+        with contextlib.suppress(OSError):
+            (self._folder / "dropped").unlink()
         self._write(self._folder / "current", f"{number}\n".encode())
+
+    def drop(self, number: int, bundle: str) -> None:
+        """Notes that version `number` does not go with `bundle`, until one is used anew.
+
+        Call it while `locked`.
+
+        Raises:
+            AdaptationError: if the disk refuses.
+        """
+        self._write(self._folder / "dropped", f"{number} {bundle}\n".encode())
+
+    def dropped_for(self, number: int) -> str | None:
+        """The bundle that version `number` does not go with, if that is known of one."""
+        try:
+            noted, bundle = (self._folder / "dropped").read_text().split()
+        except (OSError, ValueError):
+            return None
+        return bundle if noted == str(number) else None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -134,11 +155,11 @@ class Versions:
         Raises:
             AdaptationError: if the folder cannot be written.
         """
+        lock = self._folder / ".lock"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(
-                self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
-            )
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._hand_over(self._folder, lock)
         except OSError as e:
             raise AdaptationError(f"{self._folder}: cannot be written: {e.strerror}") from e
         try:
@@ -150,6 +171,13 @@ class Versions:
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:04d}.npz"
 
+    def _hand_over(self, *paths: Path) -> None:
+        """Gives what root has made to whom the device folder belongs: the daemon must write it too."""
+        owner = self._root.stat()
+        if os.geteuid() == 0:
+            for path in paths:
+                os.chown(path, owner.st_uid, owner.st_gid)
+
     def _write(self, path: Path, data: bytes) -> None:
         # Imported where something is written: it brings TUF with it, which who only reads can spare.
         from edge_agent.update import durable
@@ -158,6 +186,7 @@ class Versions:
         try:
             with durable.storage_errors(self._folder):
                 durable.write_whole(path, data)
+                self._hand_over(path)
         except StorageError as e:
             raise AdaptationError(str(e)) from e
 

@@ -204,11 +204,22 @@ def test_a_new_bundle_learns_it_anew_once(device):
 )
 def test_a_bundle_that_it_does_not_go_with_drops_it_and_says_so_once(device, make, reason):
     device.enroll()
+    former, versions = archive.read(device.bundle), Versions(device.root)
     bundle = archive.read(make(device.bundle))
-    versions = Versions(device.root)
     found = carried(versions, bundle)
     assert (found.event, found.version, reason in found.text) == ("adaptation_dropped", None, True)
-    assert (carried(versions, bundle).event, versions.numbers()) == (None, [1])
+    again = carried(versions, bundle)
+    assert (again.event, again.version, versions.numbers()) == (None, None, [1])
+    assert carried(versions, former).version.number == 1, "a roll-back has it again"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands files over")
+def test_what_root_teaches_belongs_to_the_daemon_s_user(device):
+    os.chown(device.root, 4711, 4712)
+    device.enroll()
+    folder = device.root / "adaptations"
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in [folder, *folder.iterdir()]}
+    assert owners == {(4711, 4712)}
 
 
 def test_only_so_many_versions_are_kept(device):
