@@ -88,6 +88,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, help="a keyword bundle; default: an untrained one")
     arguments = parser.parse_args()
+    # Looked for first: what takes minutes is not lost for want of it.
+    words = data_folder("speech_commands_v2_subset") if arguments.bundle else None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bundles = {"": arguments.bundle} if arguments.bundle else _untrained(folder)
@@ -120,14 +122,13 @@ def main() -> None:
             Figure(figure="installed but numpy; limit", ours=others_mb, peer=20, unit="MB")
         )
         figures += _whole_daemon(folder, list(bundles.values())[-1])
-        if arguments.bundle:
-            figures.append(_word_latency(arguments.bundle))
+        if words is not None:
+            figures.append(_word_latency(arguments.bundle, words))
     publish("agent", figures)
 
 
-def _word_latency(bundle: Path) -> Figure:
+def _word_latency(bundle: Path, recordings: Path) -> Figure:
     """From the end of a word of the test list to its event."""
-    recordings = data_folder("speech_commands_v2_subset")
     command = [sys.executable, "-m", "tests.bench.word_latency", bundle.absolute(), recordings]
     done = subprocess.run(
         [*command, recordings / "test.txt"], cwd=TOP, capture_output=True, text=True, check=True
