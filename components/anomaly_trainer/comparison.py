@@ -64,10 +64,14 @@ def objections(compared: Compared, parameters: AnomalyTrainerParameters) -> tupl
         ("ROC-AUC lost to int8 on a file", compared.int8_file_drop or 0.0, p.max_int8_file_drop),
     )
     return tuple(
-        f"{what}: {found:.4g}, and {limit:.4g} is the limit"
+        f"{what}: {_plain(found)}, and {_plain(limit)} is the limit"
         for what, found, limit in limits
         if found > limit
     )
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
 
 
 def choose(

@@ -234,7 +234,7 @@ def test_what_is_beyond_the_budget_is_not_taken_however_good():
     parameters = AnomalyTrainerParameters()
     large = compared(0.99, size=30_000)
     large = dataclasses.replace(large, objections=objections(large, parameters))
-    assert large.objections == ("bytes: 3e+04, and 2.048e+04 is the limit",)
+    assert large.objections == ("bytes: 30,000, and 20,480 is the limit",)
     assert choose({"pca": large, "ewma": compared(0.8)}, parameters, "ROC-AUC").name == "ewma"
     alone = choose({"pca": large}, parameters, "ROC-AUC")
     assert "no detector is within the budget" in alone.why
