@@ -11,13 +11,9 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from edge_agent import selftest
-from edge_agent.adaptation.carrying import Carried, carried
-from edge_agent.adaptation.errors import AdaptationError
-from edge_agent.adaptation.versions import Versions
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
 from edge_agent.classification import ClassifierError
@@ -37,6 +33,7 @@ from edge_agent.sources.wyoming import WyomingMicrophone
 from edge_agent.tables import MICROPHONE_SCHEME, WAKE_SCHEME, WYOMING_SCHEME, address_of
 from edge_agent.workloads.counting import Counting
 from edge_agent.workloads.job import Job, RefusedError, work
+from edge_agent.workloads.learned import learned_head
 from edge_agent.workloads.speaking import Speaker
 from edge_agent.workloads.wake_service import Ear, WakeService
 from edge_agent.wyoming.wake import WakeTalk
@@ -224,7 +221,7 @@ def _words(job: Job, speaker: Speaker) -> _Words:
         archive.BundleError, selftest.SelfTestError, ClassifierError, RuntimeModelError
     ) as e:  # fmt: skip
         raise RefusedError(f"{job.bundle}: {e}") from e
-    head, adaptation = _learned(job, bundle, speaker)
+    head, adaptation = learned_head(job, bundle, speaker)
     return _Words(bundle=bundle, head=head, adaptation=adaptation)
 
 
@@ -239,23 +236,6 @@ def _classifier(job: Job, words: _Words, counting: Counting) -> CountingClassifi
         raise RefusedError(f"{job.bundle}: {e}") from e
     classifier.counting = counting
     return classifier
-
-
-def _learned(
-    job: Job, bundle: archive.Bundle, speaker: Speaker
-) -> tuple[Head | None, dict[str, Any]]:
-    runtime: Any = job.runtime
-    versions = Versions(Path(job.root))
-    try:
-        found = carried(versions, bundle, runtime=runtime) if job.root else Carried()
-    except AdaptationError as e:
-        found = Carried(event="adaptation_dropped", text=str(e))
-    version = found.version
-    about = {"version": 0, "distance": 0.0} if version is None else version.as_json()
-    if found.event is not None:
-        speaker.event(found.event, about | ({"text": found.text} if found.text else {}))
-    current = versions.current() if job.root else 0
-    return (version.learned.head if version else None), about | {"current": current}
 
 
 def _blocks(
