@@ -16,7 +16,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 SETTINGS = $(foreach setting,$(SET),--set '$(setting)')
 
-.PHONY: help run run-anomaly test lint lock build-files bazel-test soak faults fuzz conformance clean
+.PHONY: help run run-anomaly demo test lint lock build-files bazel-test soak faults fuzz conformance clean
 
 help: ## this list
 	@echo 'make TARGET'
@@ -49,6 +49,9 @@ lint: $(INSTALLED) ## style, types and the arrows between the houses
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-cache
+
+demo: $(INSTALLED) ## model, fleet, a good release, a bad one that halts: [ROOT=var] [ARGS=--keep]
+	$(BIN)/python -m tools.demo --root "$$ROOT" $(ARGS)
 
 bench-%: $(INSTALLED) ## one benchmark, tests/bench/bench_%.py: [ARGS="..."]
 	$(BIN)/python -m tests.bench.bench_$* $(ARGS)

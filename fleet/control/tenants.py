@@ -17,7 +17,7 @@ ROLES = ("viewer", "operator", "signer")
 """Each may do what those before it may: see; steer rollouts and devices; add releases."""
 
 POLL_S = 300.0
-LEAST_POLL_S = 30.0
+LEAST_POLL_S = 5.0
 MOST_POLL_S = 86_399.0  # clients read it as a time of day
 
 

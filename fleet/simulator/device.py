@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import random
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from fleet.simulator.http_client import HttpConnection
@@ -44,10 +45,19 @@ class Device:
         ring: what it says of itself in the attribute ``ring``.
         behaviour: how the fleet fares.
         random_: decides for this device.
+        attributes: what it says of itself besides.
     """
 
-    def __init__(self, name: str, ring: str, behaviour: Behaviour, random_: random.Random) -> None:
+    def __init__(
+        self,
+        name: str,
+        ring: str,
+        behaviour: Behaviour,
+        random_: random.Random,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
+        self._attributes = {"ring": ring, "hardware": "simulated", **(attributes or {})}
         self.ring = ring
         drawn = random_.random()
         bad = ring != CANARY_RING and random_.random() < behaviour.bad_rate
@@ -83,9 +93,8 @@ class Device:
         links = json.loads(await self._get(connection, here, token))["_links"]
         requests = 1
         if "configData" in links:
-            attributes = {"mode": "replace", "data": {"ring": self.ring, "hardware": "simulated"}}
-            path = _path(links["configData"]["href"])
-            await self._send(connection, "PUT", path, token, attributes)
+            said = {"mode": "replace", "data": self._attributes}
+            await self._send(connection, "PUT", _path(links["configData"]["href"]), token, said)
             requests += 1
         if "deploymentBase" not in links:
             return requests
@@ -106,9 +115,9 @@ class Device:
                 self.outcome = "silent"
             return requests
         finished = "failure" if self.fails else "success"
-        said = {"status": {"execution": "closed", "result": {"finished": finished}}}
+        report = {"status": {"execution": "closed", "result": {"finished": finished}}}
         feedback = f"{path.partition('?')[0]}/feedback"
-        await self._send(connection, "POST", feedback, token, said)
+        await self._send(connection, "POST", feedback, token, report)
         self.outcome = finished
         return requests + 1
 
