@@ -18,7 +18,7 @@ from components.anomaly_network.component import (
 from components.anomaly_packager.component import AnomalyPackager
 from components.anomaly_trainer.component import AnomalyTrainer, AnomalyTrainerParameters
 from components.artifacts import RECORDINGS, SCHEMA
-from components.base import Channel, Component, History
+from components.base import Channel, Component, History, UserError
 from components.converter.component import Converter
 from components.infra_validator.candidate import CandidateValidator
 from components.infra_validator.component import InfraValidatorParameters
@@ -79,8 +79,13 @@ def recipe(
         root: where the repository and the trust root lie.
         data: folder of logs; None to simulate.
         format: what the logs are.
+
+    Raises:
+        UserError: if there are no logs of that format.
     """
     sources: list[Component] = []
+    if data is None and format != "csv":
+        raise UserError(f"--format {format}: the simulated pumps are tables: give --data")
     if data is None:
         simulator = MachineSimulator()
         sources.append(simulator)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from components.anomaly_packager.component import AnomalyPackagerParameters
 from components.anomaly_packager.executor import execute as package
@@ -20,6 +21,7 @@ from components.base import UserError
 from components.machine_simulator.component import MachineSimulatorParameters
 from components.machine_simulator.executor import execute as simulate
 from components.series_example_gen.component import SeriesExampleGenParameters
+from components.series_transform.component import SeriesTransformParameters
 from edge_agent import selftest
 from edge_agent.bundle import archive
 from tests.fixtures.anomaly_bundles import CHANNELS, csv_text, machine_rows
@@ -170,6 +172,33 @@ def test_series_of_nab_s_form_are_judged_by_its_score(tmp_path):
     assert gates["nab_over_controls"].passed
     # The beginning that NAB does not count teaches: 15% of the rows.
     assert [file["rows"] for file in found["files"]] == [1275] * 3
+
+
+def test_signals_are_learned_from_the_healthy_ones_and_the_bundle_makes_its_rows_itself(tmp_path):
+    (tmp_path / "signals").mkdir()
+    random = np.random.default_rng(0)
+    for name in ("normal_9", "broken_9"):
+        signal = 0.01 * random.normal(size=60_000)
+        if name.startswith("broken"):
+            signal[::350] *= 40.0
+        soundfile.write(tmp_path / "signals" / f"{name}.wav", signal, 8000, subtype="FLOAT")
+    raw = as_series(tmp_path / "signals", tmp_path, SeriesExampleGenParameters(format="wav"))
+    features = SeriesTransformParameters(window=1, wandering_limit=0.0, spectrum=1024)
+    inputs = transformed(raw, tmp_path, features)
+    made = {name: tmp_path / name for name in ("model", "evaluation")}
+    for path in made.values():
+        path.mkdir()
+    train(inputs, made, AnomalyTrainerParameters(compare=("pca",), lags=1, smoothing=0.3))
+    found = read_json(made["evaluation"] / "evaluation.json")
+    aucs = {file["file"]: file["roc_auc"] for file in found["files"]}
+    assert aucs["broken_9.wav"] == 1.0
+    assert aucs["broken_9.wav at -12 dB"] > 0.5
+    assert aucs["normal_9.wav"] is None
+    write_json(made["model"] / "lineage.json", {"cache_key": "ab" * 32})
+    bundle = archive.read(packaged(made, tmp_path)["bundle"] / "candidate.bundle")
+    assert bundle.manifest.vibration.sample_rate == 8000
+    assert bundle.manifest.scoring.per_machine == ()
+    assert selftest.run(bundle).max_lsb < 1e-6
 
 
 def test_labels_that_say_nothing_do_not_pass(tmp_path):

@@ -78,3 +78,9 @@ def test_formats_and_detectors_that_there_are_not_are_refused_at_once(arguments,
     done = run("pipeline", "parameters", *arguments, "--data", tmp_path)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_there_is_nothing_to_simulate_but_tables():
+    done = run("pipeline", "parameters", "anomaly_detection", "--format", "mat")
+    assert done.returncode != 0
+    assert "the simulated pumps are tables: give --data" in done.stderr
