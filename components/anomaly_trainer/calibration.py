@@ -10,8 +10,8 @@ import numpy.typing as npt
 from components.anomaly_trainer.component import AnomalyTrainerParameters
 from components.anomaly_trainer.evaluation import Outcome, mean
 
-# Each a tenth above the last.
-STRETCHES: tuple[float, ...] = tuple(round(float(s), 3) for s in 1.1 ** np.arange(0, 36))
+# Each a fiftieth above the last.
+STRETCHES: tuple[float, ...] = tuple(round(float(s), 3) for s in 1.02 ** np.arange(0, 175))
 
 
 def choose_stretch(found: Sequence[Outcome], parameters: AnomalyTrainerParameters) -> float:
