@@ -1,6 +1,5 @@
 """The agent under a fleet server that is a process of its own: hawkBit's DDI, and TUF for what may run."""
 
-import json
 import os
 import shutil
 import time
@@ -10,7 +9,7 @@ import pytest
 
 from edge_agent.__main__ import main
 from edge_agent.command_line import parse
-from edge_agent.update.machine import Kept, step
+from edge_agent.update.machine import RESTING, Kept, step
 from edge_agent.update.memory import Phase
 from edge_agent.update.slots import DeviceFolder
 from fleet.repository.root_keys import RootKeys
@@ -47,7 +46,7 @@ def test_it_says_what_it_is_installs_what_it_is_shown_and_reports_after_the_comm
     field.roll_out(1)
     first = field.update()
     assert (first["from"], first["to"], first["state"]) == (None, "1.0.0", "committed")
-    assert first["poll_s"] == 1.0
+    assert first["poll_s"] == 2.0
     assert field.action()["state"] == "success"
     assert told(field) == [
         ("download", "none"), ("downloaded", "none"), ("proceeding", "none"), ("closed", "success"),
@@ -160,20 +159,20 @@ def place(tmp_path):
 
 def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(field, place):
     field.update()  # says what it is, so that it is offered something
+    field.roll_out(1)
+    assert field.update()["to"] == "1.0.0"
     text = field.settings(
         "[update]", "probation = 4", "[keyword]", 'source = "microphone"', 'sinks = ["stdout"]'
     )
     with daemon(write_config(field.folder, text)) as running:
-        field.roll_out(1)
-        ended(field, place, NOISES, "1.0.0", "success")
-        (work,) = told_of_work(field)
-        assert work["release"] == {"name": "keyword_spotting", "version": "1.0.0"}
-        assert work["hours"] > 0
-        assert work["inferences"] > 0
-        assert (work["triggers"] >= 0, work["anomalies"], work["crashes"]) == (True, None, 0)
         field.restart()
         field.roll_out(2)
         ended(field, place, NOISES, "1.0.1", "success")
+        (work,) = told_of_work(field)
+        assert work["release"] == {"name": "keyword_spotting", "version": "1.0.1"}
+        assert work["hours"] > 0
+        assert work["inferences"] > 0
+        assert (work["triggers"] >= 0, work["anomalies"], work["crashes"]) == (True, None, 0)
         for role in ("root", "timestamp"):
             RootKeys(field.repository.folder, clock=lambda: datetime.now(UTC)).rotate(role)
         field.restart()
@@ -202,22 +201,21 @@ def told_of_work(field):
 def ended(field, place, sounds, version: str, state: str) -> None:
     """Waits until the device's newest action is for `version` and has ended in `state`."""
     folder = DeviceFolder(field.device)
-    spoken = None
-    end = time.monotonic() + 2 * PATIENCE_S
-    while time.monotonic() < end:
-        memory = folder.memory()
-        on_probation = memory.phase is Phase.PROBATION and memory.candidate.version == version
-        if on_probation and spoken != version:
-            assert field.action()["state"] == "running", (
-                "success is reported after the commit alone"
-            )
-            place.say(*sounds)
-            spoken = version
-        action = field.action()
-        if (action["release"]["version"], action["state"]) == (version, state):
-            assert spoken == version
-            return
-        time.sleep(0.1)
-    raise AssertionError(
-        f"{version} did not end in {state}: {json.dumps(field.action())}, {memory}"
-    )
+
+    def on_probation(memory) -> bool:
+        return memory.phase is Phase.PROBATION and memory.candidate.version == version
+
+    wait(folder, on_probation)
+    assert field.action()["ended"] is None, "success is reported after the commit alone"
+    place.say(*sounds)
+    wait(folder, lambda memory: memory.phase in RESTING and memory.report is None)
+    action = field.action()
+    assert (action["release"]["version"], action["state"]) == (version, state)
+
+
+def wait(folder, holds) -> None:
+    """Until `holds` is true of what the device remembers."""
+    end = time.monotonic() + 4 * PATIENCE_S
+    while not holds(memory := folder.memory()):
+        assert time.monotonic() < end, memory
+        time.sleep(0.05)
