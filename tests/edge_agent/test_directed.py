@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -161,10 +162,13 @@ def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(
     field.update()  # says what it is, so that it is offered something
     field.roll_out(1)
     assert field.update()["to"] == "1.0.0"
-    text = field.settings(
-        "[update]", "probation = 4", "[keyword]", 'source = "microphone"', 'sinks = ["stdout"]'
-    )
-    with daemon(write_config(field.folder, text)) as running:
+
+    def settings(probation: int) -> Path:
+        """A bad bundle is taken back at once; only a good one needs all of the time."""
+        words = (f"probation = {probation}", "[keyword]", 'source = "microphone"')
+        return write_config(field.folder, field.settings("[update]", *words))
+
+    with daemon(settings(4)) as running:
         field.restart()
         field.roll_out(2)
         ended(field, place, NOISES, "1.0.1", "success")
@@ -176,10 +180,14 @@ def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(
         for role in ("root", "timestamp"):
             RootKeys(field.repository.folder, clock=lambda: datetime.now(UTC)).rotate(role)
         field.restart()
+        settings(60)
+        running.reload()
         field.roll_out(3, make=always_firing_bundle)
         ended(field, place, NOISES, "1.0.2", "error")
         assert "on probation: it fired" in reason(field)
         field.restart()
+        settings(4)
+        running.reload()
         field.roll_out(4)
         ended(field, place, NOISES, "1.0.3", "success")
         assert running.end() == 0
