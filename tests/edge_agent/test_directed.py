@@ -189,7 +189,7 @@ def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(
         field.roll_out(4)
         ended(field, place, NOISES, "1.0.3", "success")
         assert running.end() == 0
-    assert told_of_work(field)[0]["release"]["version"] == "1.0.3"
+    told_of_work(field, "1.0.3")
     memory = DeviceFolder(field.device).memory()
     assert (memory.phase, memory.current.version) == (Phase.COMMITTED, "1.0.3")
     assert [failure.version for failure in memory.failed] == ["1.0.2"]
