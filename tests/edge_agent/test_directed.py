@@ -171,7 +171,7 @@ def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(
     with daemon(settings(4)) as running:
         field.restart()
         field.roll_out(2)
-        ended(field, place, NOISES, "1.0.1", "success")
+        ended(field, running, place, "1.0.1", "success")
         work = told_of_work(field, "1.0.1")
         assert work["hours"] > 0
         assert (work["triggers"] >= 0, work["anomalies"], work["crashes"]) == (True, None, 0)
@@ -181,13 +181,13 @@ def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(
         settings(60)
         running.reload()
         field.roll_out(3, make=always_firing_bundle)
-        ended(field, place, NOISES, "1.0.2", "error")
+        ended(field, running, place, "1.0.2", "error")
         assert "on probation: it fired" in reason(field)
         field.restart()
         settings(4)
         running.reload()
         field.roll_out(4)
-        ended(field, place, NOISES, "1.0.3", "success")
+        ended(field, running, place, "1.0.3", "success")
         assert running.end() == 0
     told_of_work(field, "1.0.3")
     memory = DeviceFolder(field.device).memory()
@@ -207,24 +207,26 @@ def told_of_work(field, version: str):
         time.sleep(0.1)
 
 
-def ended(field, place, sounds, version: str, state: str) -> None:
+def ended(field, running, place, version: str, state: str) -> None:
     """Waits until the device's newest action is for `version` and has ended in `state`."""
     folder = DeviceFolder(field.device)
 
     def on_probation(memory) -> bool:
         return memory.phase is Phase.PROBATION and memory.candidate.version == version
 
-    wait(folder, on_probation)
+    digest = wait(folder, on_probation).candidate.digest
     assert field.action()["ended"] is None, "success is reported after the commit alone"
-    place.say(*sounds)
+    running.runs(digest)  # what is said before that, the former bundle hears
+    place.say(*NOISES)
     wait(folder, lambda memory: memory.phase in RESTING and memory.report is None)
     action = field.action()
     assert (action["release"]["version"], action["state"]) == (version, state)
 
 
-def wait(folder, holds) -> None:
-    """Until `holds` is true of what the device remembers."""
+def wait(folder, holds):
+    """What the device remembers, once `holds` is true of it."""
     end = time.monotonic() + 4 * PATIENCE_S
     while not holds(memory := folder.memory()):
         assert time.monotonic() < end, memory
         time.sleep(0.05)
+    return memory

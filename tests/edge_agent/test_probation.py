@@ -106,10 +106,11 @@ def settings(field, *, probation: float) -> str:
 
 
 def test_one_that_always_fires_is_taken_back_and_the_next_is_kept(field, place):
-    field.publish(2, make=always_firing_bundle)
+    bad = field.publish(2, make=always_firing_bundle)
     with daemon(write_config(field.folder, settings(field, probation=60))) as running:
         running.until(lambda told: phase(field) == "probation")
         assert field.status()["version"] == "1.0.1"
+        running.runs(bad.digest)  # what is said before that, the former bundle hears
         place.say(*NOISES)
         failed = running.wait("update_failed", "update", state="rolled back")
         assert (failed["from"], failed["to"]) == ("1.0.0", "1.0.0")
@@ -120,8 +121,9 @@ def test_one_that_always_fires_is_taken_back_and_the_next_is_kept(field, place):
         assert status["failed"][0]["version"] == "1.0.1"
         write_config(field.folder, settings(field, probation=4))
         running.reload()
-        field.publish(3)
+        good = field.publish(3)
         running.until(lambda told: phase(field) == "probation")
+        running.runs(good.digest)
         place.say(*NOISES)
         updated = running.wait("updated", "update")
         assert (updated["from"], updated["to"], updated["state"]) == ("1.0.0", "1.0.2", "committed")
