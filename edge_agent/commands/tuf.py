@@ -67,18 +67,20 @@ def _init(arguments: argparse.Namespace) -> None:
 
 
 def _refresh(arguments: argparse.Namespace) -> None:
-    from edge_agent.update import durable, errors
+    from edge_agent.update import durable
+    from edge_agent.update.plain_words import plain_words
 
     _demand(arguments, "metadata_url")
-    with errors.plain_words(arguments.metadata_url), durable.storage_errors(arguments.metadata_dir):
+    with plain_words(arguments.metadata_url), durable.storage_errors(arguments.metadata_dir):
         _client(arguments).refresh()
 
 
 def _download(arguments: argparse.Namespace) -> None:
-    from edge_agent.update import durable, errors
+    from edge_agent.update import durable
+    from edge_agent.update.plain_words import plain_words
 
     _demand(arguments, "metadata_url", "target_name", "target_base_url", "target_dir")
-    with errors.plain_words(arguments.metadata_url), durable.storage_errors(arguments.target_dir):
+    with plain_words(arguments.metadata_url), durable.storage_errors(arguments.target_dir):
         client = _client(arguments)
         client.refresh()
         durable.make_folder(arguments.target_dir)

@@ -5,12 +5,6 @@ Whatever is raised, the slot that was running before still is.
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator
-
-from tuf.api import exceptions
-
 
 class UpdateError(Exception):
     """The update did not happen; what ran before runs on."""
@@ -66,36 +60,3 @@ class StorageError(UpdateError):
 
 class BusyError(UpdateError):
     """Another update of this device is under way."""
-
-
-@contextlib.contextmanager
-def plain_words(repository: str) -> Iterator[None]:
-    """Turns what python-tuf raises about `repository` into an `UpdateError`."""
-    try:
-        yield
-    except exceptions.ExpiredMetadataError as e:
-        raise ExpiredError(
-            f"{repository}: {e}: check this device's clock (it says "
-            f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC); if it is right, the "
-            "repository's owner must sign it again"
-        ) from e
-    except exceptions.BadVersionNumberError as e:
-        raise RolledBackError(
-            f"{repository}: offers older metadata than this device has seen ({e}): a stale mirror "
-            "or an attack; use an up-to-date mirror"
-        ) from e
-    except exceptions.UnsignedMetadataError as e:
-        raise UntrustedError(
-            f"{repository}: not signed by the keys that this device trusts ({e}): check that the "
-            "trust root belongs to this repository, and the repository against its backup"
-        ) from e
-    except exceptions.RepositoryError as e:
-        raise UntrustedError(
-            f"{repository}: not what was signed ({e}): the file is damaged or was tampered with; "
-            "try another mirror, or tell the repository's owner"
-        ) from e
-    except exceptions.DownloadError as e:
-        raise UnreachableError(
-            f"{repository}: {e}: check the address, this device's network, name server and proxy "
-            "(http_proxy, https_proxy), and that the server runs, then try again"
-        ) from e

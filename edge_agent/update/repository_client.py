@@ -19,6 +19,7 @@ from edge_agent.update import durable, errors
 from edge_agent.update.download import Source
 from edge_agent.update.durable import storage_errors
 from edge_agent.update.offers import DeltaOffer, Offer, read_offer
+from edge_agent.update.plain_words import plain_words
 from edge_agent.update.tuf_client import GONE, TufClient
 from edge_agent.update.waiting import Limits
 
@@ -86,7 +87,7 @@ class RepositoryClient:
         Raises:
             UpdateError: if the repository cannot be reached or trusted.
         """
-        with errors.plain_words(self._url), storage_errors(self._metadata.parent):
+        with plain_words(self._url), storage_errors(self._metadata.parent):
             self._client.refresh()
             listed = self._client.listed(name)
         return {
@@ -123,7 +124,7 @@ class RepositoryClient:
             WaitingError: if more bytes would have to be fetched than may be.
             UpdateError: if it cannot be fetched, is not what was signed, or cannot be written.
         """
-        with errors.plain_words(self._url), storage_errors(self._metadata.parent):
+        with plain_words(self._url), storage_errors(self._metadata.parent):
             info = self._client.get_targetinfo(target)
             if info is None:
                 raise errors.UnknownReleaseError(f"{self._url}: holds no {target}")

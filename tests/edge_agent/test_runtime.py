@@ -175,7 +175,7 @@ def _environment() -> dict[str, str]:
 
 def test_importing_the_seam_imports_no_interpreter():
     script = (
-        "import sys, edge_agent.keyword.spotting, edge_agent.keyword.evaluation\n"
+        "import sys, edge_agent.keyword.evaluation, edge_agent.workloads.keyword\n"
         "print([m for m in ('ai_edge_litert', 'tflite_runtime', 'soxr', 'tensorflow', 'tuf',\n"
         "    'pymicro_features') if m in sys.modules])"
     )
