@@ -97,7 +97,7 @@ def test_one_dies_and_one_hangs_and_the_other_goes_on(place, both):
         os.kill(running.pid("keyword"), signal.SIGKILL)
         running.wait("crashed", "keyword", text="ended with signal 9")
         place.alarms(running)
-        running.wait("ready", "keyword")
+        running.pid("keyword")
         place.say("stop")
         running.wait("detection", "keyword", label="stop")
         hung = running.pid("anomaly")
