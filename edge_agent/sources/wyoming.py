@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 from edge_agent.features.audio import Float32
+from edge_agent.sources.connection import notice_loss
 from edge_agent.sources.patient import Patience, SourceError
 from edge_agent.wyoming.audio import AudioFormat, audio_format, samples
 from edge_agent.wyoming.protocol import Event, Parser, ProtocolError
@@ -51,7 +52,7 @@ class WyomingMicrophone:
         for event in self._events():
             if event.type not in ("audio-start", "audio-chunk"):
                 continue
-            format_ = audio_format(event)
+            format_ = self._format_of(event)
             if self._format not in (None, format_):
                 raise SourceError(f"{self._named()}: now gives {format_.rate} Hz: it is begun anew")
             self._format = format_
@@ -66,17 +67,23 @@ class WyomingMicrophone:
                     while (piece := self._piece(connection)) is not None:
                         yield from parser.feed(piece)
                 except ProtocolError as e:
-                    raise SourceError(
-                        f"{self._named()}: does not speak the Wyoming protocol ({e}): check the source"
-                    ) from e
+                    raise self._no_microphone(e) from e
+            self._pause()  # one that hangs up at once is not asked again at once
+
+    def _format_of(self, event: Event) -> AudioFormat:
+        try:
+            return audio_format(event)
+        except ProtocolError as e:
+            raise self._no_microphone(e) from e
 
     def _connection(self) -> socket.socket:
         while not self._patience.stopped:
             try:
-                return socket.create_connection(self._address, _CONNECT_S)
+                connection = socket.create_connection(self._address, _CONNECT_S)
+                notice_loss(connection)
+                return connection
             except OSError:
-                time.sleep(_WAIT_S)
-                self._patience.waited()
+                self._pause()
         return socket.socket()
 
     def _piece(self, connection: socket.socket) -> bytes | None:
@@ -92,6 +99,17 @@ class WyomingMicrophone:
                 return None
             self._patience.waited()
         return None
+
+    def _pause(self) -> None:
+        if not self._patience.stopped:
+            time.sleep(_WAIT_S)
+            self._patience.waited()
+
+    def _no_microphone(self, error: ProtocolError) -> SourceError:
+        return SourceError(
+            f"{self._named()}: does not speak the Wyoming protocol as it is read here ({error}): check "
+            "the source"
+        )
 
     def _named(self) -> str:
         return f"{self._address[0]}:{self._address[1]}"

@@ -17,6 +17,7 @@ from edge_agent.features.waveform import StreamConformer
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.policy import Detection
 from edge_agent.keyword.spotting import Spotter
+from edge_agent.sources.connection import notice_loss
 from edge_agent.sources.patient import Patience, SourceError
 from edge_agent.wyoming.protocol import Event, Parser, ProtocolError, encode
 from edge_agent.wyoming.wake import WakeTalk
@@ -108,6 +109,7 @@ class WakeService:
             connection.close()
             return
         connection.setblocking(False)
+        notice_loss(connection)
         client = _Client(connection, self._open_talk())
         self._clients[connection] = client
         self._selector.register(connection, selectors.EVENT_READ, client)
@@ -130,17 +132,18 @@ class WakeService:
             for event in client.parser.feed(piece):
                 for answer in client.talk.take(event):
                     client.unsent += encode(answer)
+                if len(client.unsent) > _MOST_UNREAD:
+                    raise ConnectionResetError
         except ProtocolError as e:
             answer = Event(type="error", data={"text": str(e), "code": "protocol"})
             with contextlib.suppress(OSError):
                 client.connection.send(client.unsent + encode(answer))
             raise ConnectionResetError from e
-        if len(client.unsent) > _MOST_UNREAD:
-            raise ConnectionResetError
 
     def _send(self, client: _Client) -> None:
         if client.unsent:
-            client.unsent = client.unsent[client.connection.send(client.unsent) :]
+            with contextlib.suppress(BlockingIOError):
+                client.unsent = client.unsent[client.connection.send(client.unsent) :]
         waits = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.unsent else 0)
         self._selector.modify(client.connection, waits, client)
 

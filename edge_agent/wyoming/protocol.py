@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+import math
+from typing import Any, NoReturn
 
 LONGEST_LINE = 64 * 1024
 MOST_DATA = 256 * 1024
@@ -105,12 +106,21 @@ class Parser:
 
 def _table(data: bytes, what: str) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        found = json.loads(data, parse_float=_finite, parse_constant=_refused)
     except (ValueError, RecursionError) as e:
         raise ProtocolError(f"{what} is not JSON: {data[:60]!r}") from e
     if not isinstance(found, dict):
         raise ProtocolError(f"{what} is no table: {data[:60]!r}")
     return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refused(text)
+
+
+def _refused(text: str) -> NoReturn:
+    raise ValueError(f"{text[:20]} is no number of JSON")
 
 
 def _length(head: dict[str, Any], name: str, most: int) -> int:

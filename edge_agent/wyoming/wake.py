@@ -18,7 +18,10 @@ import edge_agent
 from edge_agent.features.audio import Float32
 from edge_agent.keyword.policy import Detection
 from edge_agent.wyoming.audio import AudioFormat, audio_format, samples
-from edge_agent.wyoming.protocol import Event
+from edge_agent.wyoming.protocol import Event, ProtocolError
+
+# More than two hundred thousand years; whole milliseconds up to there are exact.
+_LATEST_MS = 2**53
 
 
 class Ear(Protocol):
@@ -95,7 +98,8 @@ class WakeTalk:
         if event.type == "describe":
             return [self._info]
         if event.type == "ping":
-            return [Event(type="pong", data={"text": event.data.get("text")})]
+            text = event.data.get("text")
+            return [Event(type="pong", data={"text": text if isinstance(text, str) else None})]
         if event.type == "detect":
             names = event.data.get("names")
             self._names = frozenset(map(str, names)) if isinstance(names, list) and names else None
@@ -110,8 +114,7 @@ class WakeTalk:
     def _begin(self, event: Event) -> None:
         self._format = audio_format(event)
         self._ear = self._open_ear(self._format.rate)
-        stamp = event.data.get("timestamp")
-        self._begun_ms = float(stamp) if isinstance(stamp, int | float) else 0.0
+        self._begun_ms = _timestamp_ms(event)
         self._detected = False
 
     def _hear(self, event: Event) -> list[Event]:
@@ -138,3 +141,12 @@ class WakeTalk:
             )
             for d in wanted
         ]
+
+
+def _timestamp_ms(event: Event) -> float:
+    stamp = event.data.get("timestamp")
+    if not isinstance(stamp, int | float):
+        return 0.0
+    if abs(stamp) > _LATEST_MS:
+        raise ProtocolError(f"timestamp is {str(stamp)[:20]}, beyond {_LATEST_MS}")
+    return float(stamp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from hypothesis import strategies as st
 
 from edge_agent.config import ConfigError, read_config
 from edge_agent.keyword.policy import Detection
+from edge_agent.sources.connection import notice_loss
+from edge_agent.sources.patient import Patience, SourceError
+from edge_agent.sources.wyoming import WyomingMicrophone
 from edge_agent.wyoming import protocol
 from edge_agent.wyoming.protocol import Event, Parser, ProtocolError, encode
 from edge_agent.wyoming.wake import WakeTalk
@@ -130,6 +135,16 @@ def test_what_is_too_large_or_no_event_is_refused_at_once(data, reason):
         Parser().feed(data)
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "1" + "0" * 400])
+@pytest.mark.parametrize("name", ["text", "timestamp"])
+def test_numbers_that_no_clock_shows_end_the_talk_and_not_the_service(name, number):
+    data = json.dumps(FORMAT)[:-1] + f', "{name}": {number}}}'
+    payload = b"\xff\x7f" * 8
+    for type_ in ("ping", "audio-start", "audio-chunk"):
+        head = f'{{"type": "{type_}", "data": {data}, "payload_length": {len(payload)}}}\n'
+        hears_nothing(head.encode() + payload, piece=10_000)
+
+
 def talk(words=("no", "yes")) -> WakeTalk:
     return WakeTalk("words", words, lambda _: Deaf(), lambda _: None)
 
@@ -235,6 +250,49 @@ def test_a_microphone_elsewhere_is_heard_and_waited_for(tmp_path):
                 found = running.wait("source", "keyword")
                 assert "does not speak the Wyoming protocol" in found["text"]
             assert running.end() == 0
+
+
+def stopped_after(patience: Patience, waits: int) -> None:
+    """Has `patience` told to stop after so many waits."""
+    left = iter(range(waits - 1))
+    patience.on_wait(lambda _: None if next(left, None) is not None else patience.stop())
+
+
+def test_a_microphone_that_hangs_up_at_once_is_not_asked_without_a_pause():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = []
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    taken.append(connection.getpeername())
+                    connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        patience = Patience()
+        stopped_after(patience, 2)
+        assert list(WyomingMicrophone(server.getsockname(), patience).blocks()) == []
+        server.shutdown(socket.SHUT_RDWR)
+    assert len(taken) == 2
+
+
+def test_sound_of_another_width_says_what_is_read():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        microphone = WyomingMicrophone(server.getsockname(), Patience())
+        start = encode(Event(type="audio-start", data=FORMAT | {"width": 4}))
+        threading.Thread(target=lambda: server.accept()[0].sendall(start), daemon=True).start()
+        with pytest.raises(
+            SourceError, match=r"127.0.0.1:\d+: .*only 2 are read.*check the source"
+        ):
+            next(microphone.blocks())
+
+
+def test_an_end_that_vanishes_without_a_word_is_noticed():
+    with socket.socket() as connection:
+        notice_loss(connection)
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
 
 
 _PEER_CLIENT = """
