@@ -199,20 +199,28 @@ def judge(quality: Quality, before: Totals, since: Totals) -> tuple[bool, dict[s
         before: what it had told of its work when the rollout came to it.
         since: what it told after that, of at least ``least_hours``.
     """
-    after = levels(since)
+    after = levels(since, quality.least_hours)
     if before.hours < quality.least_hours:
         return False, after
-    earlier = levels(before)
+    earlier = levels(before, quality.least_hours)
     return True, {name: after[name] - earlier[name] for name in after if name in earlier}
 
 
-def levels(totals: Totals) -> dict[str, float]:
-    """Logarithm of each metric that `totals` tell of; counts are smoothed by half an event."""
-    found = {"crash_rate": math.log((totals.crashes + 0.5) / totals.hours)}
+def levels(totals: Totals, least_hours: float) -> dict[str, float]:
+    """Logarithm of each metric that `totals` tell of.
+
+    Rates are raised by half an event in `least_hours`, however long the device was at work: so two devices
+    to which nothing happened have the same rate, though one told of twice the hours before it was judged.
+    """
+
+    def rate(count: int) -> float:
+        return math.log(count / totals.hours + 0.5 / least_hours)
+
+    found = {"crash_rate": rate(totals.crashes)}
     if totals.triggers is not None:
-        found["trigger_rate"] = math.log((totals.triggers + 0.5) / totals.hours)
+        found["trigger_rate"] = rate(totals.triggers)
     if totals.anomalies is not None:
-        found["anomaly_rate"] = math.log((totals.anomalies + 0.5) / totals.hours)
+        found["anomaly_rate"] = rate(totals.anomalies)
     if totals.inferences:
         found["latency_ms"] = math.log(max(totals.busy_ms / totals.inferences, 1e-6))
     if totals.scores:

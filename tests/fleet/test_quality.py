@@ -109,15 +109,27 @@ def test_a_device_that_told_enough_before_is_judged_by_the_change():
     work = Totals(hours=10, triggers=19, crashes=0, inferences=1000, busy_ms=2000.0)
     change, values = judge(ONE, work, Totals(hours=2, triggers=12, inferences=100, busy_ms=600.0))
     assert change
-    assert values["trigger_rate"] == pytest.approx(math.log(6.25 / 1.95))
+    assert values["trigger_rate"] == pytest.approx(math.log(6.5 / 2.4))
     assert values["latency_ms"] == pytest.approx(math.log(3))
     assert set(values) == {"trigger_rate", "crash_rate", "latency_ms"}
     change, values = judge(ONE, Totals(), Totals(hours=2, anomalies=3))
     assert not change
     assert values == {
-        "anomaly_rate": pytest.approx(math.log(1.75)),
-        "crash_rate": pytest.approx(math.log(0.25)),
+        "anomaly_rate": pytest.approx(math.log(2)),
+        "crash_rate": pytest.approx(math.log(0.5)),
     }
+
+
+@pytest.mark.parametrize("before", [Totals(), Totals(hours=40, triggers=0, anomalies=0)])
+def test_devices_to_which_nothing_happens_are_alike_however_long_they_were_at_work(before):
+    """Where devices report each 50 minutes, controls have 1.7 hours when they are judged, canaries 1."""
+    samples = []
+    for arm, hours in [(Arm.CANARY, 1.0), (Arm.CONTROL, 1.7)] * 20:
+        change, values = judge(
+            Quality(), before, Totals(hours=hours, triggers=0, anomalies=0, crashes=0)
+        )
+        samples.append(Sample(arm=arm, change=change, values=values, slices={}))
+    assert breach(compare(Quality(), samples)) == ""
 
 
 totals = st.builds(
