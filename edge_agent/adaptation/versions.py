@@ -17,11 +17,9 @@ import io
 import json
 import os
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -98,9 +96,10 @@ class Versions:
             raise AdaptationError(
                 f"{path}: there is no version {number}: known are {known}"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as e:
+        except Exception as e:  # zipfile, zlib and numpy have errors of their own, and many
             raise AdaptationError(
-                f"{path}: is damaged ({e}): revert to another version, or enroll the words again"
+                f"{path}: is damaged ({e}): revert to another version (0 is as shipped), then enroll "
+                "again what that lacks"
             ) from e
 
     def add(self, bundle: str, lessons: tuple[Lesson, ...], learned: Learned) -> Version:

@@ -11,6 +11,7 @@ import pytest
 from edge_agent.__main__ import main
 from edge_agent.adaptation import adapting, learning
 from edge_agent.adaptation.carrying import carried
+from edge_agent.adaptation.errors import AdaptationError
 from edge_agent.adaptation.versions import KEPT, Versions
 from edge_agent.bundle import archive
 from edge_agent.command_line import parse
@@ -110,6 +111,25 @@ def test_a_damaged_version_is_named_and_can_be_left(device):
     assert "damaged" in listed["versions"][0]
     assert device.run("revert", "--root", device.root)[1] == {"from": 1, "to": 0}
     assert device.enroll()[0] == 0
+
+
+def test_whatever_befell_a_version_s_bytes_it_is_named_damaged_or_read(device):
+    device.enroll()
+    path = device.root / "adaptations" / "0001.npz"
+    whole, versions = path.read_bytes(), Versions(device.root)
+    # All that zipfile and numpy believe before a checksum: headers of members and arrays, the directory.
+    names = [whole.index(b"weights.npy"), whole.rindex(b"weights.npy"), len(whole) - 22]
+    found = set()
+    for place in {n + k for n in names for k in range(-46, 22) if n + k < len(whole)}:
+        for bit in (1, 32, 128):
+            damaged = bytearray(whole)
+            damaged[place] ^= bit
+            path.write_bytes(damaged)
+            try:
+                versions.read(1)
+            except AdaptationError as e:
+                found.add(type(e.__cause__).__name__)
+    assert {"NotImplementedError", "BadZipFile"} <= found
 
 
 def too_long(device):
