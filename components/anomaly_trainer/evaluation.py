@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -96,6 +95,9 @@ def evaluation(found: Sequence[Outcome]) -> dict[str, Any]:
     files = [_file(outcome, auc, found) for outcome, auc in zip(found, aucs(found), strict=True)]
     delays = [d for file in files for d in file["delays"] if d is not None]
     stretches = sum(len(file["delays"]) for file in files)
+    slices: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        slices.setdefault(str(PurePosixPath(file["file"]).parent), []).append(file)
     days = sum(filter(None, (_days(outcome) for outcome in found)))
     return {
         **_means(files),
@@ -105,12 +107,7 @@ def evaluation(found: Sequence[Outcome]) -> dict[str, Any]:
         "alarms_per_day": sum(file["alarms"] for file in files) / days if days else None,
         "rows": sum(file["rows"] for file in files),
         "state_bytes": max(outcome.state_bytes for outcome in found),
-        "slices": {
-            name: _means(list(part))
-            for name, part in itertools.groupby(
-                files, lambda f: str(PurePosixPath(f["file"]).parent)
-            )
-        },
+        "slices": {name: _means(part) for name, part in sorted(slices.items())},
         "files": files,
     }
 

@@ -15,11 +15,13 @@ from components.anomaly_packager.component import AnomalyPackagerParameters
 from components.anomaly_packager.executor import execute as package
 from components.anomaly_trainer.comparison import Compared, choose, objections
 from components.anomaly_trainer.component import AnomalyTrainerParameters
+from components.anomaly_trainer.evaluation import Outcome, evaluation
 from components.anomaly_trainer.executor import execute as train
 from components.artifacts import read_gates, read_json, write_json
 from components.base import UserError
 from components.machine_simulator.component import MachineSimulatorParameters
 from components.machine_simulator.executor import execute as simulate
+from components.series import Log, LogRecord
 from components.series_example_gen.component import SeriesExampleGenParameters
 from components.series_transform.component import SeriesTransformParameters
 from edge_agent import selftest
@@ -75,6 +77,23 @@ def test_faults_are_found_and_every_file_is_told_of(made):
     model = read_json(made["model"] / "model.json")
     assert tuple(model["channels"]) == CHANNELS
     assert 0 < found["state_bytes"] < 16 * 1024
+
+
+def test_a_slice_is_all_logs_of_a_folder_wherever_they_stand():
+    def scored(name: str, missed: int) -> Outcome:
+        labels = np.repeat([False, True], 10)
+        record = LogRecord(name=name, rows=20, labelled=True, teaches=0)
+        log = Log(record=record, rows=np.zeros((20, 1)), labels=labels, seconds=np.arange(20.0))
+        on = np.arange(20) >= 10 + missed
+        return Outcome(
+            log=log, score=on * 1.0, on=on, labels=labels, threshold=1.0, typical=0.0, state_bytes=4
+        )
+
+    # A mixture of a signal stands behind all signals.
+    names = {"ball/9.wav": 2, "cage.wav": 0, "ball/9.wav at -12 dB": 6}
+    found = evaluation([scored(name, missed) for name, missed in names.items()])
+    assert found["slices"]["ball"]["missed_rate"] == pytest.approx(0.4)
+    assert found["slices"]["."]["missed_rate"] == 0.0
 
 
 def test_every_detector_is_compared_and_the_choice_says_why(made):
