@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from edge_agent.runtime import Runtime
 from edge_agent.watching.bundle import open_scorer
 from edge_agent.workloads.counting import resident_bytes
 
-_WARM_UP = 20
+_WARM_UP, _WARM_UP_S = 20, 2
 _ROWS = 2_000
 _PICTURES = 500
 
@@ -101,13 +101,12 @@ def _sound(bundle: Bundle, runtime: Runtime, seconds: int) -> Costs:
     load_s = time.perf_counter() - begun
     rate = classifier.features.sample_rate
     block = classifier.policy.hop_frames * classifier.features.stride_samples
-    pcm = _noise(seconds, rate)
     durations = classifier.timed()
     spotter = Spotter(classifier)
-    _played(spotter.process, pcm[: 2 * rate], block)
+    _played(spotter.process, _noise(_WARM_UP_S, rate), block)
     del durations[:]
-    cpu_s = _played(spotter.process, pcm, block)
-    features_s = _played(front_end(classifier.features).process, pcm, block)
+    cpu_s = _played(spotter.process, _noise(seconds, rate), block)
+    features_s = _played(front_end(classifier.features).process, _noise(seconds, rate), block)
     return Costs(
         runtime=classifier.model.runtime,
         version=classifier.model.version,
@@ -117,20 +116,22 @@ def _sound(bundle: Bundle, runtime: Runtime, seconds: int) -> Costs:
     )
 
 
-def _played(take: Callable[[Pcm], Any], pcm: Pcm, block: int) -> float:
-    """CPU seconds of `take` for all of `pcm`, a block at a time as a live source gives it."""
-    begun = time.process_time()
-    for start in range(0, len(pcm), block):
-        take(pcm[start : start + block])
-    return time.process_time() - begun
+def _played(take: Callable[[Pcm], Any], sound: Iterable[Pcm], block: int) -> float:
+    """CPU seconds of `take` for all of `sound`, a block at a time as a live source gives it."""
+    used = 0.0
+    for pcm in sound:
+        begun = time.process_time()
+        for start in range(0, len(pcm), block):
+            take(pcm[start : start + block])
+        used += time.process_time() - begun
+    return used
 
 
-def _noise(seconds: int, rate: int) -> Pcm:
+def _noise(seconds: int, rate: int) -> Iterator[Pcm]:
+    """Noise whose level wanders, a second at a time: what is measured is the bundle's memory."""
     random = np.random.default_rng(1)
-    level = 10 ** (2 + np.abs(np.cumsum(random.normal(0, 0.1, seconds))) % 1.8)
-    noise = random.normal(size=(seconds, rate)) * level[:, None]
-    pcm: Pcm = np.clip(noise, -32768, 32767).astype(np.int16).reshape(-1)
-    return pcm
+    for level in 10 ** (2 + np.abs(np.cumsum(random.normal(0, 0.1, seconds))) % 1.8):
+        yield np.clip(random.normal(size=rate) * level, -32768, 32767).astype(np.int16)
 
 
 def _rows(bundle: Bundle, manifest: AnomalyManifest) -> Costs:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 
 from edge_agent.__main__ import main
+from edge_agent.bundle import archive
 from edge_agent.command_line import parse
+from edge_agent.costs import measure
 from tests.fixtures.anomaly_bundles import write_anomaly_bundle
 from tests.fixtures.bundles import make_bundle
 from tests.fixtures.picture_bundles import write_picture_bundle
@@ -28,6 +31,16 @@ def test_sound_costs_cpu_a_second_of_which_the_features_take_a_part(tmp_path, ca
     assert 0 < told["median_ms"] <= told["p95_ms"] <= told["worst_ms"]
     assert 0 < told["features_ms_per_second"] < told["cpu_ms_per_second"] < 1000
     assert told["memory_bytes"] > 10_000_000
+
+
+def test_more_sound_takes_no_more_memory(tmp_path):
+    bundle = archive.read(make_bundle(tmp_path / "words.bundle"))
+    measure(bundle, seconds=3)
+    tracemalloc.start()
+    measure(bundle, seconds=40)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2_000_000
 
 
 @pytest.mark.parametrize("make", [write_anomaly_bundle, write_picture_bundle])
