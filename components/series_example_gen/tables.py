@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ from edge_agent.sources.table import TIME_NAMES, RowBlock, Table, TableError, se
 
 WINDOWS = "anomaly_windows.json"
 _DELIMITERS = ";,\t|"
+_MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "?")
+_LOOKED_AT = 1000  # lines, for a column's first value
 
 # Rows, labels and seconds of some rows in order.
 Block = tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.float64]]
@@ -32,14 +35,14 @@ def columns(path: Path, parameters: SeriesExampleGenParameters) -> list[str]:
         UserError: if there are none.
     """
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        lines = [file.readline().strip(), file.readline().strip()]
+        lines = [line.strip() for line in itertools.islice(file, _LOOKED_AT)] or [""]
     delimiter = max(_DELIMITERS, key=lines[0].count)
-    header, first = (next(csv.reader([line], delimiter=delimiter), []) for line in lines)
+    header, *rows = (next(csv.reader([line], delimiter=delimiter), []) for line in lines)
     others = {name.casefold() for name in (parameters.label, *parameters.ignore)} | TIME_NAMES
     found = [
         name.strip()
-        for name, cell in zip(header, first, strict=False)
-        if name.strip() and name.strip().casefold() not in others and _is_number(cell)
+        for place, name in enumerate(header)
+        if name.strip() and name.strip().casefold() not in others and _has_numbers(rows, place)
     ]
     if not found:
         raise UserError(
@@ -124,6 +127,13 @@ class _Opened:
                 yield from Table(file, str(self._path), self._columns).blocks()
             except TableError as e:
                 raise UserError(str(e)) from e
+
+
+def _has_numbers(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether the first cell of a column that is not missing is a number."""
+    cells = (row[place] for row in rows if place < len(row))
+    known = (cell for cell in cells if cell.strip().casefold() not in _MISSING)
+    return _is_number(next(known, ""))
 
 
 def _is_number(cell: str) -> bool:

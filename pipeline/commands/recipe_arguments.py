@@ -90,7 +90,7 @@ def data_folder(arguments: argparse.Namespace) -> Path | None:
     if not data.is_dir():
         raise UserError(
             f"{arguments.data}: no such folder: --data names a folder with one sub-folder of "
-            "recordings a word, or of pictures a label"
+            "recordings a word, or of pictures a label, or with logs of machines"
         )
     return data
 

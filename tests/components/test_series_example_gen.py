@@ -26,6 +26,16 @@ def logs(tmp_path) -> Path:
     return tmp_path / "logs"
 
 
+@pytest.mark.parametrize("missing", ["", "NaN", "?"])
+def test_a_sensor_that_begins_late_is_watched_too(logs, tmp_path, missing):
+    head, first, *rest = (logs / "a.csv").read_text().splitlines()
+    cells = first.split(";")
+    cells[1] = missing
+    (logs / "a.csv").write_text("\n".join([head, ";".join(cells), *rest]) + "\n")
+    series = read_series(as_series(logs, tmp_path))
+    assert series.channels == CHANNELS
+
+
 def test_tables_keep_their_rows_times_and_labels(logs, tmp_path):
     made = as_series(logs, tmp_path)
     series = read_series(made)
