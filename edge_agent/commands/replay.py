@@ -43,22 +43,21 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{arguments.csv}: has no time column to keep pace with: name one time, or use "
                 "`score`"
             )
-        printer = Printer(watch, arguments)
-        begin = first = math.nan
-        for block in table.blocks():
-            for i, second in enumerate(block.seconds.tolist()):
-                if not math.isnan(second):
-                    if math.isnan(first):
-                        begin, first = time.monotonic(), second
-                    due = begin + (second - first) / arguments.speed
-                    time.sleep(max(0.0, due - time.monotonic()))
-                row = RowBlock(
-                    times=block.times[i : i + 1],
-                    seconds=block.seconds[i : i + 1],
-                    rows=block.rows[i : i + 1],
-                )
-                printer.take(row)
-        printer.close()
+        with Printer(watch, arguments) as printer:
+            begin = first = math.nan
+            for block in table.blocks():
+                for i, second in enumerate(block.seconds.tolist()):
+                    if not math.isnan(second):
+                        if math.isnan(first):
+                            begin, first = time.monotonic(), second
+                        due = begin + (second - first) / arguments.speed
+                        time.sleep(max(0.0, due - time.monotonic()))
+                    row = RowBlock(
+                        times=block.times[i : i + 1],
+                        seconds=block.seconds[i : i + 1],
+                        rows=block.rows[i : i + 1],
+                    )
+                    printer.take(row)
     return 0
 
 

@@ -112,13 +112,25 @@ class AlarmFolder:
 
 
 class Printer:
-    """Prints what is found in rows, and keeps the hour around an alarm where that is asked for."""
+    """Prints what is found in rows, and keeps the hour around an alarm where that is asked for.
+
+    When it is left, by Ctrl-C or an error too, it writes the hour of an alarm that is not over, and says
+    how many rows there were.
+    """
 
     def __init__(self, watch: Watch, arguments: argparse.Namespace) -> None:
         """Prints as `arguments` (``json``, ``alarms``) say."""
         self._watch = watch
         self._show = json_line if arguments.json else AlarmLines().line
         self._folder = arguments.alarms and AlarmFolder(arguments.alarms, watch.channels)
+
+    def __enter__(self) -> Printer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder:
+            self._folder.close()
+        say_summary(self._watch)
 
     def take(self, block: RowBlock) -> None:
         """Scores the next rows and prints."""
@@ -131,12 +143,6 @@ class Printer:
             findings = iter(kept)
         sys.stdout.write("".join(map(self._show, findings)))
         sys.stdout.flush()
-
-    def close(self) -> None:
-        """Says how many rows there were, when they are over."""
-        if self._folder:
-            self._folder.close()
-        say_summary(self._watch)
 
 
 def say_summary(watch: Watch) -> None:

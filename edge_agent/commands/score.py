@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.commands.alarms_argument import add_alarms
+
+if TYPE_CHECKING:
+    from edge_agent.sources.table import RowBlock
+    from edge_agent.watching.watch import Watch
 
 NAME = "score"
 SUMMARY = "score rows of sensor values for anomalies"
@@ -42,18 +47,20 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints what is found."""
-    from edge_agent.commands.row_output import Printer, listening, watching
+    from edge_agent.commands.row_output import listening, watching
 
     if arguments.wav is not None:
         with listening(arguments.bundle, arguments.wav) as (watch, blocks):
-            printer = Printer(watch, arguments)
-            for block in blocks:
-                printer.take(block)
-            printer.close()
+            _print(watch, blocks, arguments)
         return 0
     with watching(arguments.bundle, arguments.csv) as (watch, table):
-        printer = Printer(watch, arguments)
-        for block in table.blocks():
-            printer.take(block)
-        printer.close()
+        _print(watch, table.blocks(), arguments)
     return 0
+
+
+def _print(watch: Watch, blocks: Iterable[RowBlock], arguments: argparse.Namespace) -> None:
+    from edge_agent.commands.row_output import Printer
+
+    with Printer(watch, arguments) as printer:
+        for block in blocks:
+            printer.take(block)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,25 @@ def test_the_hour_around_an_alarm_is_written_as_table_and_picture(bundle, tmp_pa
     done = agent("score", *arguments[:-1], tmp_path / "file")
     assert done.returncode == 1
     assert b"file: cannot be written" in done.stderr
+
+
+def test_ctrl_c_leaves_the_hour_of_an_alarm_that_is_not_over(bundle, tmp_path):
+    text = csv_text(failing_rows()[:230])
+    command = [sys.executable, "-m", "edge_agent", "score", "--csv", "-", "--bundle", bundle]
+    with subprocess.Popen(
+        [*command, "--alarms", tmp_path / "alarms"], cwd=ROOT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdin.write(text.encode())
+        process.stdin.flush()
+        assert b"alarm: pressure" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"alarm written to" in errors
+    assert b"note: 230 rows" in errors
+    table, _ = sorted((tmp_path / "alarms").iterdir())
+    assert len(table.read_text().splitlines()) == 231
 
 
 def test_warm_up_rows_score_zero_without_a_channel(tmp_path):
