@@ -245,6 +245,9 @@ def test_the_bundle_passes_its_self_test_and_holds_the_card(made, tmp_path):
     assert "flow, pressure, heat" in card
     assert "Of 3 detectors it is" in card
     assert "| roc_auc |" in card
+    crosswise = read_json(made["evaluation"] / "evaluation.json")["crosswise"]
+    assert "chosen on these files (by labels), which flatters them" in card
+    assert f"the quality is {crosswise['quality']:.3f}" in card
     assert all(gate.passed for gate in read_gates(outputs["infra_validation"]))
 
 
