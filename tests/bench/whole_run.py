@@ -15,7 +15,7 @@ from tests.bench.table import TOP
 
 
 def run_recipe(root: Path, arguments: Sequence[str]) -> dict[str, Any]:
-    """Runs keyword_spotting from an empty root; its report, with the wall time as ``wall_s``."""
+    """Runs keyword_spotting at `root`; its report, with the wall time as ``wall_s``."""
     started = time.monotonic()
     command = [sys.executable, "-m", "pipeline", "run", "keyword_spotting"]
     subprocess.run([*command, "--root", str(root), *arguments], cwd=TOP, check=True)

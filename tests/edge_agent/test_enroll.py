@@ -235,7 +235,10 @@ def test_a_bundle_that_it_does_not_go_with_drops_it_and_says_so_once(device, mak
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands files over")
 def test_what_root_teaches_belongs_to_the_daemon_s_user(device):
-    os.chown(device.root, 4711, 4712)
+    try:
+        os.chown(device.root, 4711, 4712)
+    except OSError:
+        pytest.skip("a sandbox, where there are no other users")
     device.enroll()
     folder = device.root / "adaptations"
     owners = {(path.stat().st_uid, path.stat().st_gid) for path in [folder, *folder.iterdir()]}
