@@ -64,23 +64,3 @@ def test_from_logs_to_a_release_with_a_network_that_alarms(tmp_path):
     channels = [line["channel"] for line in lines[625:650]]
     assert max(set(channels), key=channels.count) == "pressure"
     assert not any(line["anomaly"] for line in lines[:600])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("anomaly_detection", "--format", "xml"), "take one of csv, nab, wav, mat"),
-        (("keyword_spotting", "--format", "csv"), "knows one kind of data"),
-        (("anomaly_detection", "--set", "AnomalyTrainer.detector=x"), "detector must be one of"),
-    ],
-)
-def test_formats_and_detectors_that_there_are_not_are_refused_at_once(arguments, message, tmp_path):
-    done = run("pipeline", "parameters", *arguments, "--data", tmp_path)
-    assert done.returncode != 0
-    assert message in done.stderr
-
-
-def test_there_is_nothing_to_simulate_but_tables():
-    done = run("pipeline", "parameters", "anomaly_detection", "--format", "mat")
-    assert done.returncode != 0
-    assert "the simulated pumps are tables: give --data" in done.stderr

@@ -90,6 +90,25 @@ def test_a_wrong_value_ends_with_1_and_says_what_is_right(capsys, tmp_path, valu
     assert not (tmp_path / "keyword_spotting").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("anomaly_detection --data . --format xml", "take one of csv, nab, wav, mat"),
+        ("anomaly_detection --format mat", "the simulated pumps are tables: give --data"),
+        (
+            "anomaly_detection --data . --set AnomalyTrainer.detector=x",
+            "detector must be one of best, pca",
+        ),
+        ("keyword_spotting --data . --format csv", "knows one kind of data: leave it out"),
+    ],
+)
+def test_formats_and_detectors_that_there_are_not_are_refused_at_once(capsys, words, said):
+    code, text = here(capsys, "parameters", *words.split())
+    assert code == 1
+    assert text.startswith("error: --")
+    assert said in text
+
+
 def test_the_root_may_not_be_a_file(capsys, tmp_path):
     root = tmp_path / "var"
     root.write_text("a file")
