@@ -50,6 +50,7 @@ class Probation:
         self._emit = emit
         self._clock = clock
         self._counted = False
+        self._workload: Workload | None = None
         self._stretch: _Stretch | None = None
         self._looked = clock()
         self._last = Counters()
@@ -78,6 +79,10 @@ class Probation:
         now = self._clock()
         passed, self._looked = now - self._looked, now
         memory = self._folder.memory()
+        if workload is not self._workload:  # another one, with counters of its own
+            self._workload = workload
+            self._stretch = None
+            self._last = workload.counters if workload else Counters()
         if workload is not None:
             self._follow(workload, memory, passed)
         if memory.phase is not Phase.PROBATION:
@@ -99,6 +104,7 @@ class Probation:
         """Notes what passed, for the bundle on probation or for the one that is good."""
         watched = memory.candidate if memory.phase in _WATCHED else memory.current
         if watched is None:
+            self._stretch = None
             return
         stretch = self._stretch
         if stretch is None or stretch.digest != watched.digest:

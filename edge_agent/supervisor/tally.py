@@ -27,6 +27,7 @@ class Tally:
         self._clock = clock
         self._done: dict[tuple[str, str], Work] = {}
         self._looked = clock()
+        self._workload: Workload | None = None
         self._counters = Counters()
         self._crashes = 0
 
@@ -34,6 +35,10 @@ class Tally:
         """Takes in what `workload`, which runs what the slots hold, did since the last look."""
         now = self._clock()
         passed, self._looked = now - self._looked, now
+        if workload is not self._workload:  # another one, with counters of its own
+            self._workload = workload
+            self._counters = workload.counters if workload else Counters()
+            self._crashes = workload.crashes if workload else 0
         if workload is None:
             return
         before, self._counters = self._counters, workload.counters
