@@ -26,7 +26,7 @@ _LONGEST_ANSWER = 256 * 1024
 _LONGEST_DETAIL = 500
 _CLOSED = {404, 405, 410}
 _SLEEP = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)", re.ASCII)
-_SECONDS = 60.0
+_SECONDS = 60.0  # for one request
 
 Execution = Literal[
     "closed", "proceeding", "scheduled", "download", "downloaded", "canceled", "rejected"
@@ -92,8 +92,7 @@ class DdiClient:
     ) -> None:
         self._base = f"{url.rstrip('/')}/{quote(tenant, '')}/controller/v1/{quote(device, '')}"
         self._headers = {"Authorization": authorization, "Accept": "application/hal+json"}
-        deadline = Deadline(time.monotonic() + _SECONDS)
-        self._connections = Connections(limits, deadline)
+        self._limits = limits
 
     def poll(self) -> Poll:
         """What the server wants now.
@@ -165,8 +164,11 @@ class DdiClient:
         self._tell("deploymentBase", action, execution, finished, details)
 
     def telemetry(self, report: Mapping[str, Any]) -> None:
-        """Tells what was done; a server that takes no such thing (hawkBit's own) does not mind."""
-        with contextlib.suppress(_ClosedError):
+        """Tells what was done; a server that takes no such thing (hawkBit's own) does not mind.
+
+        Nor does one that finds fault with it: it would each time, and no other report be told.
+        """
+        with contextlib.suppress(_ClosedError, _FaultyError):
             self._send("POST", f"{self._base}/telemetry", report)
 
     def cancel_feedback(self, action: str, finished: Finished, *details: str) -> None:
@@ -198,8 +200,16 @@ class DdiClient:
         href = self._href(links.get("download") or links.get("download-http"))
         if href is None:
             return None
-        ours = urlsplit(href).netloc == urlsplit(self._base).netloc
-        return Source(href, {"Authorization": self._headers["Authorization"]} if ours else {})
+        token = {"Authorization": self._headers["Authorization"]}
+        return Source(href, token if self._ours(href) else {})
+
+    def _ours(self, url: str) -> bool:
+        """Whether `url` is of this very server, and no less safe: the token goes nowhere else."""
+        return urlsplit(url)[:2] == urlsplit(self._base)[:2]
+
+    def _connections(self) -> Connections:
+        """For one request, which has its own time: between two of them a release may be installed."""
+        return Connections(self._limits, Deadline(time.monotonic() + _SECONDS))
 
     def _href(self, link: Any) -> str | None:
         """The address in a link; None where there is none. Only a web server's is taken."""
@@ -211,16 +221,16 @@ class DdiClient:
 
     def _get(self, url: str) -> dict[str, Any]:
         headers = dict(self._headers)
-        if urlsplit(url).netloc != urlsplit(self._base).netloc:
+        if not self._ours(url):
             raise UnreachableError(f"{self._base}: sends the agent to another server, {url}")
-        with self._answered(), self._connections.open(url, headers) as response:
+        with self._answered(), self._connections().open(url, headers) as response:
             return self._read(response)
         raise AssertionError("either answered or raised")
 
     def _send(self, method: str, url: str, body: Mapping[str, Any]) -> None:
         headers = {**self._headers, "Content-Type": "application/json"}
         data = json.dumps(body).encode()
-        with self._answered(), self._connections.send(method, url, headers, data) as response:
+        with self._answered(), self._connections().send(method, url, headers, data) as response:
             response.read(_LONGEST_ANSWER)
 
     def _read(self, response: http.client.HTTPResponse) -> dict[str, Any]:
@@ -243,6 +253,8 @@ class DdiClient:
             if e.code in _CLOSED:
                 raise _ClosedError(f"{self._base}: HTTP status {e.code}") from e
             advice = "look at the server's log"
+            if e.code == 400:
+                raise _FaultyError(f"{self._base}: HTTP status {e.code}: {advice}") from e
             if e.code in (401, 403):
                 advice = "check fleet.token_file, and that the server knows this device"
             raise UnreachableError(f"{self._base}: HTTP status {e.code}: {advice}") from e
@@ -266,6 +278,10 @@ class DdiClient:
 
 class _ClosedError(UnreachableError):
     """The server knows no such thing, or not any more."""
+
+
+class _FaultyError(UnreachableError):
+    """The server does not understand what it was told."""
 
 
 def _chunk(chunks: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -4,11 +4,15 @@ import contextlib
 import http.server
 import json
 import threading
+import time
 
 import pytest
 
+from edge_agent.update import telemetry
 from edge_agent.update.ddi import DdiClient
+from edge_agent.update.directed import Directed
 from edge_agent.update.errors import UnreachableError
+from edge_agent.update.telemetry import Work
 from edge_agent.update.waiting import Limits
 
 # As Eclipse hawkBit 1.1 answers, with what its users may leave out left out.
@@ -162,6 +166,31 @@ def test_a_token_goes_to_its_own_server_alone(server, ddi):
     for scheme in ("file:///etc/passwd", "ftp://x/y"):
         server.says({"_links": {"deploymentBase": {"href": scheme}}})
         assert ddi.poll().deployment is None
+
+
+def test_a_token_that_is_kept_from_listeners_is_kept_from_them_throughout(server):
+    """The same host by http:// is another server: there the token could be read on the way."""
+    safe = server.address.replace("http://", "https://")
+    ddi = DdiClient(safe, "DEFAULT", "pump", "TargetToken t", Limits())
+    with pytest.raises(UnreachableError, match="sends the agent to another server"):
+        ddi.deployment(f"{server.address}/d/8")
+    assert server.sent == []
+
+
+def test_a_download_between_two_reports_costs_them_no_time(server, ddi, monkeypatch):
+    now = time.monotonic
+    ddi.feedback("8", "download", "none")
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 600)
+    ddi.feedback("8", "closed", "success")
+    assert len(server.sent) == 2
+
+
+def test_a_report_that_the_server_finds_fault_with_is_not_told_for_ever(server, ddi, tmp_path):
+    telemetry.keep(tmp_path, {("words", "1.0.0"): Work(hours=1), ("words", "1.0.1"): Work(hours=1)})
+    server.says({}, 400)
+    Directed(ddi, tmp_path, "words", {})._tell_work()
+    assert len(server.sent) == 2
+    assert telemetry.waiting(tmp_path) == []
 
 
 @pytest.mark.parametrize(
