@@ -27,7 +27,8 @@ Rules:
 * What a server asked for, under the number of an action, ends in a report: success with `Kept` alone, so
   never before the commit; failure with `Refused`, with the reason, and with `Declined`: what was asked for
   is not to be had here, and no bundle is to blame. The report is recorded with the end itself, and stays
-  until `Reported`. What was `Prevented` or `Deferred` has not ended: the server asks again.
+  until `Reported`, or until the server asks for something else. What was `Prevented` or `Deferred` has not
+  ended: the server asks again.
 * `Started` is the first event of every process. After a death in checking or downloading the machine is
   idle again (what was downloaded is kept, and gone on with). A death in verifying, staged or trial is
   counted and the phase is done again, since each of its steps may be repeated; after `MAX_STARTS` the
@@ -278,7 +279,12 @@ def _follow(memory: Memory, running: Release | None, *, changed: bool) -> tuple[
 
 def _asked(memory: Memory, event: Asked) -> tuple[Memory, Effects]:
     checking = dataclasses.replace(
-        memory, phase=Phase.CHECKING, starts=0, waits=None, action=event.action, report=None
+        memory,
+        phase=Phase.CHECKING,
+        starts=0,
+        waits=None,
+        action=event.action,
+        report=memory.report if event.action is None else None,
     )
     return checking, (Save(), Check())
 

@@ -132,7 +132,9 @@ def test_a_server_is_told_of_success_after_the_commit_alone(graph):
             kept = isinstance(event, machine.Kept) and after.phase is Phase.COMMITTED
             assert after.report.success == (same or kept)
         elif after.report != memory.report:
+            by_hand = isinstance(event, machine.Asked) and event.action is None
             assert isinstance(event, (machine.Reported, machine.Asked))
+            assert not by_hand
         if isinstance(event, machine.Refused) and after != memory and memory.action:
             assert not after.report.success
             assert after.report.reason == event.reason
