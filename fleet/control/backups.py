@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,9 +88,11 @@ def restore(root: Path, database: Database, file: Path) -> int:
                 raise StoreError(f"{file}: is no backup of a fleet")
             count = load(database, _lines(io.TextIOWrapper(rows, "utf-8"), file))
             for member in archive:
+                if member.name == _KEYS:
+                    (root / _KEYS).mkdir(mode=0o700)  # an archive says nothing of who may look in
                 if member.name.partition("/")[0] in all_parts():
                     archive.extract(member, root, filter="data")
-    except (tarfile.TarError, EOFError, UnicodeDecodeError) as e:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError) as e:
         raise StoreError(f"{file}: is damaged, or no backup of a fleet ({e})") from e
     return count
 

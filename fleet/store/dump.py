@@ -61,7 +61,7 @@ def load(database: Database, lines: Iterable[str]) -> int:
         batch: list[dict[str, Any]] = []
         for line in given:
             parsed = _parse(line)
-            if not (isinstance(parsed, list) and len(parsed) == 2 and parsed[0] in tables):
+            if not (isinstance(parsed, list) and len(parsed) == 2 and parsed[0] in [*tables]):
                 raise StoreError("the backup is damaged: it holds rows of no known table")
             if parsed[0] != name or len(batch) == _BATCH:
                 _insert(connection, tables, name, batch)
@@ -102,5 +102,5 @@ def _go_on_counting(connection: sa.Connection, tables: Iterable[sa.Table]) -> No
 def _parse(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise StoreError("the backup is damaged: it holds a line that is not JSON") from None

@@ -1,4 +1,4 @@
-"""What the daemon counts of the workload that runs what is released, for probation and for the fleet server."""
+"""What the daemon counts of the workload that runs a release, for probation and for the fleet server."""
 
 import dataclasses
 from types import SimpleNamespace

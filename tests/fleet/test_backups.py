@@ -85,6 +85,11 @@ def test_keys_are_in_it_only_if_that_was_asked_for(lived, backup, tmp_path):
     back_up(lived.root, lived.database, whole, all_parts())
     with tarfile.open(whole) as archive:
         assert "keys/timestamp" in archive.getnames()
+    place = tmp_path / "elsewhere"
+    database = empty(place)
+    restore(place, database, whole)
+    database.close()
+    assert (place / "keys").stat().st_mode & 0o077 == 0, "nobody else may look in"
 
 
 def test_a_fleet_is_never_written_over(lived, backup, tmp_path):
@@ -116,6 +121,21 @@ def test_a_file_that_is_cut_off_is_told(small_fleet, tmp_path, share):
     database.close()
 
 
+def test_a_file_with_a_damaged_byte_is_told(small_fleet, tmp_path):
+    small_fleet.add_devices(200)
+    file = tmp_path / "fleet.tar.gz"
+    back_up(small_fleet.root, small_fleet.database, file, public_parts())
+    data = file.read_bytes()
+    for number, share in enumerate([0.1, 0.3, 0.5, 0.7, 0.9]):
+        middle = int(share * len(data))
+        file.write_bytes(data[:middle] + b"\xff" * 40 + data[middle + 40 :])
+        place = tmp_path / f"new-{number}"
+        database = empty(place)
+        with pytest.raises(StoreError, match=r"damaged|no backup"):
+            restore(place, database, file)
+        database.close()
+
+
 def archive(path, *lines: str, name: str = "fleet.jsonl"):
     with tarfile.open(path, "w:gz") as out:
         data = "".join(line + "\n" for line in lines).encode()
@@ -135,6 +155,8 @@ def archive(path, *lines: str, name: str = "fleet.jsonl"):
         (('{"schema": "2"}', '["secrets", {}]'), "no known table"),
         (('{"schema": "2"}', '["tenant", {"id": "x"}]'), "a row of tenant"),
         (('{"schema": "2"}', '["tenant", 3]'), "a row of tenant"),
+        (('{"schema": "2"}', '[["tenant"], {}]'), "no known table"),
+        (('{"schema": "2"}', "[" * 100_000), "not JSON"),
     ],
 )
 def test_what_is_no_backup_is_refused(tmp_path, lines, said):
