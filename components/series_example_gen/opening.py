@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.base import UserError
 from components.series_example_gen import signals, tables
 from components.series_example_gen.component import Format, SeriesExampleGenParameters
 from components.series_example_gen.tables import Block, Windows
@@ -49,12 +50,19 @@ def plan_of(root: Path, paths: Sequence[Path], parameters: SeriesExampleGenParam
     """Looks at the folder once.
 
     Raises:
-        UserError: if the first table has no column of numbers, or the windows cannot be read.
+        UserError: if the first table has no column of numbers, or the windows cannot be read or are
+            of other files.
     """
     channels = parameters.channels
     if parameters.format in ("csv", "nab") and not channels:
         channels = tuple(tables.columns(paths[0], parameters))
     windows = tables.read_windows(root) if parameters.format == "nab" else {}
+    names = {path.relative_to(root).as_posix() for path in paths}
+    if windows and names.isdisjoint(windows):
+        raise UserError(
+            f"{root / tables.WINDOWS}: names {next(iter(windows))} and others, and the folder holds "
+            f"{min(names)}: write paths as they are below the folder, or give the folder above"
+        )
     return Plan(parameters=parameters, channels=channels, windows=windows)
 
 

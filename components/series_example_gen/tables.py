@@ -25,7 +25,7 @@ _LOOKED_AT = 1000  # lines, for a column's first value
 # Rows, labels and seconds of some rows in order.
 Block = tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.float64]]
 # By file: begin and end of each labelled stretch, seconds.
-Windows = Mapping[str, Sequence[tuple[float, ...]]]
+Windows = Mapping[str, Sequence[tuple[float, float]]]
 
 
 def columns(path: Path, parameters: SeriesExampleGenParameters) -> list[str]:
@@ -84,10 +84,7 @@ def read_windows(folder: Path) -> Windows:
     path = folder / WINDOWS
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: [tuple(seconds_of(str(end)) for end in window) for window in windows]
-            for name, windows in content.items()
-        }
+        return {name: [_window(ends) for ends in windows] for name, windows in content.items()}
     except (OSError, ValueError, AttributeError, TypeError) as e:
         raise UserError(
             f"{path}: cannot be read ({e}): --format nab needs it beside the series, as NAB has it: "
@@ -95,8 +92,15 @@ def read_windows(folder: Path) -> Windows:
         ) from e
 
 
+def _window(ends: Sequence[Any]) -> tuple[float, float]:
+    begin, end = (seconds_of(str(time)) for time in ends)
+    if not begin <= end:  # neither is one of them no time
+        raise ValueError(f"{str(ends)[:80]} is no [begin, end]")
+    return begin, end
+
+
 def windowed_blocks(
-    path: Path, channels: Sequence[str], windows: Sequence[tuple[float, ...]]
+    path: Path, channels: Sequence[str], windows: Sequence[tuple[float, float]]
 ) -> Iterator[Block]:
     """The rows of a series, labelled where their time lies in one of `windows`.
 

@@ -129,6 +129,22 @@ def test_nab_without_its_windows_is_refused(logs, tmp_path):
         as_series(logs, tmp_path, SeriesExampleGenParameters(format="nab"))
 
 
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ({"a.csv": [["2026-01-01 10:00"]]}, "not enough values"),
+        ({"a.csv": [["2026-01-01 10:00", "later"]]}, "later'] is no"),
+        ({"a.csv": [["2026-01-02", "2026-01-01"]]}, "is no"),
+        ({"logs/a.csv": []}, r"names logs/a\.csv and others, and the folder holds a\.csv"),
+    ],
+)
+def test_windows_that_would_label_nothing_are_refused(logs, tmp_path, windows, message):
+    (logs / "anomaly_windows.json").write_text(json.dumps(windows))
+    with pytest.raises(UserError, match=message) as error:
+        as_series(logs, tmp_path, SeriesExampleGenParameters(format="nab"))
+    assert "anomaly_windows.json" in str(error.value)
+
+
 SIGNALS = SeriesTransformParameters(window=1, wandering_limit=0.0, spectrum=1024)
 
 
