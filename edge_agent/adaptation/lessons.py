@@ -37,17 +37,20 @@ class Lesson:
     codes: Codes
 
 
-def check_word(word: str) -> str:
-    """`word`, if a device can learn it.
+def check_word(word: str) -> None:
+    """Sees whether a device can learn `word`.
 
     Raises:
         AdaptationError: if not.
     """
-    if word in (SILENCE, UNKNOWN) or not word.isprintable() or not 1 <= len(word.strip()) <= 40:
+    if word.lower().endswith(".wav"):
+        raise AdaptationError(f"{word[:60]!r} is no word: say first what the recordings hold")
+    plain = word.isprintable() and word == word.strip() and 1 <= len(word) <= 40
+    if word in (SILENCE, UNKNOWN) or not plain:
         raise AdaptationError(
-            f"{word[:60]!r} cannot be learned: give a word of 1 to 40 printable characters"
+            f"{word[:60]!r} cannot be learned: give a word of 1 to 40 printable characters, without "
+            "spaces around it"
         )
-    return word
 
 
 def read_lesson(word: str, files: Sequence[Path], classifier: KeywordClassifier) -> Lesson:

@@ -43,11 +43,13 @@ def learned(arguments: argparse.Namespace, bundle: Bundle) -> Head | None:
     """The head that ``--root`` has learned on `bundle`; None where none was asked for, or learned.
 
     Raises:
-        CommandError: if what it has learned is damaged, or of another bundle.
+        CommandError: if the folder is not there, or what it has learned is damaged, or of another bundle.
     """
     from edge_agent.adaptation.errors import AdaptationError
     from edge_agent.adaptation.versions import Versions
 
+    if arguments.root and not arguments.root.is_dir():
+        raise CommandError(f"{arguments.root}: no such folder: --root names that of a device")
     number = Versions(arguments.root).current() if arguments.root else 0
     if number == 0:
         return None

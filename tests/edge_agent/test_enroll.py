@@ -101,6 +101,12 @@ def test_versions_are_listed_and_reverted(device):
     assert (code, "known are 0, 1, 2" in err) == (1, True)
 
 
+def test_a_device_that_is_not_there_has_not_just_learned_nothing(device):
+    wav = device.recordings(count=1)[0]
+    code, _, err = device.run("spot", wav, "--bundle", device.bundle, "--root", device.root / "no")
+    assert (code, "no such folder: --root" in err) == (1, True)
+
+
 def test_a_damaged_version_is_named_and_can_be_left(device):
     device.enroll()
     path = device.root / "adaptations" / "0001.npz"
@@ -162,6 +168,8 @@ def text(device):
         ("lamp", lambda d: [*d.recordings(), d.folder / "none.wav"], "none.wav"),
         ("_unknown_", lambda d: d.recordings(), "cannot be learned"),
         ("la\nmp", lambda d: d.recordings(), "cannot be learned"),
+        ("lamp ", lambda d: d.recordings(), "without spaces around it"),
+        ("lamp-50.wav", lambda d: d.recordings(), "say first what the recordings hold"),
         ("lamp", lambda d: d.recordings("stop"), "0% of the recordings of 'lamp' were heard"),
         (
             "lamp",
