@@ -157,7 +157,8 @@ class Versions:
         lock = self._folder / ".lock"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(lock, flags, 0o644)
             self._hand_over(self._folder, lock)
         except OSError as e:
             raise AdaptationError(f"{self._folder}: cannot be written: {e.strerror}") from e
@@ -171,11 +172,14 @@ class Versions:
         return self._folder / f"{number:04d}.npz"
 
     def _hand_over(self, *paths: Path) -> None:
-        """Gives what root has made to whom the device folder belongs: the daemon must write it too."""
+        """Gives what root has made to whom the device folder belongs: the daemon must write it too.
+
+        Nothing beyond the folder is given away by a link that the daemon's user left there.
+        """
         owner = self._root.stat()
         if os.geteuid() == 0:
             for path in paths:
-                os.chown(path, owner.st_uid, owner.st_gid)
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def _write(self, path: Path, data: bytes) -> None:
         # Imported where something is written: it brings TUF with it, which who only reads can spare.

@@ -253,6 +253,22 @@ def test_what_root_teaches_belongs_to_the_daemon_s_user(device):
     assert owners == {(4711, 4712)}
 
 
+@pytest.mark.parametrize("name", ["adaptations", "adaptations/.lock"])
+def test_root_gives_nothing_away_that_a_link_leads_to(device, name):
+    elsewhere = device.folder / "elsewhere"
+    elsewhere.touch() if name.endswith(".lock") else elsewhere.mkdir()
+    before = elsewhere.stat()
+    (device.root / name).parent.mkdir(exist_ok=True)
+    (device.root / name).symlink_to(elsewhere)
+    try:
+        os.chown(device.root, 4711, 4712)
+    except OSError:
+        pytest.skip("a sandbox, where there are no other users")
+    device.enroll()
+    after = elsewhere.stat()
+    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+
+
 def test_only_so_many_versions_are_kept(device):
     device.enroll()
     versions = Versions(device.root)
