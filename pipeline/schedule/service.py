@@ -101,6 +101,8 @@ class Service:
     def end(self) -> None:
         """Fires no more; waits for a fire under way, which somebody else must end."""
         self._started.wait()
+        # A fire that comes due at this moment finds no thread any more; that is no error to tell of.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.CRITICAL)
         with contextlib.suppress(SchedulerNotRunningError):
             self._scheduler.shutdown()
 

@@ -172,6 +172,21 @@ def test_a_fire_that_raises_is_told_and_the_next_one_comes(ledger):
     assert any("error: ZeroDivisionError: never by nought" in line for line in lines)
 
 
+def test_a_fire_that_comes_due_at_the_very_end_is_no_error(ledger, monkeypatch, caplog):
+    shutdown = BlockingScheduler.shutdown
+
+    def slow(scheduler, wait=True):
+        for executor in scheduler._executors.values():
+            executor.shutdown(wait)
+        time.sleep(1.2)  # in which one comes due
+        shutdown(scheduler, wait)
+
+    monkeypatch.setattr(BlockingScheduler, "shutdown", slow)
+    with serving(ledger, EVERY_SECOND, "none", lambda: 0):
+        pass
+    assert caplog.text == ""
+
+
 def test_a_job_of_another_version_of_the_program_is_made_anew(ledger):
     served(ledger, YEARLY, "once", 0)
     with ledger.engine.begin() as connection:
