@@ -58,7 +58,8 @@ def labelled_blocks(
     """Whether the table has a column of labels, and its rows.
 
     Raises:
-        UserError: if it is no table, or lacks a channel.
+        UserError: if it is no table, or lacks a channel; so may reading its rows, where labels are no
+            numbers.
     """
     table = _Opened(path, [*channels, label])
     absent = [channel for channel in table.absent if channel != label]
@@ -68,11 +69,21 @@ def labelled_blocks(
             "of the folder, or name ExampleGen.channels that every file has"
         )
 
-    def blocks() -> Iterator[Block]:
-        for block in table.blocks():
-            yield block.rows[:, :-1], block.rows[:, -1] > 0.5, block.seconds
+    labelled = label not in table.absent
 
-    return label not in table.absent, blocks()
+    def blocks() -> Iterator[Block]:
+        rows = numbers = 0
+        for block in table.blocks():
+            marks = block.rows[:, -1]
+            rows, numbers = rows + len(marks), numbers + int(np.isfinite(marks).sum())
+            yield block.rows[:, :-1], marks > 0.5, block.seconds
+        if labelled and rows and not numbers:
+            raise UserError(
+                f"{path}: its column {label} holds no number: write 1 in anomalous rows and 0 in the "
+                "others, or name the column of labels by ExampleGen.label"
+            )
+
+    return labelled, blocks()
 
 
 def read_windows(folder: Path) -> Windows:

@@ -79,6 +79,11 @@ def test_logs_that_are_anomalous_from_the_beginning_teach_nothing(tmp_path, faul
         ("b.csv", "", "is empty"),
         ("b.csv", "time,flow\n1,2\n", "lacks the columns pressure, heat"),
         ("a.csv", "time,word\n1,yes\n", "no column of numbers"),
+        (
+            "b.csv",
+            "time,flow,pressure,heat,anomaly\n1,50,2,60,False\n2,50,2,60,True\n",
+            "its column anomaly holds no number: write 1",
+        ),
     ],
 )
 def test_files_that_cannot_be_used_are_named(tmp_path, name, text, message):
