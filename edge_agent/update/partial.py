@@ -41,6 +41,14 @@ class Note:
     etag: str | None = None
 
 
+def kept_bytes(destination: Path) -> int:
+    """What lies on the disk of a download to `destination` that broke off: the next one takes its place."""
+    try:
+        return _path(destination).stat().st_size
+    except OSError:
+        return 0
+
+
 class Partial:
     """The beginning, on the disk, of the file with the hash `file`, meant for `destination`.
 
@@ -51,7 +59,7 @@ class Partial:
     """
 
     def __init__(self, destination: Path, file: str) -> None:
-        self.path = destination.with_name(f".{destination.name.lstrip('.')}.download")
+        self.path = _path(destination)
         self._note_path = self.path.with_name(f"{self.path.name}.json")
         self._file = file
         self._hash = hashlib.sha256()
@@ -133,3 +141,7 @@ class Partial:
             return None
         holds = left == 0 and self._hash.hexdigest() == note.sha256
         return note if holds and note.file == self._file else None
+
+
+def _path(destination: Path) -> Path:
+    return destination.with_name(f".{destination.name.lstrip('.')}.download")

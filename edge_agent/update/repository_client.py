@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import logging
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from edge_agent.update import durable, errors
 from edge_agent.update.download import Source
 from edge_agent.update.durable import storage_errors
 from edge_agent.update.offers import DeltaOffer, Offer, read_offer
+from edge_agent.update.partial import kept_bytes
 from edge_agent.update.plain_words import plain_words
 from edge_agent.update.tuf_client import GONE, TufClient
 from edge_agent.update.waiting import Limits
@@ -132,7 +135,7 @@ class RepositoryClient:
                 raise errors.RefusedError(
                     f"{target}: {info.length} bytes; a bundle has at most {MAX_BUNDLE_BYTES}"
                 )
-            self._demand_room(info.length)
+            self._demand_room(info.length - kept_bytes(destination))
             here = bases.get(info.hashes.get("sha256", ""))
             if here is not None:
                 durable.copy(here, destination)
@@ -167,8 +170,10 @@ class RepositoryClient:
                 "spare: free some space"
             )
         quota = self._disk_bytes
-        held = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file())
-        if quota is not None and held + size > quota:
+        if quota is None:
+            return
+        held = _held_bytes(root)
+        if held + size > quota:
             raise errors.StorageError(
                 f"{root}: holds {held} bytes, and the release takes {size} beside them: the two are "
                 f"beyond update.disk_quota, {quota}: raise it"
@@ -186,6 +191,16 @@ class RepositoryClient:
             raise DeltaRefusedError(str(e)) from e
         except (exceptions.RepositoryError, exceptions.DownloadLengthMismatchError) as e:
             raise DeltaRefusedError(str(e)) from e
+
+
+def _held_bytes(root: Path) -> int:
+    """What is in the folder `root`; a file that the daemon removes meanwhile counts nothing."""
+    held = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                held += (Path(folder) / name).lstat().st_size
+    return held
 
 
 def _smallest(

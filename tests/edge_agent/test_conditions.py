@@ -10,6 +10,7 @@ from edge_agent import __version__
 from edge_agent.update import errors
 from edge_agent.update.conditions import Conditions, default_interfaces, parse_window
 from edge_agent.update.memory import Phase
+from edge_agent.update.partial import Partial
 from edge_agent.update.proof import examine
 from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.slots import DeviceFolder
@@ -130,6 +131,16 @@ def test_a_disk_quota_is_kept(device):
     outcome = device.update(disk_bytes=10_000)
     assert "are beyond update.disk_quota, 10000: raise it" in str(outcome.error)
     assert device.update(disk_bytes=1 << 20).memory.phase is Phase.COMMITTED
+
+
+def test_what_has_come_of_a_download_is_not_counted_twice(device):
+    assert device.update(disk_bytes=10_000).memory.phase is Phase.IDLE
+    root = device.folder.root
+    size = (device.field.folder / "1.bundle").stat().st_size
+    held = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    Partial(device.folder.aside("a"), "").path.write_bytes(bytes(size - 100))
+    outcome = device.update(disk_bytes=held + size + 5_000, version="1.0.0")
+    assert outcome.memory.phase is Phase.COMMITTED, outcome.error
 
 
 @pytest.mark.parametrize("name", ["agent", "litert", "tflite_runtime"])
