@@ -48,6 +48,9 @@ from collections.abc import Callable, Mapping
 from edge_agent.update.memory import Failure, Memory, Phase, Release, Report, Terms
 
 MAX_STARTS = 3
+_LONGEST_REASON = (
+    500  # characters, so that the record of many failures stays small enough to be read
+)
 RESTING = frozenset({Phase.IDLE, Phase.COMMITTED, Phase.ROLLED_BACK})
 
 
@@ -216,6 +219,8 @@ def step(memory: Memory, event: Event) -> tuple[Memory, Effects]:
     if isinstance(event, Reported):
         told = dataclasses.replace(memory, report=None)
         return told, (Save(),) if told != memory else ()
+    if isinstance(event, (Refused, Prevented, Declined, Deferred)):
+        event = dataclasses.replace(event, reason=event.reason[:_LONGEST_REASON])
     move = _MOVES.get((memory.phase, type(event)))
     return move(memory, event) if move else (memory, ())
 

@@ -21,6 +21,7 @@ from edge_agent.update.memory import (
     decode_memory,
     encode,
 )
+from edge_agent.update.slots import DeviceFolder
 
 UNDER_WAY = (Phase.VERIFYING, Phase.STAGED, Phase.TRIAL)
 
@@ -208,6 +209,17 @@ def test_restarts_in_peace_do_not_count():
         memory, _ = step(memory, machine.Watching(release(1, "b")))
         memory, _ = step(memory, machine.Left())
     assert memory.phase is Phase.PROBATION
+
+
+def test_the_record_of_many_long_failures_can_be_read(tmp_path):
+    folder, memory = DeviceFolder(tmp_path), Memory(current=release(0, "a"))
+    for number in range(40):
+        bad = release(number + 1, "b")
+        memory = dataclasses.replace(memory, phase=Phase.VERIFYING, candidate=bad, action="7")
+        memory, _ = step(memory, machine.Refused("it says a lot. " * 200))
+    folder.record(memory)
+    assert folder.memory() == memory
+    assert len(memory.failed) == 32
 
 
 def test_a_failed_bundle_is_tried_again_only_when_told_to():
