@@ -27,9 +27,6 @@ _WAIT_S = 0.25
 _PIECE_BYTES = 1 << 16
 _MOST_UNREAD = 1 << 18
 
-OpenModel = Callable[[], KeywordClassifier]
-Heard = Callable[[Detection], None]
-
 
 class Ear:
     """One stretch of sound of a client."""
