@@ -33,7 +33,7 @@ class WyomingMicrophone:
         """Frames a second; waits for the first sound. 0 when told to stop before there is any.
 
         Raises:
-            SourceError: if what answers is no microphone.
+            SourceError: if what answers is no microphone, or the host's name is not known.
         """
         self._first = next(self._chunks, None)
         return self._format.rate if self._format is not None else 0
@@ -42,7 +42,8 @@ class WyomingMicrophone:
         """The samples in order, float32 (frames, channels), until it is told to stop.
 
         Raises:
-            SourceError: if what answers is no microphone, or its format changes.
+            SourceError: if what answers is no microphone, the host's name is not known, or the format
+                changes.
         """
         if self._first is not None:
             yield self._first
@@ -82,6 +83,11 @@ class WyomingMicrophone:
                 connection = socket.create_connection(self._address, _CONNECT_S)
                 notice_loss(connection)
                 return connection
+            except (socket.gaierror, UnicodeError) as e:
+                raise SourceError(
+                    f"{self._named()}: this name is not known here ({e}): check the source in agent.toml, "
+                    "and the network"
+                ) from e
             except OSError:
                 self._pause()
         return socket.socket()

@@ -288,6 +288,18 @@ def test_sound_of_another_width_says_what_is_read():
             next(microphone.blocks())
 
 
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "Name not known"), UnicodeError("too long")])
+def test_a_host_whose_name_is_not_known_is_told_of(monkeypatch, error):
+    def unknown(*_):
+        raise error
+
+    monkeypatch.setattr(socket, "create_connection", unknown)
+    with pytest.raises(
+        SourceError, match=r"kitchen:10700: this name is not known here .* agent.toml"
+    ):
+        next(WyomingMicrophone(("kitchen", 10_700), Patience()).blocks())
+
+
 def test_an_end_that_vanishes_without_a_word_is_noticed():
     with socket.socket() as connection:
         notice_loss(connection)
