@@ -18,6 +18,9 @@ from fleet.rollout.quality import Arm, Quality, Totals, judge
 from fleet.store.schema import Action, Release, Rollout, Telemetry
 from fleet.store.schema import Sample as Row
 
+MOST_RELEASES = 50
+"""Of a device, of which its work is kept: what it calls a release is not looked up."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Told:
@@ -64,6 +67,7 @@ def take(standings: Standings, device: int, attributes: dict[str, str], told: To
     if row is None:
         key = {"device_id": device, "name": told.name, "version": told.version}
         connection.execute(sa.insert(Telemetry).values(**key, **values))
+        _drop_oldest(connection, device)
     else:
         connection.execute(
             sa.update(Telemetry).where(*mine, Telemetry.version == told.version).values(**values)
@@ -106,6 +110,18 @@ def told_by(connection: sa.Connection, device: int) -> list[dict[str, Any]]:
 def forget(connection: sa.Connection, rollout: int) -> None:
     """Judges the devices of a rollout anew, by what they tell from now on."""
     connection.execute(sa.delete(Row).where(Row.rollout_id == rollout))
+
+
+def _drop_oldest(connection: sa.Connection, device: int) -> None:
+    """Forgets the releases of which the device told longest ago, beyond `MOST_RELEASES`."""
+    mine = Telemetry.device_id == device
+    columns = (Telemetry.name, Telemetry.version)
+    newest_first = (Telemetry.updated.desc(), Telemetry.sequence.desc())
+    old = sa.select(*columns).where(mine).order_by(*newest_first).offset(MOST_RELEASES)
+    for name, version in connection.execute(old).all():
+        connection.execute(
+            sa.delete(Telemetry).where(mine, Telemetry.name == name, Telemetry.version == version)
+        )
 
 
 def _rollouts(connection: sa.Connection, device: int, name: str) -> Sequence[Any]:

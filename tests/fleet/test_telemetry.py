@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from fleet.control.telemetry import MOST_RELEASES, told_by
 from fleet.rollout.quality import Quality
 from tests.fixtures.fleet_server import links
 from tests.fixtures.small_fleet import CANARY, SmallFleet
@@ -52,6 +53,16 @@ def test_a_release_that_always_fires_halts_before_the_second_group(any_fleet):
     for device in others:
         fleet.tell(device, "1.0.0", 3, triggers=11)
     assert fleet.status(rollout)["state"] == "halted", "as much evidence came anew"
+
+
+def test_a_device_that_makes_up_releases_fills_no_database(any_fleet):
+    (device,) = any_fleet.add_devices(1)
+    for number in range(MOST_RELEASES + 5):
+        any_fleet.tell(device, f"1.0.{number}", number)
+    with any_fleet.database.read() as connection:
+        told = [work["release"]["version"] for work in told_by(connection, device)]
+    assert len(told) == MOST_RELEASES
+    assert told[0] == f"1.0.{MOST_RELEASES + 4}", "the newest stay"
 
 
 def test_a_good_one_goes_on_when_it_has_baked(any_fleet):
