@@ -305,7 +305,8 @@ source = "microphone"
             yield
     finally:
         over.set()
-        listens.join()
+        if listens.ident is not None:
+            listens.join()
         os.close(room)
 
 
@@ -335,15 +336,18 @@ def screenshot(page: Path, picture: Path) -> None:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         return
-    with tempfile.TemporaryDirectory() as profile:
-        done = subprocess.run(
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        contextlib.suppress(subprocess.TimeoutExpired),
+    ):
+        subprocess.run(
             [
                 program, "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1100,1400",
                 f"--user-data-dir={profile}", f"--screenshot={picture}", page.as_uri(),
             ],
             capture_output=True, check=False, timeout=60,
         )  # fmt: skip
-    if done.returncode == 0 and picture.is_file():
+    if picture.is_file():
         say(f"   its picture: {picture}")
 
 

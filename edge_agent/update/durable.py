@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from edge_agent.update.errors import StorageError
 
@@ -42,7 +43,8 @@ def write_whole(path: Path, data: bytes) -> None:
         return
     part = aside(path)
     try:
-        part.write_bytes(data)
+        with _anew(part) as file:
+            file.write(data)
         place(part, path)
     except BaseException:
         remove(part)
@@ -61,7 +63,8 @@ def copy(source: Path, path: Path) -> None:
     """Makes the content of the file `source` that of `path`, durably."""
     part = aside(path)
     try:
-        shutil.copyfile(source, part)
+        with source.open("rb") as given, _anew(part) as file:
+            shutil.copyfileobj(given, file)
         place(part, path)
     except BaseException:
         remove(part)
@@ -112,6 +115,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _anew(part: Path) -> BinaryIO:
+    """`part`, opened to be written, and nothing that it leads to: root writes in folders of others."""
+    remove(part)
+    return part.open("xb")
 
 
 def _holds(path: Path, data: bytes) -> bool:

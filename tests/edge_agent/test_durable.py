@@ -43,6 +43,18 @@ def test_a_refusal_leaves_what_was_there_and_nothing_aside(tmp_path, monkeypatch
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_link_that_lies_aside_leads_to_nothing_of_others(tmp_path):
+    other, source = tmp_path / "other", tmp_path / "source"
+    other.write_bytes(b"theirs")
+    source.write_bytes(b"copied")
+    for put in (durable.write_whole, lambda path, _: durable.copy(source, path)):
+        path = tmp_path / "a"
+        durable.aside(path).symlink_to(other)
+        put(path, b"written")
+        assert not path.is_symlink()
+        assert other.read_bytes() == b"theirs"
+
+
 def test_a_link_moves_in_one_step_from_whatever_was_there(tmp_path):
     link = tmp_path / "current"
     link.write_bytes(b"not even a link")
