@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -11,11 +12,15 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from fleet.repository.files import locked
 from fleet.store.database import Database
 from fleet.store.dump import dump, load
 from fleet.store.errors import StoreError
 
 _ROWS = "fleet.jsonl"
+_METADATA = "metadata"
+_LOCK = ".lock"
+_LOCK_SECONDS = 30.0
 _FOLDERS = ("repository", "tenants", "artifacts")
 _KEYS = "keys"
 _ALONE = ("root.json",)
@@ -24,8 +29,8 @@ _ALONE = ("root.json",)
 def back_up(root: Path, database: Database, file: Path, parts: tuple[str, ...]) -> int:
     """Writes the fleet of `root` to `file`, which appears whole or not at all; gives its bytes.
 
-    A server may run meanwhile: what is released after the rows were read is in the backup as a file
-    that no row speaks of.
+    A server may run meanwhile. Nobody publishes while rows and the repositories' metadata are read; what
+    is released afterwards is in the backup as a file that neither speaks of.
 
     Args:
         root: of the fleet.
@@ -35,22 +40,17 @@ def back_up(root: Path, database: Database, file: Path, parts: tuple[str, ...]) 
 
     Raises:
         StoreError: if the database cannot be read.
+        RepositoryError: if somebody publishes all the time.
         OSError: if a file cannot be read or written.
     """
     handle, aside = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as out:
             with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:
-                with tempfile.TemporaryFile(dir=file.parent) as rows:
-                    for line in dump(database):
-                        rows.write(line.encode() + b"\n")
-                    header = tarfile.TarInfo(_ROWS)
-                    header.size = rows.tell()
-                    rows.seek(0)
-                    archive.addfile(header, rows)
+                metadata = _add_moment(archive, root, database, file.parent)
                 for name in parts:
                     if (root / name).exists():
-                        archive.add(root / name, name)
+                        archive.add(root / name, name, filter=lambda m: _unless(m, metadata))
             out.flush()
             os.fsync(out.fileno())
         os.replace(aside, file)
@@ -58,6 +58,31 @@ def back_up(root: Path, database: Database, file: Path, parts: tuple[str, ...]) 
         Path(aside).unlink(missing_ok=True)
         raise
     return file.stat().st_size
+
+
+def _add_moment(
+    archive: tarfile.TarFile, root: Path, database: Database, room: Path
+) -> frozenset[str]:
+    """Adds what must be of one moment: the rows, and all metadata, whose names in the archive it gives."""
+    repositories = [root / "repository", *sorted(root.glob("tenants/*/repository"))]
+    repositories = [folder for folder in repositories if (folder / _METADATA).is_dir()]
+    with contextlib.ExitStack() as held, tempfile.TemporaryFile(dir=room) as rows:
+        for folder in repositories:
+            held.enter_context(locked(folder / _LOCK, _LOCK_SECONDS))
+        for line in dump(database):
+            rows.write(line.encode() + b"\n")
+        header = tarfile.TarInfo(_ROWS)
+        header.size = rows.tell()
+        rows.seek(0)
+        archive.addfile(header, rows)
+        names = [str((folder / _METADATA).relative_to(root)) for folder in repositories]
+        for name in names:
+            archive.add(root / name, name)
+    return frozenset(names)
+
+
+def _unless(member: tarfile.TarInfo, added: frozenset[str]) -> tarfile.TarInfo | None:
+    return None if member.name in added else member
 
 
 def public_parts() -> tuple[str, ...]:

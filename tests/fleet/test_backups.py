@@ -12,6 +12,8 @@ from fleet.__main__ import main
 from fleet.command_line import parse
 from fleet.control.backups import all_parts, back_up, public_parts, restore
 from fleet.repository import Repository
+from fleet.repository.errors import RepositoryBusyError
+from fleet.repository.files import locked
 from fleet.store.database import Database, default_url
 from fleet.store.dump import dump
 from fleet.store.errors import StoreError
@@ -188,3 +190,17 @@ def test_the_commands(tmp_path, capsys):
     assert main(parse(["fleet", "device", "list", "--root", str(new)])) == 0
     assert main(parse(["fleet", "restore", "--root", str(new), str(file)])) == 1
     assert "is there already" in capsys.readouterr().err
+
+
+def test_nobody_publishes_while_metadata_is_read(lived, tmp_path, monkeypatch):
+    """A publisher that is at work is waited for; the backup's metadata is of one moment, and there once."""
+    folder = lived.root / "repository"
+    monkeypatch.setattr("fleet.control.backups._LOCK_SECONDS", 0.2)
+    with locked(folder / ".lock", 1.0), pytest.raises(RepositoryBusyError):
+        back_up(lived.root, lived.database, tmp_path / "busy.tar.gz", public_parts())
+    assert not list(tmp_path.glob("*busy*"))
+    file = tmp_path / "fleet.tar.gz"
+    back_up(lived.root, lived.database, file, public_parts())
+    with tarfile.open(file) as opened:
+        names = opened.getnames()
+    assert names.count("repository/metadata/timestamp.json") == 1
