@@ -28,14 +28,14 @@ class WordTransferParameters(TrainingParameters):
     """
 
     trains: Literal["head", "all"] = "all"
-    replay: float = 0.5
+    replay: float = 0.8
     old_model_weight: float = 1.0
     temperature: float = 2.0
     elasticity: float = 0.0
     fisher_rows: int = 256
     drop_limit: float = 0.01
     new_word_floor: float = 0.85
-    epochs: int = 4
+    epochs: int = 8
     examples_per_epoch: int = 16_384
     learning_rate: float = 5e-4
     ema: float = 0.99
