@@ -56,6 +56,20 @@ def open_database(arguments: argparse.Namespace) -> Database:
     return Database(default_url(arguments.root.absolute()))
 
 
+def make_database(arguments: argparse.Namespace) -> Database:
+    """The database of a fleet to come, at a root that is made if it is missing.
+
+    Raises:
+        StoreError: if the database cannot be used.
+    """
+    from fleet.store.database import Database, default_url, parse_url
+
+    root = arguments.root.absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    given = arguments.database
+    return Database(default_url(root) if given is None else parse_url(given))
+
+
 @contextlib.contextmanager
 def writing(arguments: argparse.Namespace) -> Iterator[Standings]:
     """A transaction on the fleet's database at this moment; what changed is settled in the end."""

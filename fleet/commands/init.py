@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fleet.commands.fleet_arguments import add_root, tell, who
+from fleet.commands.fleet_arguments import add_root, make_database, tell, who
 
 NAME = "init"
 SUMMARY = "make a fleet: database, update repository, first tokens"
@@ -30,12 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     from fleet.control import tenants
     from fleet.control.releases import repository_folder
     from fleet.repository import Repository
-    from fleet.store.database import Database, default_url, parse_url
 
     root = arguments.root.absolute()
-    root.mkdir(parents=True, exist_ok=True)
-    given = arguments.database
-    database = Database(default_url(root) if given is None else parse_url(given))
+    database = make_database(arguments)
     try:
         Repository(repository_folder(root, "default")).start()
         with database.write() as connection:

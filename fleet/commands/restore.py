@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fleet.commands.fleet_arguments import add_root, tell
+from fleet.commands.fleet_arguments import add_root, make_database, tell
 
 NAME = "restore"
 SUMMARY = "put a backup into an empty folder and database"
@@ -28,12 +28,9 @@ def add_arguments(parser: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Puts it back."""
     from fleet.control.backups import restore
-    from fleet.store.database import Database, default_url, parse_url
 
     root = arguments.root.absolute()
-    root.mkdir(parents=True, exist_ok=True)
-    given = arguments.database
-    database = Database(default_url(root) if given is None else parse_url(given))
+    database = make_database(arguments)
     try:
         rows = restore(root, database, arguments.file)
     finally:

@@ -75,14 +75,17 @@ def take(standings: Standings, device: int, attributes: dict[str, str], told: To
     others = [other for version, other in rows.items() if version != told.version]
     earlier = max(others, key=lambda other: other.sequence, default=None)
     for rollout in _rollouts(connection, device, told.name):
-        canary = rollout.version == told.version
-        if canary is (rollout.offered is None):
-            continue  # a canary that got the release elsewhere, or a device on its way to it
-        before = until_now if not canary else Totals(**earlier.totals) if earlier else Totals()
-        sample = _sample(connection, rollout.id, device, Arm.CANARY if canary else Arm.CONTROL)
+        arm = Arm.CANARY if rollout.version == told.version else Arm.CONTROL
+        reached = rollout.offered is not None
+        if reached is not (arm is Arm.CANARY):
+            continue  # it got the release elsewhere, or is on its way to it
+        sample = _sample(connection, rollout.id, device, arm)
         if sample is None:
-            sample = _begin(connection, rollout.id, device, canary, before, until_now)
-        if sample is None or sample.judged is not None:
+            before = until_now
+            if arm is Arm.CANARY:
+                before = Totals(**earlier.totals) if earlier else Totals()
+            sample = _begin(connection, rollout.id, device, arm, before, until_now)
+        if sample.judged is not None:
             continue
         quality = decode(rollout.plan).quality
         since = totals.since(Totals(**sample.base))
@@ -156,14 +159,14 @@ def _begin(
     connection: sa.Connection,
     rollout: int,
     device: int,
-    canary: bool,
+    arm: Arm,
     before: Totals,
     base: Totals,
 ) -> Any:
     values = {
         "rollout_id": rollout,
         "device_id": device,
-        "arm": str(Arm.CANARY if canary else Arm.CONTROL),
+        "arm": str(arm),
         "before": dataclasses.asdict(before),
         "base": dataclasses.asdict(base),
     }
