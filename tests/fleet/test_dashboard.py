@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shutil
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from fleet.control import tenants
+from tests.fixtures.browser import PATIENCE_MS, chromium, complaints
 from tests.fixtures.fleet_server import links
 from tests.fixtures.small_fleet import CANARY
 
-_PATIENCE_MS = 60_000  # a busy machine changes no verdict
 NASTY = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium: on Debian, apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        expect.set_options(timeout=_PATIENCE_MS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -41,10 +34,9 @@ def token(server) -> str:
 def page(browser, server, token) -> Iterator[Page]:
     """A page on which anna has logged in; fails the test if the browser had anything to complain of."""
     context = browser.new_context(base_url=server.address, java_script_enabled=False)
-    context.set_default_timeout(_PATIENCE_MS)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
+    said = complaints(page)
     page.goto("/")
     page.get_by_label("Your token").fill("wrong")
     page.get_by_role("button", name="Log in").click()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from pipeline.lineage.store import LineageStore
+from tests.fixtures.browser import PATIENCE_MS, chromium, complaints
 from tests.fixtures.small_runs import make_runs
 from tests.fixtures.web_server import serving
-
-_PATIENCE_MS = 60_000  # a busy machine changes no verdict
 
 PAGES = ("/", "/runs/1", "/runs/3", "/executions/1", "/executions/4", "/metrics", "/artifacts",
          "/artifacts/2", "/cards", "/nothing")  # fmt: skip
@@ -63,25 +61,17 @@ def address(root) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium: on Debian, apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        expect.set_options(timeout=_PATIENCE_MS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser, address) -> Iterator[Page]:
     """A page without JavaScript, which fails the test if the browser had anything to complain of."""
     context = browser.new_context(base_url=address, java_script_enabled=False)
-    context.set_default_timeout(_PATIENCE_MS)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    said = complaints(page)
     yield page
     context.close()
     assert [text for text in said if "404" not in text] == []
@@ -161,7 +151,7 @@ def test_pages_are_accessible_and_fit_a_narrow_screen(browser, address, scheme):
     context = browser.new_context(
         base_url=address, color_scheme=scheme, viewport={"width": 400, "height": 800}
     )
-    context.set_default_timeout(_PATIENCE_MS)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     for path in PAGES:
         page.goto(path)
@@ -184,4 +174,4 @@ def test_a_run_that_goes_on_is_seen_to_end(page, root):
     expect(page.get_by_role("heading", level=1)).to_contain_text("running")
     store.end_run(run, "complete")
     store.close()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("complete", timeout=_PATIENCE_MS)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("complete", timeout=PATIENCE_MS)
