@@ -1,14 +1,16 @@
 """What a detector earns by NAB's rules, the threshold of each series taken from the other series.
 
 Strictly causal: a score is of a row and of those before it, over what the series' own beginning gave;
-how far over that means an anomaly is what does best on the other series. A detection mutes the next
-`REFRACTORY` rows.
+how far over that means an anomaly is what does best on the other series. A detection mutes the rows
+after it, by `MUTED` of the series' probation: series differ in how many rows a day or a fault has, and the
+probation is the one measure of it that is known before the first row is scored.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from edge_agent.anomaly import nab
 
-REFRACTORY = 100
+MUTED = 1 / 6
 _GRID = np.arange(-2.0, 8.01, 0.15)
 
 Score = npt.NDArray[np.float64]
@@ -77,9 +79,10 @@ class Table:
 def detect(scores: Score, level: float) -> npt.NDArray[np.int64]:
     """Rows after the probation at or above `level`, each muting those soon after it."""
     begin = nab.probation(len(scores))
+    muted = math.floor(MUTED * begin)
     found: list[int] = []
     for row in (np.flatnonzero(scores[begin:] >= level) + begin).tolist():
-        if not found or row - found[-1] > REFRACTORY:
+        if not found or row - found[-1] > muted:
             found.append(row)
     return np.array(found, np.int64)
 

@@ -17,6 +17,7 @@ from components.anomaly_trainer.comparison import Compared, choose, objections
 from components.anomaly_trainer.component import AnomalyTrainerParameters
 from components.anomaly_trainer.evaluation import Outcome, evaluation
 from components.anomaly_trainer.executor import execute as train
+from components.anomaly_trainer.nab_table import detect
 from components.artifacts import read_gates, read_json, write_json
 from components.base import UserError
 from components.machine_simulator.component import MachineSimulatorParameters
@@ -191,6 +192,13 @@ def test_series_of_nab_s_form_are_judged_by_its_score(tmp_path):
     assert gates["nab_over_controls"].passed
     # The beginning that NAB does not count teaches: 15% of the rows.
     assert [file["rows"] for file in found["files"]] == [1275] * 3
+
+
+def test_a_detection_mutes_as_many_rows_as_the_series_own_time_scale_says():
+    # The probation of 1,200 rows is 180, a sixth of which is 30; of 6,000 rows 750, and 125.
+    for rows, muted in ((1200, 30), (6000, 125)):
+        found = detect(np.ones(rows), 0.5)
+        assert set(np.diff(found)) == {muted + 1}
 
 
 def test_signals_are_learned_from_the_healthy_ones_and_the_bundle_makes_its_rows_itself(tmp_path):
