@@ -1,8 +1,12 @@
-"""How well a scorer does on whole logs, each from where its teaching ends, beside controls."""
+"""How well a scorer does on whole logs, each from where its teaching ends, beside controls.
+
+Memory does not grow with the logs: alarms are counted as they come, and of very many scores some are kept.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,11 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 from components.artifacts import Gate
-from components.series import Log
-from edge_agent.anomaly.metrics import alarm_quality, pr_auc, roc_auc
+from components.series import BLOCK_ROWS, Log
+from edge_agent.anomaly.metrics import (
+    AlarmQuality,
+    AlarmTally,
+    alarm_quality,
+    pr_auc,
+    roc_auc,
+)
 from edge_agent.anomaly.scoring import Scored, Scorer
 
 _DAY_S = 86_400.0
+
+
+# Rows of all logs together whose scores are kept for one detector.
+MOST_KEPT = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,18 +38,22 @@ class Outcome:
 
     Attributes:
         log: which one.
-        score: shape (rows,).
-        on: whether the alarm was on, shape (rows,).
-        labels: whether the row is labelled anomalous, shape (rows,).
+        step: of so many rows, one is kept in `score` and `labels`; 1 but for very many rows.
+        score: shape (rows kept,).
+        labels: whether the row is labelled anomalous, shape (rows kept,).
+        rows: how many were scored.
+        alarms: how the alarm did, over all of them.
         threshold: what its last score was held against.
         typical: middle of its normal scores.
         state_bytes: what the stream kept.
     """
 
     log: Log
+    step: int
     score: npt.NDArray[np.float64]
-    on: npt.NDArray[np.bool_]
     labels: npt.NDArray[np.bool_]
+    rows: int
+    alarms: AlarmQuality
     threshold: float
     typical: float
     state_bytes: int
@@ -56,26 +74,41 @@ def scored_blocks(scorer: Scorer, log: Log) -> Iterator[Scored]:
         yield scorer.process(block)
 
 
-def outcomes(scorer: Scorer, logs: Sequence[Log]) -> list[Outcome]:
-    """Scores every log as a stream of its own."""
-    found = []
-    for log in logs:
-        own = scorer_of(scorer, log)
-        blocks = [(block.score, block.anomaly) for block in scored_blocks(own, log)]
-        score, on = (np.concatenate(part) for part in zip(*blocks, strict=True))
-        begin = log.record.teaches
-        found.append(
-            Outcome(
-                log=log,
-                score=score[begin:],
-                on=on[begin:],
-                labels=np.array(log.labels[begin:]),
-                threshold=own.threshold,
-                typical=own.typical,
-                state_bytes=own.state_bytes(),
-            )
+def outcomes(scorer: Scorer, logs: Sequence[Log], most_kept: int = MOST_KEPT) -> list[Outcome]:
+    """Scores every log as a stream of its own.
+
+    Args:
+        scorer: has learned.
+        logs: any number of any length.
+        most_kept: rows whose scores are kept; of more, every second or third, and so on.
+    """
+    rows = sum(len(log.rows) - log.record.teaches for log in logs)
+    step = max(1, math.ceil(rows / most_kept))
+    return [_outcome(scorer_of(scorer, log), log, step) for log in logs]
+
+
+def _outcome(scorer: Scorer, log: Log, step: int) -> Outcome:
+    begin = log.record.teaches
+    tally, kept, place = AlarmTally(), [np.zeros(0)], 0
+    for block in scored_blocks(scorer, log):
+        first = max(begin - place, 0)
+        tally.take(
+            block.anomaly[first:], np.array(log.labels[place + first : place + len(block.score)])
         )
-    return found
+        # The rows of the log that are a number of steps after its teaching.
+        kept.append(block.score[first + -(place + first - begin) % step :: step].copy())
+        place += len(block.score)
+    return Outcome(
+        log=log,
+        step=step,
+        score=np.concatenate(kept),
+        labels=np.array(log.labels[begin::step]),
+        rows=len(log.rows) - begin,
+        alarms=tally.quality(),
+        threshold=scorer.threshold,
+        typical=scorer.typical,
+        state_bytes=scorer.state_bytes(),
+    )
 
 
 def aucs(found: Sequence[Outcome]) -> list[float | None]:
@@ -144,12 +177,12 @@ def gates(evaluation: dict[str, Any], max_false_alarms: float, least_gain: float
 
 
 def _file(outcome: Outcome, auc: float | None, found: Sequence[Outcome]) -> dict[str, Any]:
-    quality = alarm_quality(outcome.on, outcome.labels)
+    quality = outcome.alarms
     labelled = quality.missed_rate is not None
-    always = alarm_quality(np.ones_like(outcome.on), outcome.labels)
+    always = alarm_quality(np.ones_like(outcome.labels), outcome.labels)
     return {
         "file": outcome.log.record.name,
-        "rows": len(outcome.labels),
+        "rows": outcome.rows,
         "threshold": round(outcome.threshold, 4),
         "roc_auc": auc,
         "pr_auc": pr_auc(*_against(outcome, found)),
@@ -195,9 +228,13 @@ def _control(labels: npt.NDArray[np.bool_]) -> float:
 
 def _days(outcome: Outcome) -> float | None:
     """How long the scored rows took; None where they have no times."""
-    known = outcome.log.seconds[outcome.log.record.teaches :]
-    known = known[np.isfinite(known)]
-    return float(known.max() - known.min()) / _DAY_S if len(known) > 1 else None
+    seconds = outcome.log.seconds
+    least, most = np.inf, -np.inf
+    for begin in range(outcome.log.record.teaches, len(seconds), BLOCK_ROWS):
+        block = np.array(seconds[begin : begin + BLOCK_ROWS])
+        known = block[np.isfinite(block)]
+        least, most = min(least, known.min(initial=np.inf)), max(most, known.max(initial=-np.inf))
+    return float(most - least) / _DAY_S if most > least else None
 
 
 def mean(values: Sequence[float | None]) -> float | None:

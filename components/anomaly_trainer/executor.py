@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from edge_agent.features.series import VibrationFeatures
 
 _GOLDEN_ROWS = 1024  # kept after the warm-up for the self-test
 _TIMED_ROWS = 200
+_MOST_PLANTED = 50  # logs that get faults, which are kept in memory
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParameters) -> Metrics:
@@ -137,7 +139,8 @@ def _compare(
 ) -> dict[str, _Measured]:
     judged = logs
     if _judged_by(logs) == "planted faults":
-        judged = [planted(log, number) for number, log in enumerate(logs)]
+        some = logs[:: math.ceil(len(logs) / _MOST_PLANTED)]
+        judged = [planted(log, number) for number, log in enumerate(some)]
     progress = Progress(float(len(known)), "detectors")
     measured = {}
     for done, (name, candidate) in enumerate(known.items(), start=1):

@@ -29,12 +29,12 @@ def nab_series(scored: Sequence[Outcome]) -> dict[str, Scored]:
     for outcome in scored:
         if not outcome.log.record.labelled:
             continue
-        silent = np.full(outcome.log.record.teaches, -np.inf)
+        taught = np.array(outcome.log.labels[: outcome.log.record.teaches : outcome.step])
+        silent = np.full(len(taught), -np.inf)
+        labels = np.concatenate([taught, outcome.labels])
         found[outcome.log.record.name] = Scored(
             score=np.concatenate([silent, outcome.score - outcome.threshold]),
-            windows=tuple(
-                (begin, end - 1) for begin, end in stretches(np.array(outcome.log.labels))
-            ),
+            windows=tuple((begin, end - 1) for begin, end in stretches(labels)),
         )
     return found
 

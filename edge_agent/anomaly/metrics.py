@@ -68,20 +68,50 @@ class AlarmQuality:
 
 def alarm_quality(on: Labels, labels: Labels) -> AlarmQuality:
     """Holds alarms against labels, both shape (rows,)."""
-    hit = int((on & labels).sum())
-    anomalous, normal = int(labels.sum()), int((~labels).sum())
-    false = int((on & ~labels).sum())
-    delays = []
-    for begin, end in stretches(labels):
-        within = np.flatnonzero(on[begin:end])
-        delays.append(int(within[0]) if len(within) else None)
-    return AlarmQuality(
-        false_alarm_rate=false / normal if normal else None,
-        missed_rate=1.0 - hit / anomalous if anomalous else None,
-        f1=2.0 * hit / max(1, anomalous + hit + false),
-        delays=tuple(delays),
-        alarms=len(stretches(on)),
-    )
+    tally = AlarmTally()
+    tally.take(on, labels)
+    return tally.quality()
+
+
+class AlarmTally:
+    """Holds the alarms of a stream against its labels, block by block; keeps counts and no rows."""
+
+    def __init__(self) -> None:
+        """Has seen nothing."""
+        self._rows = self._hit = self._false = self._anomalous = self._alarms = 0
+        self._on = self._within = False
+        self._began = 0
+        self._delays: list[int | None] = []
+
+    def take(self, on: Labels, labels: Labels) -> None:
+        """The next rows, both shape (rows,)."""
+        if not len(on):
+            return
+        self._hit += int((on & labels).sum())
+        self._false += int((on & ~labels).sum())
+        self._anomalous += int(labels.sum())
+        raised = on & ~np.concatenate([[self._on], on[:-1]])
+        self._alarms += int(raised.sum())
+        for begin, end in stretches(labels):
+            if begin or not self._within:
+                self._delays.append(None)
+                self._began = self._rows + begin
+            within = np.flatnonzero(on[begin:end])
+            if self._delays[-1] is None and len(within):
+                self._delays[-1] = self._rows + begin + int(within[0]) - self._began
+        self._on, self._within = bool(on[-1]), bool(labels[-1])
+        self._rows += len(on)
+
+    def quality(self) -> AlarmQuality:
+        """What was found in all rows so far."""
+        normal = self._rows - self._anomalous
+        return AlarmQuality(
+            false_alarm_rate=self._false / normal if normal else None,
+            missed_rate=1.0 - self._hit / self._anomalous if self._anomalous else None,
+            f1=2.0 * self._hit / max(1, self._anomalous + self._hit + self._false),
+            delays=tuple(self._delays),
+            alarms=self._alarms,
+        )
 
 
 def stretches(on: Labels) -> list[tuple[int, int]]:

@@ -26,6 +26,7 @@ from components.series import Log, LogRecord
 from components.series_example_gen.component import SeriesExampleGenParameters
 from components.series_transform.component import SeriesTransformParameters
 from edge_agent import selftest
+from edge_agent.anomaly.metrics import alarm_quality
 from edge_agent.bundle import archive
 from tests.fixtures.anomaly_bundles import CHANNELS, csv_text, machine_rows
 from tests.fixtures.machine_logs import as_series, transformed, write_log
@@ -87,7 +88,15 @@ def test_a_slice_is_all_logs_of_a_folder_wherever_they_stand():
         log = Log(record=record, rows=np.zeros((20, 1)), labels=labels, seconds=np.arange(20.0))
         on = np.arange(20) >= 10 + missed
         return Outcome(
-            log=log, score=on * 1.0, on=on, labels=labels, threshold=1.0, typical=0.0, state_bytes=4
+            log=log,
+            step=1,
+            score=on * 1.0,
+            labels=labels,
+            rows=20,
+            alarms=alarm_quality(on, labels),
+            threshold=1.0,
+            typical=0.0,
+            state_bytes=4,
         )
 
     # A mixture of a signal stands behind all signals.

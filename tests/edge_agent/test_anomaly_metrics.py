@@ -1,5 +1,6 @@
 """Metrics of anomalies: held against their definitions by brute force, and against sums by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edge_agent.anomaly import nab
-from edge_agent.anomaly.metrics import alarm_quality, pr_auc, roc_auc, stretches
+from edge_agent.anomaly.metrics import AlarmTally, alarm_quality, pr_auc, roc_auc, stretches
 
 LABELLED = st.integers(2, 60).flatmap(
     lambda n: st.tuples(
@@ -106,3 +107,16 @@ def test_the_probation_is_15_percent_and_at_most_750_rows():
 def test_nothing_to_find_is_an_error():
     with pytest.raises(ValueError, match="nothing to score"):
         nab.score([series(windows=())], STANDARD)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40), st.data())
+def test_alarms_are_tallied_alike_however_the_stream_is_cut(rows, data):
+    on, labels = (np.array([row[i] for row in rows], bool) for i in (0, 1))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=5)))
+    tally = AlarmTally()
+    for begin, end in itertools.pairwise([0, *cuts, len(rows)]):
+        tally.take(on[begin:end], labels[begin:end])
+    assert tally.quality() == alarm_quality(on, labels)
+    raised = [begin for begin, _ in stretches(on)]
+    assert tally.quality().alarms == len(raised)
+    assert len(tally.quality().delays) == len(stretches(labels))
