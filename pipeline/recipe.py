@@ -79,6 +79,7 @@ def apply_settings(recipe: Recipe, settings: Sequence[str]) -> None:
         UserError: for an unknown component or parameter (with the nearest name), or a wrong type.
     """
     by_id = {component.id: component for component in recipe.components}
+    wanted: dict[str, dict[str, Any]] = {}
     for setting in settings:
         target, equals, text = setting.partition("=")
         owner, dot, field = target.strip().partition(".")
@@ -92,11 +93,15 @@ def apply_settings(recipe: Recipe, settings: Sequence[str]) -> None:
             raise UserError(
                 f"--set {setting}: {owner} has no parameter {field}{_suggest(field, hints)}"
             )
-        value = _value(hints[field], text, setting)
+        wanted.setdefault(owner, {})[field] = _value(hints[field], text, setting)
+    for owner, values in wanted.items():
+        component = by_id[owner]
+        # At once: of two that hold for each other, neither need come first.
         try:
-            component.parameters = dataclasses.replace(component.parameters, **{field: value})
+            component.parameters = dataclasses.replace(component.parameters, **values)
         except ValueError as e:
-            raise UserError(f"--set {setting}: {e}") from e
+            told = " ".join(f"--set {s}" for s in settings if s.strip().startswith(f"{owner}."))
+            raise UserError(f"{told}: {e}") from e
 
 
 def demand_fit(recipe: Recipe) -> None:

@@ -62,8 +62,10 @@ class PrunerParameters(TrainingParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.initial_sparsity <= self.final_sparsity < 1.0:
-            raise ValueError("it must hold that 0 <= initial_sparsity <= final_sparsity < 1")
+        if not 0.0 <= self.initial_sparsity < 1.0 or not 0.0 <= self.final_sparsity < 1.0:
+            raise ValueError("initial_sparsity and final_sparsity must be 0 to below 1")
+        if self.initial_sparsity > self.final_sparsity > 0.0:
+            raise ValueError("initial_sparsity must not be above final_sparsity")
         if not 0.0 < self.ramp <= 1.0 or self.frequency < 1:
             raise ValueError("ramp must be above 0 to 1, and frequency 1 or more")
         if len(self.m_by_n) != 2 or not 0 < self.m_by_n[0] < self.m_by_n[1]:

@@ -56,7 +56,7 @@ def _wrap(layer: Any, parameters: PrunerParameters) -> Any:
     return tfmot.sparsity.keras.prune_low_magnitude(
         layer,
         pruning_schedule=tfmot.sparsity.keras.PolynomialDecay(
-            initial_sparsity=parameters.initial_sparsity,
+            initial_sparsity=min(parameters.initial_sparsity, parameters.final_sparsity),
             final_sparsity=parameters.final_sparsity,
             begin_step=0,
             end_step=max(1, int(steps * parameters.ramp)),
