@@ -7,6 +7,7 @@ import zstandard
 from components.converter.strip import strip
 from components.infra_validator.measure import Measured, measure
 from components.targets.flatbuffer import parse_graph
+from components.targets.schema import schema
 from tests.fixtures import networks
 
 pytestmark = pytest.mark.slow
@@ -50,6 +51,24 @@ def test_stripping_saves_bytes_and_changes_no_output_of_any_runtime() -> None:
         assert isinstance(first, Measured)
         assert isinstance(second, Measured)
         assert np.array_equal(first.outputs, second.outputs)
+
+
+def test_equal_quantisation_stands_once_in_a_stripped_file() -> None:
+    unstripped = (networks.workshop() / "unstripped.tflite").read_bytes()
+    assert any(len(where) > 1 for where in places_of_quantisation(unstripped).values())
+    assert all(len(where) == 1 for where in places_of_quantisation(strip(unstripped)).values())
+
+
+def places_of_quantisation(model: bytes) -> dict[object, set[int]]:
+    """Where in the file each quantisation that tensors have stands."""
+    graph = schema().Model.GetRootAs(model, 0).Subgraphs(0)
+    places: dict[object, set[int]] = {}
+    for i in range(graph.TensorsLength()):
+        table = graph.Tensors(i).Quantization()
+        if table is not None and table.ScaleLength():
+            content = (table.ScaleAsNumpy().tobytes(), table.ZeroPointAsNumpy().tobytes())
+            places.setdefault((*content, table.QuantizedDimension()), set()).add(table._tab.Pos)
+    return places
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,9 @@ def test_settings_that_hold_for_each_other_are_taken_in_any_order():
     apply_settings(recipe, ["Pruner.initial_sparsity=0.5", "Pruner.final_sparsity=0.6"])
     pruner = next(c for c in recipe.components if c.id == "Pruner")
     assert (pruner.parameters.initial_sparsity, pruner.parameters.final_sparsity) == (0.5, 0.6)
-    with pytest.raises(UserError, match=r"--set Pruner\.final_sparsity=0\.4: initial_sparsity must"):
+    with pytest.raises(
+        UserError, match=r"--set Pruner\.final_sparsity=0\.4: initial_sparsity must"
+    ):
         apply_settings(recipe, ["Pruner.final_sparsity=0.4"])
 
 
