@@ -174,6 +174,17 @@ class Anomaly:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """What changes by itself while the device works.
+
+    Attributes:
+        room: whether thresholds of words follow the room, within the bundle's bounds, or stay as shipped.
+    """
+
+    room: Literal["follow", "shipped"] = "follow"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Mqtt:
     """An MQTT 5 broker.
 
@@ -286,4 +297,5 @@ class Config:
     mqtt: Mqtt | None = None
     webhook: Webhook | None = None
     metrics: Metrics | None = None
+    adaptation: Adaptation = Adaptation()
     limits: Limits = Limits()

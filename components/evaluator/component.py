@@ -27,6 +27,9 @@ class EvaluatorParameters:
         refractories_ms: least times between two detections of one label, milliseconds; one is chosen.
         false_accepts_per_hour: what the policy is chosen for, on validation streams that hold
             no keyword, only other words and noise without a pause.
+        room_accepts: least and most that thresholds may accept falsely where they follow a device's room,
+            as multiples of what they are chosen for; none where they are to stay.
+        room_memory_hours: hours of sound after which what was heard of a room counts a third.
         drop_limit: most accuracy that int8 may lose from float: upper 95% bound, 0 to 1.
         agreement_limit: least share of equal decisions of int8 and float.
         release_drop_limit: most accuracy lost from the last release on the same clips, mean.
@@ -41,6 +44,8 @@ class EvaluatorParameters:
     smoothings: tuple[int, ...] = (2, 3, 5)
     refractories_ms: tuple[int, ...] = (500, 800, 1200)
     false_accepts_per_hour: float = 200.0
+    room_accepts: tuple[float, ...] = (0.25, 2.0)
+    room_memory_hours: float = 24.0
     drop_limit: float = 0.01
     agreement_limit: float = 0.97
     release_drop_limit: float = 0.02
@@ -58,6 +63,15 @@ class EvaluatorParameters:
             raise ValueError("refractories_ms must be one or more numbers from 0 to 60000")
         if self.false_accepts_per_hour < 0:
             raise ValueError("false_accepts_per_hour must not be negative")
+        if self.room_accepts and not (
+            len(self.room_accepts) == 2
+            and 1e-3 <= self.room_accepts[0] < 1.0 < self.room_accepts[1] <= 1e3
+        ):
+            raise ValueError(
+                "room_accepts must be none, or one from 0.001 to below 1 and one above 1"
+            )
+        if not 0.01 <= self.room_memory_hours <= 10_000:
+            raise ValueError("room_memory_hours must be 0.01 to 10000")
 
     @property
     def clip_hops(self) -> tuple[int, ...]:

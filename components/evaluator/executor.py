@@ -16,6 +16,7 @@ from components.evaluator.gated import GatedScorer, gate_figures
 from components.evaluator.last_release import accuracy_of_release
 from components.evaluator.paired import compare
 from components.evaluator.policy import Choices, choose, with_thresholds
+from components.evaluator.room import room_bounds
 from components.evaluator.scoring import Score, clip_probabilities, float_scorer, int8_scorer
 from components.gate_trainer.trained import read_gate
 from components.training.data import FeatureSet, Split
@@ -159,6 +160,12 @@ def _choose_policy(
     policy = choose(negative, positive, policy, labels, choices, p.false_accepts_per_hour)
     targets = [p.false_accepts_per_hour * factor for factor in _FACTORS]
     others = with_thresholds(negative, positive, policy, labels, targets)
+    if p.room_accepts:
+        bounds = room_bounds(
+            negative, positive, policy, labels, p.false_accepts_per_hour, p.room_accepts,
+            p.room_memory_hours,
+        )  # fmt: skip
+        policy = dataclasses.replace(policy, room=bounds)
     test = streams.make_streams(features, scored["test"].split, int8, p.hop_frames)
     chosen = streams.operate(*test, policy, labels)
     hours = test[0].hours

@@ -29,6 +29,7 @@ from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
     ADAPTABLE_SCHEMA_VERSION,
     GATED_SCHEMA_VERSION,
+    ROOM_SCHEMA_VERSION,
     SCHEMA_VERSION,
     STREAMING_SCHEMA_VERSION,
     Budget,
@@ -41,6 +42,7 @@ from edge_agent.bundle.manifest import (
     Stage,
     encode_manifest,
 )
+from edge_agent.decoding import decode
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.runtime import Runtime
 
@@ -93,6 +95,9 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         learning, head_files = adaptation(model, files[_MODEL], features, parameters.replay_clips)
         files |= head_files
         schema_version = ADAPTABLE_SCHEMA_VERSION if learning else schema_version
+    chosen = decode(DetectionPolicy, policy)
+    if chosen.room is not None:
+        schema_version = ROOM_SCHEMA_VERSION
     manifest = KeywordManifest(
         schema_version=schema_version,
         name=parameters.name,
@@ -101,7 +106,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         features=features.features,
         labels=features.labels,
         stages=stages,
-        policy=DetectionPolicy(**{**policy, "clip_hops": tuple(policy["clip_hops"])}),
+        policy=chosen,
         operators=_operators(operators, gate),
         arena_bytes=arena_bytes,
         macs=macs,

@@ -162,7 +162,18 @@ def _false_accepts(evaluation: Json) -> str:
         f"{policy['hop_frames']} frames, probabilities averaged over {policy['smoothing']}, and no "
         f"second detection of a word within {policy['refractory_ms']} ms. At the same thresholds "
         f"{percent(accepts['false_rejects'])} of the spoken words were missed.\n\n"
-        f"Thresholds: {fires or 'none'}."
+        f"Thresholds: {fires or 'none'}." + _room(policy.get("room"))
+    )
+
+
+def _room(bounds: Json | None) -> str:
+    if bounds is None:
+        return ""
+    lowest, highest = bounds["lowest"], bounds["highest"]
+    moves = ", ".join(f"{text(k)} {lowest[k]:.2f} to {highest[k]:.2f}" for k in sorted(lowest))
+    return (
+        " On a device they follow the room: within "
+        f"{moves}, which accept {bounds['lowest_accepts']:g} and {bounds['highest_accepts']:g} times as much."
     )
 
 

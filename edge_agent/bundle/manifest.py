@@ -5,7 +5,8 @@ does not know, and refuses an unknown major. Minor 1 added the workload ``anomal
 bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, and its bytes are the same.
 Minor 3 added the workload ``image_classification``, minor 4 autoencoders among the detectors of anomalies,
 minor 5 streaming stages, minor 6 what learning on the device needs (an older agent runs such a bundle as it
-is), minor 7 a network in a bundle for anomaly detection, and one that takes signals.
+is), minor 7 a network in a bundle for anomaly detection, and one that takes signals, minor 8 how far
+thresholds may follow a room (an older agent keeps them as they are).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ AUTOENCODER_SCHEMA_VERSION = "1.4"
 STREAMING_SCHEMA_VERSION = "1.5"
 ADAPTABLE_SCHEMA_VERSION = "1.6"
 NETWORK_SCHEMA_VERSION = "1.7"
+ROOM_SCHEMA_VERSION = "1.8"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -93,6 +95,38 @@ class Stage:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RoomBounds:
+    """How far a device's thresholds may follow the room that it stands in (`edge_agent.keyword.room`).
+
+    Attributes:
+        near_per_hour: near misses an hour of the sound that the thresholds were chosen on: times that a
+            label came to its `lowest` threshold, and not to that of the policy.
+        lowest: by label, the lowest threshold.
+        highest: by label, the highest.
+        lowest_accepts: false accepts with `lowest`, as a multiple of those with the policy's.
+        highest_accepts: the same with `highest`.
+        memory_hours: hours of sound after which what was heard counts a third of what it did.
+    """
+
+    near_per_hour: float
+    lowest: dict[str, float]
+    highest: dict[str, float]
+    lowest_accepts: float
+    highest_accepts: float
+    memory_hours: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.near_per_hour <= 1e6:
+            raise ValueError("room.near_per_hour must lie above 0, and at most 1000000")
+        if not 1e-3 <= self.highest_accepts < 1.0 < self.lowest_accepts <= 1e3:
+            raise ValueError(
+                "room.highest_accepts must be 0.001 to below 1, lowest_accepts above 1 to 1000"
+            )
+        if not 0.01 <= self.memory_hours <= 10_000:
+            raise ValueError("room.memory_hours must be 0.01 to 10000")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionPolicy:
     """How scores become detections, in evaluation and on the device alike.
 
@@ -103,6 +137,7 @@ class DetectionPolicy:
         refractory_ms: time after a detection in which the same label does not fire again.
         clip_hops: positions, in hops around the middle, that one isolated clip is scored at; the
             mean of their probabilities decides.
+        room: how far the thresholds may follow the room; not at all if None.
     """
 
     hop_frames: int
@@ -110,6 +145,7 @@ class DetectionPolicy:
     thresholds: dict[str, float]
     refractory_ms: int
     clip_hops: tuple[int, ...] = (0,)
+    room: RoomBounds | None = dataclasses.field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         if not 1 <= self.hop_frames <= 1000 or not 1 <= self.smoothing <= 100:
@@ -457,6 +493,8 @@ def _check(manifest: KeywordManifest) -> tuple[str, ...]:
     for label, threshold in manifest.policy.thresholds.items():
         if label not in labels or not 0.0 <= threshold <= 1.0:
             raise ManifestError(f"manifest.json: policy.thresholds.{label} is not usable")
+    if manifest.policy.room is not None:
+        _check_room(manifest.policy.thresholds, manifest.policy.room)
     if not manifest.stages:
         raise ManifestError("manifest.json: stages is empty")
     names = [s.name for s in manifest.stages]
@@ -481,3 +519,13 @@ def _check(manifest: KeywordManifest) -> tuple[str, ...]:
     opened = [gate.golden_outputs for gate in gates.values()]
     learning = manifest.adaptation.files if manifest.adaptation is not None else ()
     return (*(stage.model for stage in manifest.stages), *opened, *learning)
+
+
+def _check_room(thresholds: dict[str, float], room: RoomBounds) -> None:
+    if not set(thresholds) == set(room.lowest) == set(room.highest):
+        raise ManifestError("manifest.json: policy.room must bound each of policy.thresholds")
+    for label, threshold in thresholds.items():
+        if not 0.0 <= room.lowest[label] <= threshold <= room.highest[label] <= 1.0:
+            raise ManifestError(
+                f"manifest.json: policy.room: the bounds of {label} are not on both sides of its threshold"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from typing import Any
 
@@ -12,14 +13,17 @@ NAME = "adaptations"
 SUMMARY = "what was learned on this device"
 DESCRIPTION = """\
 Lists the versions of what was learned on this device with `enroll`, the oldest first, and which one is used;
-0 is the bundle as it was shipped."""
+0 is the bundle as it was shipped. And what was heard of the room: how far thresholds have followed it."""
 EXAMPLES = """\
   python -m edge_agent adaptations --config agent.toml
   python -m edge_agent adaptations --root /var/lib/edge_agent --json
 
 --json prints one line:
   {"current": 2, "versions": [{"version": 1, "bundle": .., "words": {"lamp": 8}, "heard": {..},
-   "check_before": .., "check_after": .., "distance": ..}, {"version": 2, "damaged": "why"}]}"""
+   "check_before": .., "check_after": .., "distance": ..}, {"version": 2, "damaged": "why"}],
+   "room": null, or {"bundle": .., "version": 2, "heard": {"hours": 7.5, "near": 31.0}, "accepts": 1.4,
+   "drift": 0.03}}
+accepts: what the thresholds accept falsely in a room like the one they were chosen for, as a multiple."""
 
 
 def add_arguments(parser: Any) -> None:
@@ -30,9 +34,11 @@ def add_arguments(parser: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the versions."""
     from edge_agent.adaptation.errors import AdaptationError
+    from edge_agent.adaptation.kept_room import read_room
     from edge_agent.adaptation.versions import Versions
 
-    versions = Versions(device_folder(arguments))
+    root = device_folder(arguments)
+    versions, room = Versions(root), read_room(root)
     current = versions.current()
     found: list[dict[str, Any]] = []
     for number in versions.numbers():
@@ -41,12 +47,19 @@ def run(arguments: argparse.Namespace) -> int:
         except AdaptationError as e:
             found.append({"version": number, "damaged": str(e)})
     if arguments.json:
-        print(json.dumps({"current": current, "versions": found}))
+        kept = room and dataclasses.asdict(room)
+        print(json.dumps({"current": current, "versions": found, "room": kept}))
         return 0
     print(f"{'*' if current == 0 else ' '}    0  as shipped")
     for each in found:
         mark = "*" if each["version"] == current else " "
         print(f"{mark} {each['version']:4d}  {_in_words(each)}")
+    if room is not None:
+        print(
+            f"room: thresholds moved by {room.drift:.4f} at most, to accept {room.accepts:.2f} times as "
+            f"much; {room.heard.near:.1f} near misses in {room.heard.hours:.1f} h (older ones fade) · "
+            f"bundle {room.bundle[:12]}"
+        )
     return 0
 
 

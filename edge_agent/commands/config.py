@@ -62,6 +62,10 @@ sinks = ["stdout", "mqtt", "webhook"]
 #bundle = "pump.bundle"               # default: the release in the device folder
 #sinks = ["stdout", "mqtt", "webhook"]
 
+[adaptation]
+room = "follow"                       # thresholds of words follow the room, as far as the bundle allows;
+                                      # or "shipped": they stay
+
 # An MQTT 5 broker. Events wait in the device folder until it has them.
 #[mqtt]
 #host = "localhost"

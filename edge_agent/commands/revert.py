@@ -13,8 +13,9 @@ NAME = "revert"
 SUMMARY = "go back to an earlier version of what was learned"
 DESCRIPTION = """\
 Uses another version of what was learned on this device: the one before the present one, or VERSION; 0 is the
-bundle as it was shipped. Versions stay where they are, so a revert can be reverted. A daemon that runs takes
-it up within a second or so; a version of another bundle is learned anew on the one that runs."""
+bundle as it was shipped. What was heard of the room is forgotten: thresholds are the bundle's again, and
+follow the room from there. Versions stay where they are, so a revert can be reverted. A daemon that runs
+takes it up within a second or so; a version of another bundle is learned anew on the one that runs."""
 EXAMPLES = """\
   python -m edge_agent revert --config agent.toml
   python -m edge_agent revert 0 --root /var/lib/edge_agent
@@ -33,20 +34,23 @@ def add_arguments(parser: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Uses the other version, and says so."""
     from edge_agent.adaptation.errors import AdaptationError
+    from edge_agent.adaptation.kept_room import forget_room, is_kept
     from edge_agent.adaptation.versions import Versions
 
-    versions = Versions(device_folder(arguments))
+    root = device_folder(arguments)
+    versions = Versions(root)
     try:
         with versions.locked():
             current = versions.current()
             wanted = arguments.version
             if wanted is None:
-                if current == 0:
+                if current == 0 and not is_kept(root):
                     raise CommandError("nothing that was learned is used: there is no way back")
                 wanted = max((n for n in versions.numbers() if n < current), default=0)
             if wanted:
                 versions.read(wanted)
             versions.use(wanted)
+            forget_room(root)
     except AdaptationError as e:
         raise CommandError(str(e)) from e
     if arguments.json:

@@ -8,6 +8,8 @@ The rules, in order:
    passed since it last fired. Labels without a threshold, `_unknown_` and `_silence_` never fire.
 3. Of several labels that may fire at once, the one with the highest average does.
 4. A label that fired is armed again once its average has been below its threshold.
+
+On a device, thresholds may follow the room (`edge_agent.keyword.room`); in evaluation they are the policy's.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN, DetectionPolicy
+from edge_agent.keyword.room import NearMisses, Room
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,15 +45,25 @@ class Detection:
 class Detector:
     """Applies a policy to the inferences of one continuous stream."""
 
-    def __init__(self, policy: DetectionPolicy, labels: Sequence[str], hop_ms: float) -> None:
+    def __init__(
+        self,
+        policy: DetectionPolicy,
+        labels: Sequence[str],
+        hop_ms: float,
+        room: Room | None = None,
+    ) -> None:
         """Starts with every label armed.
 
         Args:
             policy: the rules' figures.
             labels: what the probabilities stand for, in order.
             hop_ms: time from one inference to the next, milliseconds.
+            room: gives the thresholds in the place of `policy`, and learns of near misses.
         """
         self._labels = tuple(labels)
+        self._room = room
+        self._near_misses = NearMisses({} if room is None else room.levels(labels))
+        self._hop_hours = hop_ms / 3_600_000.0
         self._thresholds = {
             place: policy.thresholds[label]
             for place, label in enumerate(labels)
@@ -78,21 +91,29 @@ class Detector:
         if len(self._recent) < (self._recent.maxlen or 1):
             return None
         # What np.mean gives, in a fifth of its time: this is done for each inference.
-        average = np.add.reduce(np.array(list(self._recent)), axis=0) / len(self._recent)
+        total = np.add.reduce(np.array(list(self._recent)), axis=0)
+        average: list[float] = (total / len(self._recent)).tolist()
+        if self._room is not None:
+            self._room.take(self._hop_hours, self._near_misses.step(average))
         ready = []
-        for place, threshold in self._thresholds.items():
+        for place in self._thresholds:
+            threshold = self._threshold(place)
             if average[place] < threshold:
                 self._disarmed.discard(place)
             elif place not in self._disarmed and self._rested(place, time_s):
                 ready.append(place)
         if not ready:
             return None
-        place = max(ready, key=lambda p: float(average[p]))
+        place = max(ready, key=lambda p: average[p])
         self._disarmed.add(place)
         self._fired_s[place] = time_s
         return Detection(
-            time_s=time_s - self._lag_s, label=self._labels[place], score=float(average[place])
+            time_s=time_s - self._lag_s, label=self._labels[place], score=average[place]
         )
+
+    def _threshold(self, place: int) -> float:
+        shipped = self._thresholds[place]
+        return shipped if self._room is None else self._room.thresholds[self._labels[place]]
 
     def _rested(self, place: int, time_s: float) -> bool:
         fired_s = self._fired_s.get(place)

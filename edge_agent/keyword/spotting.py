@@ -20,19 +20,23 @@ from edge_agent.features.audio import Float32, Pcm, front_end
 from edge_agent.features.waveform import StreamConformer
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.policy import Detection, Detector
+from edge_agent.keyword.room import Room
 from edge_agent.runtime import Runtime
 
 
 class Spotter:
     """Takes the PCM of one stream in pieces of any size, and gives detections as they come."""
 
-    def __init__(self, classifier: KeywordClassifier, *, warm_up_frames: int = 0) -> None:
+    def __init__(
+        self, classifier: KeywordClassifier, *, warm_up_frames: int = 0, room: Room | None = None
+    ) -> None:
         """Starts at the beginning of a stream.
 
         Args:
             classifier: the model; one spotter at a time may use it.
             warm_up_frames: frames, the silence before the stream among them, that must have passed
                 before the first inference counts.
+            room: that the stream comes from, where thresholds follow it.
         """
         self._classifier = classifier
         self._probabilities = classifier.consecutive()
@@ -41,7 +45,7 @@ class Spotter:
         self._warm_up = warm_up_frames
         self._hop = classifier.policy.hop_frames
         hop_ms = self._hop * self._features.stride_ms
-        self._detector = Detector(classifier.policy, classifier.labels, hop_ms)
+        self._detector = Detector(classifier.policy, classifier.labels, hop_ms, room)
         self._ring = np.zeros((0, self._features.channels), np.int8)
         self._ring_start = 0
         self._next_start = 0

@@ -131,6 +131,11 @@ class _Device(Collector):
             "How far what was learned here is from what was shipped, as a share of its length.",
             "workload", names, [w.adaptation for w in each],
         )  # fmt: skip
+        yield _by(
+            GaugeMetricFamily, "edge_agent_threshold_drift",
+            "The largest distance of a threshold from the bundle's.",
+            "workload", names, [c.drift for c in counters],
+        )  # fmt: skip
         latency = HistogramMetricFamily(
             "edge_agent_inference_seconds", "Duration of an inference.", labels=["workload"]
         )

@@ -272,6 +272,7 @@ class Daemon:
             limits=config.limits,
             watch=BundleWatch(self._folder, table.bundle),
             root=str(self._folder.root) if isinstance(table, Keyword) else "",
+            room=config.adaptation.room,
         )
 
     def _reload(self) -> None:

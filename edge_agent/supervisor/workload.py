@@ -34,6 +34,7 @@ class Settings:
         limits: how long it is waited for.
         watch: which bundles there are.
         root: the device folder, for a workload that learns; else empty.
+        room: whether its thresholds follow the room, as in agent.toml.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Settings:
     limits: Limits
     watch: BundleWatch
     root: str = ""
+    room: str = "follow"
 
 
 class Workload:
@@ -159,6 +161,7 @@ class Workload:
             "input_s": self.counters.input_s,
             "gaps": self.counters.gaps,
             "gap_s": self.counters.gap_s,
+            "drift": self.counters.drift,
             "rss_bytes": self.counters.rss_bytes,
         }
 
@@ -190,6 +193,7 @@ class Workload:
             source=settings.source,
             runtime=settings.runtime,
             root=settings.root,
+            room=settings.room,
             place=self._place,
             mqtt=None if settings.mqtt is None else dataclasses.asdict(settings.mqtt),
             client=f"edge-agent-{settings.device}-{self.name}",

@@ -20,6 +20,7 @@ class Counting:
         gaps: times that the stream of audio broke off.
         gap_s: seconds of audio that did not come.
         bad_rows: rows of which something was wrong.
+        drift: the largest distance of a threshold from the bundle's.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Counting:
         self.gaps = 0
         self.gap_s = 0.0
         self.bad_rows = 0
+        self.drift = 0.0
         self._began_bytes = resident_bytes()
         self._inferences = 0
         self._latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
@@ -61,6 +63,7 @@ class Counting:
             scores=tuple(self._scores),
             score_sum=self._score_sum,
             rss_bytes=resident,
+            drift=self.drift,
             added_bytes=max(0, resident - self._began_bytes),
         )
 

@@ -33,6 +33,7 @@ class Job:
         source: where the input comes from, as in agent.toml.
         runtime: which interpreter.
         root: the device folder, where what was learned lies; empty for a workload that learns nothing.
+        room: ``follow`` where thresholds may follow the room, else ``shipped``.
         place: what the process before this one said of its place in the source; empty for the first.
         mqtt: the table of the broker, where the source is a topic.
         client: what the broker knows this process by.
@@ -42,6 +43,7 @@ class Job:
     source: str
     runtime: str = "auto"
     root: str = ""
+    room: str = "follow"
     place: dict[str, Any] = dataclasses.field(default_factory=dict)
     mqtt: dict[str, Any] | None = None
     client: str = "edge-agent"

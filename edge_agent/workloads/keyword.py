@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from edge_agent import selftest
@@ -22,6 +23,7 @@ from edge_agent.features.waveform import StreamConformer
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.head import Head
 from edge_agent.keyword.policy import Detection
+from edge_agent.keyword.room import Room
 from edge_agent.keyword.spotting import Spotter
 from edge_agent.runtime import RuntimeModelError
 from edge_agent.sources.microphone import Microphone
@@ -32,6 +34,7 @@ from edge_agent.sources.wav import WavError, WavReader, endless_header
 from edge_agent.sources.wyoming import WyomingMicrophone
 from edge_agent.tables import MICROPHONE_SCHEME, WAKE_SCHEME, WYOMING_SCHEME, address_of
 from edge_agent.workloads.counting import Counting
+from edge_agent.workloads.following import FollowedRoom
 from edge_agent.workloads.job import Job, RefusedError, work
 from edge_agent.workloads.learned import learned_head
 from edge_agent.workloads.speaking import Speaker
@@ -71,8 +74,15 @@ class Hearing:
         heard_s: seconds of audio so far.
     """
 
-    def __init__(self, classifier: CountingClassifier, rate: int, speaker: Speaker) -> None:
+    def __init__(
+        self,
+        classifier: CountingClassifier,
+        rate: int,
+        speaker: Speaker,
+        followed: FollowedRoom | None,
+    ) -> None:
         self._classifier = classifier
+        self._followed = followed
         self._rate = rate
         self._speaker = speaker
         self._counting = classifier.counting
@@ -84,13 +94,17 @@ class Hearing:
         """The next samples, float32 (frames, channels)."""
         if self._spotter is None:
             self._spotter = Spotter(
-                self._classifier, warm_up_frames=self._classifier.warm_up_frames
+                self._classifier,
+                warm_up_frames=self._classifier.warm_up_frames,
+                room=_room(self._followed),
             )
             self._conformer = StreamConformer(self._rate, self._classifier.features.sample_rate)
             self._begun_s = self.heard_s
         self.heard_s += len(block) / self._rate
         self._counting.input_s = self.heard_s
         self._tell(self._spotter.process(self._conformer.process(block)))
+        if self._followed is not None:
+            self._followed.look()
         self._speaker.alive()
 
     def finish(self) -> None:
@@ -104,6 +118,8 @@ class Hearing:
         """Nothing has come for a while; `broken`: for so long that what comes then is another stretch."""
         if broken:
             self.finish()
+        if self._followed is not None:
+            self._followed.look()
 
     def _tell(self, detections: list[Detection]) -> None:
         for found in detections:
@@ -154,12 +170,15 @@ def _hear(
     begin = _opened(job, classifier.features.sample_rate, block_s, speaker, patience)
     speaker.ready(_facts(words, classifier))
     rate, blocks = begin()
-    hearing = Hearing(classifier, rate, speaker)
+    followed = _followed(job, words, classifier)
+    hearing = Hearing(classifier, rate, speaker, followed)
     patience.on_wait(hearing.waited)
     for block in blocks:
         counting.gaps, counting.gap_s = patience.gaps, patience.gap_s
         hearing.take(block)
     hearing.finish()
+    if followed is not None:
+        followed.keep()
 
 
 def _opened(
@@ -183,13 +202,17 @@ def _serve_clients(
     """Hears for the clients of a wake-word service."""
     classifier = _classifier(job, words, counting)
     names = sorted(classifier.policy.thresholds)
+    followed = _followed(job, words, classifier)
+    room = _room(followed)
 
     def took(seconds: float) -> None:
         counting.input_s += seconds
 
     def talk() -> WakeTalk:
         own = _classifier(job, words, counting)
-        return WakeTalk(words.bundle.manifest.name, names, lambda rate: Ear(own, rate, took), told)
+        return WakeTalk(
+            words.bundle.manifest.name, names, lambda rate: Ear(own, rate, took, room), told
+        )
 
     def told(found: Detection) -> None:
         counting.triggers += 1
@@ -200,7 +223,30 @@ def _serve_clients(
 
     service = WakeService(address_of(job.source, WAKE_SCHEME), talk)
     speaker.ready(_facts(words, classifier) | {"port": service.port})
-    service.serve(patience, speaker.alive)
+
+    def turn() -> None:
+        if followed is not None:
+            followed.look()
+        speaker.alive()
+
+    service.serve(patience, turn)
+    if followed is not None:
+        followed.keep()
+
+
+def _followed(job: Job, words: _Words, classifier: CountingClassifier) -> FollowedRoom | None:
+    """The room that thresholds follow, where the bundle and the settings let them."""
+    bounds = classifier.policy.room
+    if bounds is None or job.room != "follow" or not job.root:
+        return None
+    version = int(words.adaptation["version"])
+    return FollowedRoom(
+        Path(job.root), words.bundle.digest, version, classifier.policy, bounds, classifier.counting
+    )
+
+
+def _room(followed: FollowedRoom | None) -> Room | None:
+    return None if followed is None else followed.room
 
 
 def _facts(words: _Words, classifier: KeywordClassifier) -> dict[str, Any]:

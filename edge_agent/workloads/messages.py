@@ -68,6 +68,7 @@ class Counters:
         scores: inferences by their score, as `SCORE_BOUNDS` says: the highest probability of a word,
             or a row's score as a multiple of its threshold.
         score_sum: the sum of these.
+        drift: the largest distance of a threshold from the bundle's, now.
         rss_bytes: resident memory of the process.
         added_bytes: of it, what came after the process had begun: that of its bundle and runtime.
     """
@@ -82,19 +83,20 @@ class Counters:
     latency_s: float = 0.0
     scores: tuple[int, ...] = (0,) * (len(SCORE_BOUNDS) + 1)
     score_sum: float = 0.0
+    drift: float = 0.0
     rss_bytes: int = 0
     added_bytes: int = 0
 
 
 def together(before: Counters, now: Counters) -> Counters:
-    """The counts of two processes, one after the other; the memory is that of the second."""
+    """The counts of two processes, one after the other; memory and drift are those of the second."""
     summed: dict[str, Any] = {}
     for field in dataclasses.fields(Counters):
         a, b = getattr(before, field.name), getattr(now, field.name)
         both = tuple(map(sum, zip(a, b, strict=True))) if isinstance(a, tuple) else a + b
         summed[field.name] = both
     return dataclasses.replace(
-        Counters(**summed), rss_bytes=now.rss_bytes, added_bytes=now.added_bytes
+        Counters(**summed), drift=now.drift, rss_bytes=now.rss_bytes, added_bytes=now.added_bytes
     )
 
 

@@ -16,6 +16,7 @@ from edge_agent.features.audio import Float32
 from edge_agent.features.waveform import StreamConformer
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.policy import Detection
+from edge_agent.keyword.room import Room
 from edge_agent.keyword.spotting import Spotter
 from edge_agent.sources.connection import notice_loss
 from edge_agent.sources.patient import Patience, SourceError
@@ -32,10 +33,14 @@ class Ear:
     """One stretch of sound of a client."""
 
     def __init__(
-        self, classifier: KeywordClassifier, rate: int, took: Callable[[float], None]
+        self,
+        classifier: KeywordClassifier,
+        rate: int,
+        took: Callable[[float], None],
+        room: Room | None,
     ) -> None:
-        """Begins it; `took` is told the seconds of sound that came."""
-        self._spotter = Spotter(classifier, warm_up_frames=classifier.warm_up_frames)
+        """Begins it; `took` is told the seconds of sound that came, `room` what it is like there."""
+        self._spotter = Spotter(classifier, warm_up_frames=classifier.warm_up_frames, room=room)
         self._conformer = StreamConformer(rate, classifier.features.sample_rate)
         self._rate = rate
         self._took = took

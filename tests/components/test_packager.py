@@ -118,6 +118,26 @@ def test_the_manifest_says_what_was_decided(bundle, inputs):
     assert card.startswith("# Model card: keyword_spotting")
 
 
+def test_bounds_for_a_room_are_the_device_s_and_stand_on_the_card(inputs, tmp_path):
+    evaluation = tmp_path / "evaluation"
+    shutil.copytree(inputs["evaluation"], evaluation)
+    content = read_json(evaluation / "evaluation.json")
+    room = {
+        "near_per_hour": 90.0,
+        "lowest": {"yes": 0.6, "no": 0.6},
+        "highest": {"yes": 0.8, "no": 0.9},
+        "lowest_accepts": 2.0,
+        "highest_accepts": 0.25,
+        "memory_hours": 24.0,
+    }
+    content["policy"]["room"] = room
+    write_json(evaluation / "evaluation.json", content)
+    packed = archive.read(pack(inputs | {"evaluation": evaluation}, tmp_path / "b"))
+    assert packed.manifest.schema_version == "1.8"
+    assert packed.manifest.policy.room.highest == {"yes": 0.8, "no": 0.9}
+    assert "no 0.60 to 0.90" in packed.files["model_card.md"].decode()
+
+
 def test_a_gate_is_a_stage_of_its_own_with_its_own_vectors(inputs, bundle, tmp_path):
     folder = tmp_path / "gate"
     folder.mkdir()
