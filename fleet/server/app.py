@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 
@@ -22,15 +23,24 @@ from fleet.rollout.errors import (
     PlanError,
     RolloutError,
 )
-from fleet.server import ddi, management, repository_files
+from fleet.server import ddi, management, poll, repository_files
 from fleet.server.access import identify
 from fleet.server.dashboard import pages
 from fleet.server.fleet_state import FleetState
-from fleet.server.poll import answer_poll, is_poll
+from fleet.server.openapi import describe
+from fleet.server.operations import OPERATOR, DescribedRoute, Operation, operations
 from fleet.server.problems import Problem
+from fleet.server.schemas import TEXT, thing
 from fleet.store.errors import ConflictError, NotFoundError, StoreError
 
 _log = logging.getLogger("fleet")
+_STATUS = thing(status=TEXT)
+_LIVE = Operation(method="GET", path="/health/live", summary="it runs", answer=_STATUS)
+_READY = Operation(method="GET", path="/health/ready", summary="it can answer", answer=_STATUS)
+_METRICS = Operation(
+    method="GET", path="/metrics", summary="what this process counted, for Prometheus",
+    credential=OPERATOR, role="viewer", media_type="text/plain",
+)  # fmt: skip
 
 
 def make_app(state: FleetState) -> ASGIApp:
@@ -55,16 +65,22 @@ def make_app(state: FleetState) -> ASGIApp:
         await identify(state, request, "viewer")
         return Response(_exposition(state), media_type="text/plain; version=0.0.4")
 
+    described = [
+        DescribedRoute(_LIVE.path, live, [_LIVE]),
+        DescribedRoute(_READY.path, ready, [_READY]),
+        DescribedRoute(_METRICS.path, metrics, [_METRICS]),
+        *management.routes(state),
+        *repository_files.routes(state),
+        *poll.routes(state),
+        *ddi.routes(state),
+    ]
+    document = json.dumps(describe(operations(described)))
+
+    async def openapi(_request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
     inner = Starlette(
-        routes=[
-            Route("/health/live", live),
-            Route("/health/ready", ready),
-            Route("/metrics", metrics),
-            *management.routes(state),
-            *pages.routes(state),
-            *repository_files.routes(state),
-            *ddi.routes(state),
-        ],
+        routes=[*described, *pages.routes(state), Route("/openapi.json", openapi)],
         exception_handlers={
             kind: _handler(problem)
             for kind, problem in (
@@ -85,11 +101,11 @@ def make_app(state: FleetState) -> ASGIApp:
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        asked = is_poll(scope) if scope["type"] == "http" else None
+        asked = poll.is_poll(scope) if scope["type"] == "http" else None
         if asked is None:
             await inner(scope, receive, send)
         else:
-            await answer_poll(state, *asked, scope, receive, send)
+            await poll.answer_poll(state, *asked, scope, receive, send)
 
     return app
 

@@ -18,8 +18,8 @@ DEVICE_BYTES = 256 * 1024
 OPERATOR_BYTES = 2 * 1024 * 1024
 MAX_DETAILS = 50
 MAX_DETAIL = 512
-_MOST_TOLD = 1e12
-_COUNTS = frozenset({"triggers", "anomalies", "crashes", "inferences", "scores"})
+MOST_TOLD = 1e12
+COUNTS = frozenset({"triggers", "anomalies", "crashes", "inferences", "scores"})
 EXECUTIONS = frozenset(
     {
         "closed",
@@ -94,6 +94,7 @@ def parse_feedback(body: Mapping[str, Any]) -> tuple[Report, int | None, list[st
 
 def parse_code(code: Any) -> int | None:
     """A device's own code, if it gave one that can be kept."""
+    code = _whole(code)
     return code if type(code) is int and -(2**31) <= code < 2**31 else None
 
 
@@ -137,7 +138,7 @@ def parse_telemetry(body: Mapping[str, Any]) -> Told:
     names = [release.get(key) if isinstance(release, dict) else None for key in ("name", "version")]
     if not all(isinstance(name, str) and 0 < len(name) <= 100 for name in names):
         raise Problem(400, 'release: give {"name": ..., "version": ...}')
-    sequence: Any = body.get("sequence")
+    sequence: Any = _whole(body.get("sequence"))
     if type(sequence) is not int or not 0 <= sequence < 2**62:
         raise Problem(400, "sequence: give a whole number that rises from report to report")
     given: dict[str, Any] = {}
@@ -145,14 +146,21 @@ def parse_telemetry(body: Mapping[str, Any]) -> Told:
         value = body.get(field.name)
         if value is None and field.name != "hours":
             continue
-        kinds = (int,) if field.name in _COUNTS else (int, float)
-        if type(value) not in kinds or not 0 <= value <= _MOST_TOLD:  # type: ignore[operator]
-            raise Problem(400, f"{field.name}: give a number of 0 to {_MOST_TOLD:g}")
+        if field.name in COUNTS:
+            value = _whole(value)
+        kinds = (int,) if field.name in COUNTS else (int, float)
+        if type(value) not in kinds or not 0 <= value <= MOST_TOLD:  # type: ignore[operator]
+            raise Problem(400, f"{field.name}: give a number of 0 to {MOST_TOLD:g}")
         given[field.name] = value
     if given["hours"] <= 0 or given.get("score_sum", 0) > given.get("scores", 0):
         raise Problem(400, "hours: must be above 0, and score_sum at most scores")
     name, version = (_printable(str(text)) for text in names)
     return Told(name=name, version=version, sequence=sequence, totals=Totals(**given))
+
+
+def _whole(number: Any) -> Any:
+    """`number` as an integer if it is whole: some languages write 7 as 7.0, and JSON makes no difference."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _printable(text: str) -> str:

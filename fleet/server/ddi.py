@@ -7,18 +7,19 @@ not any more) for this device, 410 for a report of an action that has ended, 429
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from fleet.control import actions, devices, telemetry
 from fleet.control.enrolment import join
 from fleet.control.standing import Standings
 from fleet.rollout.action import FINAL, ActionState
 from fleet.rollout.errors import ActionClosedError
+from fleet.server import ddi_answers as answers
 from fleet.server import deployment
 from fleet.server.access import base_url, find_device, find_tenant
 from fleet.server.bodies import (
@@ -33,12 +34,15 @@ from fleet.server.bodies import (
 from fleet.server.files import send_file
 from fleet.server.fleet_state import FleetState
 from fleet.server.lookup import Found
+from fleet.server.operations import DEVICE, DescribedRoute, Operation
 from fleet.server.problems import Problem, not_found
+from fleet.server.schemas import Schema
 from fleet.store.schema import Device, Release
 
 _BASE = "/{tenant}/controller/v1/{controller}"
 _HAL = "application/hal+json"
 Handler = Callable[["Asked"], Awaitable[Response]]
+Served = tuple[Operation, Handler]
 
 
 class Asked:
@@ -54,15 +58,8 @@ class Asked:
         self.address = base_url(host, request.url.scheme) + path
 
     def number(self, name: str) -> int:
-        """The number in the path.
-
-        Raises:
-            Problem: 404 if it is none.
-        """
-        text = str(self.request.path_params[name])
-        if not (text.isascii() and text.isdecimal() and len(text) < 11):
-            raise not_found()
-        return int(text)
+        """The number in the path."""
+        return int(self.request.path_params[name])
 
     async def json(self) -> dict[str, Any]:
         """The body."""
@@ -91,39 +88,26 @@ class Asked:
         return body
 
 
-def routes(state: FleetState) -> list[Route]:
+def routes(state: FleetState) -> list[DescribedRoute]:
     """The resources, each let in by the device's token."""
-
-    def route(path: str, handlers: dict[str, Handler]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            tenant = find_tenant(state, request.path_params["tenant"])
-            controller = request.path_params["controller"]
-            authorization = request.headers.get("authorization", "")
-            device = await find_device(state, tenant, controller, authorization)
-            state.saw(device.id)
-            method = "GET" if request.method == "HEAD" else request.method
-            return await handlers[method](Asked(state, request, tenant, device))
-
-        return Route(_BASE + path, endpoint, methods=list(handlers))
-
-    module = "/softwaremodules/{module}/artifacts"
     return [
-        route("/deploymentBase/{action}", {"GET": _deployment}),
-        route("/deploymentBase/{action}/feedback", {"POST": _feedback}),
-        route("/configData", {"PUT": _attributes}),
-        route("/telemetry", {"POST": _telemetry}),
-        route("/cancelAction/{action}", {"GET": _cancel}),
-        route("/cancelAction/{action}/feedback", {"POST": _cancel_feedback}),
-        route("/installedBase/{action}", {"GET": _installed}),
-        route("/installedBase", {"PUT": _install_offline}),
-        route("/confirmationBase", {"GET": _confirmations}),
-        route("/confirmationBase/activateAutoConfirm", {"POST": _activate}),
-        route("/confirmationBase/deactivateAutoConfirm", {"POST": _deactivate}),
-        route("/confirmationBase/{action}", {"GET": _confirmation}),
-        route("/confirmationBase/{action}/feedback", {"POST": _confirm}),
-        route(module, {"GET": _artifacts}),
-        route(module + "/{file}", {"GET": _artifact}),
+        _route(state, path, list(group)) for path, group in groupby(_SERVED, lambda s: s[0].path)
     ]
+
+
+def _route(state: FleetState, path: str, served: list[Served]) -> DescribedRoute:
+    handlers = {operation.method: handler for operation, handler in served}
+
+    async def endpoint(request: Request) -> Response:
+        tenant = find_tenant(state, request.path_params["tenant"])
+        controller = request.path_params["controller"]
+        authorization = request.headers.get("authorization", "")
+        device = await find_device(state, tenant, controller, authorization)
+        state.saw(device.id)
+        method = "GET" if request.method == "HEAD" else request.method
+        return await handlers[method](Asked(state, request, tenant, device))
+
+    return DescribedRoute(path, endpoint, [operation for operation, _ in served])
 
 
 async def _deployment(asked: Asked) -> Response:
@@ -254,8 +238,10 @@ async def _confirm(asked: Asked) -> Response:
 
 
 async def _activate(asked: Asked) -> Response:
-    initiator = (await asked.json()).get("initiator")
-    name = initiator[:64] if isinstance(initiator, str) and initiator.isprintable() else "device"
+    initiator = (await asked.json()).get("initiator") or "device"
+    if not (isinstance(initiator, str) and initiator.isprintable()):
+        raise Problem(400, "initiator: give a text of characters that print")
+    name = initiator[:64]
     await asked.state.writer.do(lambda s: actions.auto_confirm(s, asked.device.id, name))
     return Response()
 
@@ -296,3 +282,73 @@ async def _take(asked: Asked, work: Callable[[Standings], None]) -> None:
         await asked.state.writer.do(work)
     except ActionClosedError as e:
         raise Problem(410, str(e)) from None
+
+
+def _served(method: str, path: str, handler: Handler, summary: str, **more: Any) -> Served:
+    operation = Operation(
+        method=method, path=_BASE + path, summary=summary, credential=DEVICE, **more
+    )
+    return operation, handler
+
+
+_MODULE = "/softwaremodules/{module:number}/artifacts"
+_HISTORY: dict[str, Schema] = {"actionHistory": {"type": "integer"}}
+_EMPTY = {"media_type": ""}
+_FILE = {"media_type": "application/octet-stream", "others": (206, 304)}
+_SERVED: tuple[Served, ...] = (
+    _served(
+        "GET", "/deploymentBase/{action:number}", _deployment, "what to install",
+        query=_HISTORY, answer=answers.DEPLOYMENT, media_type=_HAL,
+    ),
+    _served(
+        "POST", "/deploymentBase/{action:number}/feedback", _feedback, "how it goes",
+        body=answers.FEEDBACK, **_EMPTY,
+    ),
+    _served(
+        "PUT", "/configData", _attributes, "what the device says of itself",
+        body=answers.ATTRIBUTES, **_EMPTY,
+    ),
+    _served(
+        "POST", "/telemetry", _telemetry, "what it did since its last report; not hawkBit's",
+        body=answers.TELEMETRY, **_EMPTY,
+    ),
+    _served(
+        "GET", "/cancelAction/{action:number}", _cancel, "what to cancel", answer=answers.CANCEL,
+    ),
+    _served(
+        "POST", "/cancelAction/{action:number}/feedback", _cancel_feedback, "whether it was canceled",
+        body=answers.FEEDBACK, **_EMPTY,
+    ),
+    _served(
+        "GET", "/installedBase/{action:number}", _installed, "what was installed last",
+        query=_HISTORY, answer=answers.DEPLOYMENT, media_type=_HAL,
+    ),
+    _served(
+        "PUT", "/installedBase", _install_offline, "what was installed without the server",
+        body=answers.INSTALLED, status=201, others=(200,), **_EMPTY,
+    ),
+    _served(
+        "GET", "/confirmationBase", _confirmations, "whether consent is given beforehand",
+        answer=answers.CONFIRMATIONS, media_type=_HAL,
+    ),
+    _served(
+        "POST", "/confirmationBase/activateAutoConfirm", _activate, "consents to all that comes",
+        body=answers.INITIATOR, **_EMPTY,
+    ),
+    _served(
+        "POST", "/confirmationBase/deactivateAutoConfirm", _deactivate, "takes that back", **_EMPTY
+    ),
+    _served(
+        "GET", "/confirmationBase/{action:number}", _confirmation, "what consent is asked for",
+        query=_HISTORY, answer=answers.CONFIRMATION, media_type=_HAL,
+    ),
+    _served(
+        "POST", "/confirmationBase/{action:number}/feedback", _confirm, "whether the device consents",
+        body=answers.CONSENT, **_EMPTY,
+    ),
+    _served(
+        "GET", _MODULE, _artifacts, "the files of a release",
+        answer=answers.ARTIFACTS, media_type=_HAL,
+    ),
+    _served("GET", _MODULE + "/{file}", _artifact, "a file, or part of it, or its MD5", **_FILE),
+)  # fmt: skip

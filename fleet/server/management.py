@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import groupby
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from fleet.control import audit, devices, releases, rollouts, telemetry, tenants
 from fleet.control.standing import Standings
 from fleet.control.tenants import Identity
 from fleet.rollout.plan import decode
+from fleet.server import management_answers as answers
 from fleet.server.access import find_tenant, identify
 from fleet.server.bodies import OPERATOR_BYTES, read_json
 from fleet.server.clock import SimulatedClock
 from fleet.server.fleet_state import FleetState
+from fleet.server.openapi import VERBS
+from fleet.server.operations import OPERATOR, DescribedRoute, Operation
 from fleet.server.problems import Problem, not_found
+from fleet.server.schemas import Schema
 
 _MOST = 1000
-_VERBS = ("start", "pause", "resume", "abort", "rollback")
 
 
 class Call:
@@ -48,15 +51,8 @@ class Call:
         return int(text)
 
     def rollout(self) -> int:
-        """The rollout's number in the path.
-
-        Raises:
-            Problem: 404 if it is none.
-        """
-        text = str(self.request.path_params["rollout"])
-        if not (text.isascii() and text.isdecimal() and len(text) < 11):
-            raise not_found()
-        return int(text)
+        """The rollout's number in the path."""
+        return int(self.request.path_params["rollout"])
 
     async def json(self) -> dict[str, Any]:
         """The body, or an empty object where there is none."""
@@ -66,44 +62,34 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Any]]
+Served = tuple[Operation, Handler]
 
 
-def routes(state: FleetState) -> list[Route]:
+def routes(state: FleetState) -> list[DescribedRoute]:
     """The resources, each with the role that it takes."""
-
-    def route(path: str, methods: dict[str, tuple[str, Handler]]) -> Route:
-        async def endpoint(request: Request) -> Response:
-            method = "GET" if request.method == "HEAD" else request.method
-            role, handler = methods[method]
-            tenant = None
-            if "tenant" in request.path_params:
-                tenant = state.tenants.get(request.path_params["tenant"])
-                if tenant is None:
-                    await identify(state, request, role)
-                    find_tenant(state, request.path_params["tenant"])
-            who = await identify(state, request, role, tenant)
-            result = await handler(Call(state, request, tenant, who))
-            return JSONResponse(result, 201 if method == "POST" and path in _MAKES else 200)
-
-        return Route(f"/api/v1{path}", endpoint, methods=list(methods))
-
-    found = [
-        route("/tenants", {"GET": ("viewer", _tenants)}),
-        route("/{tenant}/devices", {"GET": ("viewer", _devices), "POST": ("operator", _add)}),
-        route("/{tenant}/devices/{device}", {"GET": ("viewer", _device)}),
-        route("/{tenant}/devices/{device}/token", {"POST": ("operator", _token)}),
-        route("/{tenant}/releases", {"GET": ("viewer", _releases)}),
-        route("/{tenant}/rollouts", {"GET": ("viewer", _rollouts), "POST": ("operator", _create)}),
-        route("/{tenant}/rollouts/{rollout}", {"GET": ("viewer", _rollout)}),
-        route("/{tenant}/rollouts/{rollout}/{verb}", {"POST": ("operator", _steer)}),
-        route("/{tenant}/audit", {"GET": ("viewer", _audit)}),
-    ]
+    served = list(_SERVED)
     if isinstance(state.clock, SimulatedClock):
-        found.insert(0, route("/clock", {"POST": ("operator", _advance)}))
-    return found
+        served.insert(0, _CLOCK)
+    return [
+        _route(state, path, list(group)) for path, group in groupby(served, lambda s: s[0].path)
+    ]
 
 
-_MAKES = ("/{tenant}/devices", "/{tenant}/rollouts")
+def _route(state: FleetState, path: str, served: list[Served]) -> DescribedRoute:
+    by_method = {operation.method: (operation, handler) for operation, handler in served}
+
+    async def endpoint(request: Request) -> Response:
+        operation, handler = by_method["GET" if request.method == "HEAD" else request.method]
+        tenant = None
+        if "tenant" in request.path_params:
+            tenant = state.tenants.get(request.path_params["tenant"])
+            if tenant is None:
+                await identify(state, request, operation.role)
+                find_tenant(state, request.path_params["tenant"])
+        who = await identify(state, request, operation.role, tenant)
+        return JSONResponse(await handler(Call(state, request, tenant, who)), operation.status)
+
+    return DescribedRoute(path, endpoint, [operation for operation, _ in served])
 
 
 async def _tenants(call: Call) -> Any:
@@ -191,7 +177,7 @@ async def _rollout(call: Call) -> Any:
 
 async def _steer(call: Call) -> Any:
     number, verb = call.rollout(), call.request.path_params["verb"]
-    if verb not in _VERBS:
+    if verb not in VERBS:
         raise not_found()
     body = await call.json()
     reason, group = body.get("reason", ""), body.get("group")
@@ -247,3 +233,65 @@ def _find_release(connection: Any, tenant: int, release: Any) -> Any:
     ):
         raise Problem(400, 'release: give {"name": ..., "version": ...}')
     return releases.find(connection, tenant, release["name"], release["version"])
+
+
+def _served(
+    method: str, path: str, role: str, handler: Handler, answer: Schema, summary: str, **more: Any
+) -> Served:
+    operation = Operation(
+        method=method, path=f"/api/v1{path}", summary=summary, credential=OPERATOR, role=role,
+        answer=answer, **more,
+    )  # fmt: skip
+    return operation, handler
+
+
+_LIMIT: Schema = {"type": "integer", "minimum": 0, "maximum": _MOST, "default": 100}
+_BEFORE: Schema = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+_SEARCH: Schema = {"type": "string", "description": "part of the id"}
+_AFTER: Schema = {"type": "string", "description": "`next` of the answer before"}
+_CLOCK = _served(
+    "POST", "/clock", "operator", _advance, answers.CLOCK, "lets the simulated time pass",
+    body=answers.ADVANCE,
+)  # fmt: skip
+_SERVED: tuple[Served, ...] = (
+    _served("GET", "/tenants", "viewer", _tenants, answers.TENANTS, "all tenants"),
+    _served(
+        "GET", "/{tenant}/devices", "viewer", _devices, answers.DEVICES, "devices by id, in pages",
+        query={"search": _SEARCH, "after": _AFTER, "limit": _LIMIT},
+    ),
+    _served(
+        "POST", "/{tenant}/devices", "operator", _add, answers.TOKEN,
+        "makes a device; its token is given this once", body=answers.NEW_DEVICE, status=201,
+    ),
+    _served(
+        "GET", "/{tenant}/devices/{device}", "viewer", _device, answers.DEVICE,
+        "a device, what it said of its actions, and of its work",
+    ),
+    _served(
+        "POST", "/{tenant}/devices/{device}/token", "operator", _token, answers.TOKEN,
+        "a new token; the former one counts no more",
+    ),
+    _served("GET", "/{tenant}/releases", "viewer", _releases, answers.RELEASES, "all releases"),
+    _served(
+        "GET", "/{tenant}/rollouts", "viewer", _rollouts, answers.ROLLOUTS,
+        "rollouts, newest first", query={"limit": _LIMIT},
+    ),
+    _served(
+        "POST", "/{tenant}/rollouts", "operator", _create, answers.ROLLOUT,
+        "makes a rollout, which touches nobody before it is started",
+        body=answers.NEW_ROLLOUT, status=201,
+    ),
+    _served(
+        "GET", "/{tenant}/rollouts/{rollout:number}", "viewer", _rollout, answers.ROLLOUT,
+        "how a rollout stands",
+    ),
+    _served(
+        "POST", "/{tenant}/rollouts/{rollout:number}/{verb}", "operator", _steer, answers.ROLLOUT,
+        "steers a rollout; `rollback` takes a `release` and gives the rollout that brings it",
+        body=answers.STEERING,
+    ),
+    _served(
+        "GET", "/{tenant}/audit", "viewer", _audit, answers.AUDIT, "who changed what, newest first",
+        query={"limit": _LIMIT, "before": _BEFORE},
+    ),
+)  # fmt: skip

@@ -10,19 +10,41 @@ import functools
 import zlib
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from fleet.control import actions
 from fleet.control.standing import Standings
 from fleet.rollout.errors import RolloutError
+from fleet.server import ddi_answers as answers
 from fleet.server.access import base_url, find_device, find_tenant
 from fleet.server.fleet_state import FleetState
 from fleet.server.lookup import Found
+from fleet.server.operations import DEVICE, DescribedRoute, Operation
 from fleet.server.problems import Problem
 from fleet.server.rooms import Shown
 from fleet.store.errors import StoreError
 
 _JSON = (b"content-type", b"application/json")
+_POLL = Operation(
+    method="GET",
+    path="/{tenant}/controller/v1/{controller}",
+    summary="the poll: when to come again, and what to do",
+    credential=DEVICE,
+    answer=answers.POLL,
+)
+
+
+def routes(state: FleetState) -> list[DescribedRoute]:
+    """The poll among the other resources: described, and answered there where it is no plain GET."""
+
+    async def endpoint(request: Request) -> Response:
+        given = request.path_params
+        body = await _poll(state, given["tenant"], given["controller"], request.scope)
+        return Response(body, media_type="application/json")
+
+    return [DescribedRoute(_POLL.path, endpoint, [_POLL])]
 
 
 def is_poll(scope: Scope) -> tuple[str, str] | None:

@@ -11,18 +11,25 @@ import re
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from fleet.control.releases import repository_folder
 from fleet.server.access import find_tenant
 from fleet.server.files import send_file
 from fleet.server.fleet_state import FleetState
+from fleet.server.operations import DescribedRoute, Operation
 from fleet.server.problems import not_found
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.%+-]{0,199}", re.ASCII)
+_FILE = Operation(
+    method="GET",
+    path="/{tenant}/tuf/{path:path}",
+    summary="a file of the tenant's TUF repository, or part of it",
+    media_type="application/octet-stream",
+    others=(206, 304),
+)
 
 
-def routes(state: FleetState) -> list[Route]:
+def routes(state: FleetState) -> list[DescribedRoute]:
     """The one resource."""
 
     async def endpoint(request: Request) -> Response:
@@ -47,4 +54,4 @@ def routes(state: FleetState) -> list[Route]:
         kind = "application/json" if path.suffix == ".json" else "application/octet-stream"
         return await send_file(state, request, path, etag, kind)
 
-    return [Route("/{tenant}/tuf/{path:path}", endpoint, methods=["GET"])]
+    return [DescribedRoute(_FILE.path, endpoint, [_FILE])]

@@ -310,3 +310,27 @@ def test_any_object_is_understood_or_a_problem(body):
 def test_any_bytes_are_an_object_or_a_problem(body):
     with contextlib.suppress(Problem):
         assert isinstance(parse_object(body), dict)
+
+
+def test_whole_numbers_may_be_written_with_a_point(server):
+    client = server.device("cam")
+    told = {"release": {"name": "model", "version": "1.0.0"}, "sequence": 7.0, "hours": 1}
+    assert client.post("/telemetry", json={**told, "crashes": 2.0}).status_code == 200
+    assert is_problem(client.post("/telemetry", json={**told, "crashes": 2.5}), 400)
+    (kept,) = server.admin.get("/api/v1/default/devices/cam").json()["telemetry"]
+    assert kept["crashes"] == 2
+
+
+def test_a_resource_that_is_there_refuses_other_methods_as_such(server):
+    client = server.device("cam")
+    poll = str(client.base_url).rstrip("/")
+    assert client.head(poll).status_code == 200
+    for method, path in (("DELETE", poll), ("GET", "/confirmationBase/activateAutoConfirm")):
+        answer = client.request(method, path)
+        assert is_problem(answer, 405)
+        assert answer.headers["allow"]
+    for number in ("x", "9" * 5000, "-1"):
+        assert is_problem(client.get(f"/deploymentBase/{number}"), 404)
+    assert is_problem(
+        client.post("/confirmationBase/activateAutoConfirm", json={"initiator": 5}), 400
+    )
