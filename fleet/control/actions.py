@@ -11,12 +11,31 @@ from fleet.control.standing import Standings
 from fleet.rollout import action as machine
 from fleet.rollout.action import IN_FLIGHT, Action, ActionState, Report
 from fleet.rollout.errors import ActionUnknownError
+from fleet.store.schema import ACTION, DEVICE, REPORT, Device
 from fleet.store.schema import Action as Row
-from fleet.store.schema import Device
-from fleet.store.schema import Report as ReportRow
 
 MAX_REPORTS = 200
 """Reports kept of an action; of more, only those that change its state."""
+_UNDECIDED = (
+    sa.select(ACTION.c.id, ACTION.c.state, ACTION.c.rollout_id, ACTION.c.group_index)
+    .where(
+        ACTION.c.device_id == sa.bindparam("device"),
+        ACTION.c.state.in_(("scheduled", "offered", "running")),
+    )
+    .order_by(ACTION.c.id)
+)
+_MINE = sa.select(ACTION).where(
+    ACTION.c.id == sa.bindparam("action"), ACTION.c.device_id == sa.bindparam("device")
+)
+_UPDATE = sa.update(ACTION).where(ACTION.c.id == sa.bindparam("action"))
+_INSTALLED = sa.update(DEVICE).where(DEVICE.c.id == sa.bindparam("device"))
+_KEPT = (
+    sa.select(REPORT.c.kind, REPORT.c.execution, REPORT.c.finished, REPORT.c.code, REPORT.c.details)
+    .where(REPORT.c.action_id == sa.bindparam("action"))
+    .order_by(REPORT.c.id.desc())
+    .limit(MAX_REPORTS)
+)
+_KEEP = sa.insert(REPORT)
 
 
 def offer(standings: Standings, device: int, confirmation: bool) -> None:
@@ -28,12 +47,7 @@ def offer(standings: Standings, device: int, confirmation: bool) -> None:
         confirmation: whether it must consent first; one that always does has consented.
     """
     connection = standings.connection
-    query = sa.select(Row.id, Row.state, Row.rollout_id, Row.group_index)
-    mine = connection.execute(
-        query.where(
-            Row.device_id == device, Row.state.in_(("scheduled", "offered", "running"))
-        ).order_by(Row.id)
-    ).all()
+    mine = connection.execute(_UNDECIDED, {"device": device}).all()
     if any(row.state in IN_FLIGHT for row in mine):
         return
     for row in mine:
@@ -124,8 +138,7 @@ def auto_confirm(standings: Standings, device: int, initiator: str | None) -> No
 def _row(connection: sa.Connection, device: int, action: int) -> Any:
     row = None
     if 0 < action < 2**31:
-        query = sa.select(*Row.__table__.columns)
-        row = connection.execute(query.where(Row.id == action, Row.device_id == device)).first()
+        row = connection.execute(_MINE, {"action": action, "device": device}).first()
     if row is None:
         raise ActionUnknownError("the device has no such action")
     return row
@@ -148,23 +161,19 @@ def _move(standings: Standings, row: Any, moved: Action, execution: str) -> None
         return
     if moved.state is ActionState.SUCCESS:
         installed = {"installed_id": row.release_id, "installed_action_id": row.id}
-        connection.execute(sa.update(Device).where(Device.id == row.device_id).values(**installed))
+        connection.execute(_INSTALLED, {"device": row.device_id, **installed})
     if moved.ended is not None:
         standings.changed(row.rollout_id)
 
 
 def _save(connection: sa.Connection, id_: int, action: Action, **more: Any) -> None:
-    connection.execute(
-        sa.update(Row)
-        .where(Row.id == id_)
-        .values(
-            state=str(action.state),
-            offered=action.offered,
-            ended=action.ended,
-            cancel_asked=action.cancel_asked,
-            **more,
-        )
-    )
+    values = {
+        "state": str(action.state),
+        "offered": action.offered,
+        "ended": action.ended,
+        "cancel_asked": action.cancel_asked,
+    }
+    connection.execute(_UPDATE, {"action": id_, **values, **more})
 
 
 def _keep(
@@ -177,31 +186,21 @@ def _keep(
 ) -> None:
     """Adds to the history: a repetition of the last report is left out, and so are too many."""
     connection = standings.connection
-    kept = connection.execute(
-        sa.select(
-            ReportRow.kind,
-            ReportRow.execution,
-            ReportRow.finished,
-            ReportRow.code,
-            ReportRow.details,
-        )
-        .where(ReportRow.action_id == row.id)
-        .order_by(ReportRow.id.desc())
-        .limit(MAX_REPORTS)
-    ).all()
+    kept = connection.execute(_KEPT, {"action": row.id}).all()
     new = (kind, said.execution, said.finished, code, list(details))
     if (kept and tuple(kept[0]) == new) or (
         len(kept) == MAX_REPORTS and said.execution not in ("closed", "canceled")
     ):
         return
     connection.execute(
-        sa.insert(ReportRow).values(
-            action_id=row.id,
-            kind=kind,
-            received=standings.now,
-            execution=said.execution,
-            finished=said.finished,
-            code=code,
-            details=list(details),
-        )
+        _KEEP,
+        {
+            "action_id": row.id,
+            "kind": kind,
+            "received": standings.now,
+            "execution": said.execution,
+            "finished": said.finished,
+            "code": code,
+            "details": list(details),
+        },
     )

@@ -12,12 +12,21 @@ from fleet.control import audit
 from fleet.control.names import is_device
 from fleet.control.tokens import hash_token, new_token
 from fleet.store.errors import ConflictError, NotFoundError
-from fleet.store.schema import Action, Device, Release, Report
+from fleet.store.schema import DEVICE, Action, Device, Release, Report
 
 MAX_ATTRIBUTES = 200
 MAX_NAME = 128
 MAX_VALUE = 1024
 MODES = ("merge", "replace", "remove")
+_BY_NAME = sa.select(DEVICE).where(
+    DEVICE.c.tenant_id == sa.bindparam("tenant"), DEVICE.c.name == sa.bindparam("name")
+)
+_ID_BY_NAME = _BY_NAME.with_only_columns(DEVICE.c.id)
+_INSERT = sa.insert(DEVICE).returning(DEVICE.c.id)
+_ATTRIBUTES = sa.select(DEVICE.c.attributes, DEVICE.c.asked).where(
+    DEVICE.c.id == sa.bindparam("device")
+)
+_UPDATE = sa.update(DEVICE).where(DEVICE.c.id == sa.bindparam("device"))
 
 
 def register(
@@ -39,23 +48,21 @@ def register(
         raise ConflictError(
             f"device {name[:80]!r}: use up to 256 letters, digits and _.:@+-, with a letter or digit first"
         )
-    found = connection.scalar(
-        sa.select(Device.id).where(Device.tenant_id == tenant, Device.name == name)
-    )
+    found: int | None = connection.scalar(_ID_BY_NAME, {"tenant": tenant, "name": name})
     if found is not None:
         return found
-    return connection.execute(
-        sa.insert(Device)
-        .values(
-            tenant_id=tenant,
-            name=name,
-            token_hash=None if token is None else hash_token(token),
-            created=now,
-            attributes={},
-            asked=True,
-        )
-        .returning(Device.id)
+    made: int = connection.execute(
+        _INSERT,
+        {
+            "tenant_id": tenant,
+            "name": name,
+            "token_hash": None if token is None else hash_token(token),
+            "created": now,
+            "attributes": {},
+            "asked": True,
+        },
     ).scalar_one()
+    return made
 
 
 def add(connection: sa.Connection, now: float, tenant: int, who: str, name: str) -> str:
@@ -95,9 +102,7 @@ def find(connection: sa.Connection, tenant: int, name: str) -> Any:
     Raises:
         NotFoundError: if there is none.
     """
-    row = connection.execute(
-        sa.select(*Device.__table__.columns).where(Device.tenant_id == tenant, Device.name == name)
-    ).first()
+    row = connection.execute(_BY_NAME, {"tenant": tenant, "name": name}).first()
     if row is None:
         raise NotFoundError(f"device {name[:80]}: there is none")
     return row
@@ -111,9 +116,7 @@ def set_attributes(
     Raises:
         ConflictError: if there would be too many, or a name or value is too long.
     """
-    row = connection.execute(
-        sa.select(Device.attributes, Device.asked).where(Device.id == device)
-    ).one()
+    row = connection.execute(_ATTRIBUTES, {"device": device}).one()
     kept = {} if mode == "replace" else dict(row.attributes)
     if mode == "remove":
         for name in given:
@@ -130,9 +133,7 @@ def set_attributes(
             )
     changed = kept != row.attributes
     if changed or row.asked:
-        connection.execute(
-            sa.update(Device).where(Device.id == device).values(attributes=kept, asked=False)
-        )
+        connection.execute(_UPDATE, {"device": device, "attributes": kept, "asked": False})
     return changed
 
 

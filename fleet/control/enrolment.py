@@ -6,14 +6,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fleet.control import releases
 from fleet.control.devices import eligible
 from fleet.control.standing import Standing, Standings
-from fleet.rollout.engine import RolloutState
-from fleet.rollout.membership import Membership
-from fleet.store.schema import Action, Device, Release, Rollout
+from fleet.store.schema import ACTION, Action, Device, Release
 
 _BATCH = 2000
+_KNOWN = sa.select(ACTION.c.id).where(
+    ACTION.c.rollout_id == sa.bindparam("rollout"), ACTION.c.device_id == sa.bindparam("device")
+)
+_INSERT = sa.insert(ACTION)
 
 
 def enrol(standings: Standings, standing: Standing) -> None:
@@ -23,7 +24,7 @@ def enrol(standings: Standings, standing: Standing) -> None:
     rollout of the same name of releases still had for a device is superseded.
     """
     connection, now = standings.connection, standings.now
-    release = releases.by_id(connection, standing.release_id)
+    release = standings.release(standing.release_id)
     device = sa.select(Device.id, Device.name, Device.attributes, Device.installed_id).where(
         Device.tenant_id == standing.tenant_id,
         ~sa.exists().where(Action.device_id == Device.id, Action.rollout_id == standing.id),
@@ -35,10 +36,9 @@ def enrol(standings: Standings, standing: Standing) -> None:
         if standing.rolls_back_group is not None:
             touched = touched.where(Action.group_index == standing.rolls_back_group)
         device = device.where(Device.id.in_(touched))
-    membership = Membership(standing.plan, str(standing.id))
     made: list[dict[str, Any]] = []
     for row in connection.execute(device.order_by(Device.id)).all():
-        index = 0 if standing.rolls_back else membership.group_of(row.name, row.attributes)
+        index = 0 if standing.rolls_back else standing.membership.group_of(row.name, row.attributes)
         if (
             index is not None
             and row.installed_id != release.id
@@ -46,7 +46,7 @@ def enrol(standings: Standings, standing: Standing) -> None:
         ):
             made.append(_action(standing, row.id, index, now))
     for start in range(0, len(made), _BATCH):
-        connection.execute(sa.insert(Action), made[start : start + _BATCH])
+        connection.execute(_INSERT, made[start : start + _BATCH])
     _supersede(standings, standing, release.name)
     standings.changed(standing.id)
 
@@ -62,32 +62,16 @@ def join(standings: Standings, device: Any) -> None:
         device: the device's row.
     """
     connection = standings.connection
-    states = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.FINISHED)
-    newest = (
-        sa.select(sa.func.max(Rollout.id))
-        .join(Release, Release.id == Rollout.release_id)
-        .where(
-            Rollout.tenant_id == device.tenant_id,
-            Rollout.state.in_(states),
-            Rollout.rolls_back.is_(None),
-        )
-        .group_by(Release.name)
-    )
-    for id_ in connection.scalars(newest).all():
+    for id_ in standings.newest(device.tenant_id):
         standing = standings.of(id_)
         if standing.plan.late_joiners != "take" or device.installed_id == standing.release_id:
             continue
-        known = sa.select(Action.id).where(
-            Action.device_id == device.id, Action.rollout_id == standing.id
-        )
-        index = Membership(standing.plan, str(id_)).group_of(device.name, device.attributes)
-        release = releases.by_id(connection, standing.release_id)
+        index = standing.membership.group_of(device.name, device.attributes)
+        release = standings.release(standing.release_id)
         if index is None or not eligible(release.minimum, device.attributes):
             continue
-        if connection.scalar(known) is None:
-            connection.execute(
-                sa.insert(Action), [_action(standing, device.id, index, standings.now)]
-            )
+        if connection.scalar(_KNOWN, {"rollout": id_, "device": device.id}) is None:
+            connection.execute(_INSERT, _action(standing, device.id, index, standings.now))
             standings.changed(id_)
 
 

@@ -7,22 +7,34 @@ again only after one of them changed.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from fleet.control import audit
+from fleet.control import audit, releases
 from fleet.rollout import engine, quality
 from fleet.rollout.action import IN_FLIGHT
 from fleet.rollout.engine import Counts, GroupState, Rollout, RolloutState
+from fleet.rollout.membership import Membership
 from fleet.rollout.plan import Plan, decode
 from fleet.store.errors import NotFoundError
-from fleet.store.schema import Action, Sample
+from fleet.store.schema import RELEASE, ROLLOUT, Action, Sample
 from fleet.store.schema import Rollout as Row
 
 ENGINE = "rollout engine"
 LIVE = (RolloutState.RUNNING, RolloutState.FINISHED)
+_NEWEST = (
+    sa.select(sa.func.max(ROLLOUT.c.id))
+    .join(RELEASE, RELEASE.c.id == ROLLOUT.c.release_id)
+    .where(
+        ROLLOUT.c.tenant_id == sa.bindparam("tenant"),
+        ROLLOUT.c.state.in_((RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.FINISHED)),
+        ROLLOUT.c.rolls_back.is_(None),
+    )
+    .group_by(RELEASE.c.name)
+)
 _MOST_SAMPLES = 1000  # of each side: what they do not show is nothing to halt a rollout for
 
 
@@ -40,6 +52,11 @@ class Standing:
     rollout: Rollout
     counts: list[Counts]
 
+    @functools.cached_property
+    def membership(self) -> Membership:
+        """Which group a device belongs to."""
+        return Membership(self.plan, str(self.id))
+
 
 class Standings:
     """The rollouts that a transaction has to do with.
@@ -53,6 +70,8 @@ class Standings:
         self.connection = connection
         self.now = now
         self._known: dict[int, Standing] = {}
+        self._newest: dict[int, Sequence[int]] = {}
+        self._releases: dict[int, Any] = {}
         self._changed: set[int] = set()
         self._judged: set[int] = set()
 
@@ -65,6 +84,21 @@ class Standings:
         known = self._known.get(id_)
         if known is None:
             known = self._known[id_] = _load(self.connection, id_)
+        return known
+
+    def newest(self, tenant: int) -> Sequence[int]:
+        """Of each name of releases, a tenant's newest rollout that is not halted or given up."""
+        known = self._newest.get(tenant)
+        if known is None:
+            found = self.connection.scalars(_NEWEST, {"tenant": tenant})
+            known = self._newest[tenant] = found.all()
+        return known
+
+    def release(self, id_: int) -> Any:
+        """The row of a release, which must be there."""
+        known = self._releases.get(id_)
+        if known is None:
+            known = self._releases[id_] = releases.by_id(self.connection, id_)
         return known
 
     def known(self) -> list[Standing]:
@@ -101,7 +135,7 @@ class Standings:
         standing = self.of(id_)
         before = standing.rollout
         standing.rollout = move(standing)
-        _save(self.connection, standing, before)
+        self._save(standing, before)
         self._settle(id_)
         return standing
 
@@ -113,8 +147,11 @@ class Standings:
         return settled
 
     def _settle(self, id_: int) -> Standing:
-        standing = self.of(id_)
-        standing.counts = count(self.connection, id_, len(standing.plan.groups))
+        standing = self._known.get(id_)
+        if standing is None:
+            standing = self.of(id_)
+        else:
+            standing.counts = count(self.connection, id_, len(standing.plan.groups))
         before = standing.rollout
         standing.rollout = engine.advance(standing.plan, before, standing.counts, self.now)
         if id_ in self._judged and before.state in LIVE:
@@ -122,9 +159,24 @@ class Standings:
             if reason := quality.breach(found):
                 standing.rollout = engine.halt(standing.rollout, reason)
         if standing.rollout != before:
-            _save(self.connection, standing, before)
+            self._save(standing, before)
             self._note(standing, before)
         return standing
+
+    def _save(self, standing: Standing, before: Rollout) -> None:
+        after = standing.rollout
+        if after == before:
+            return
+        self._newest.clear()
+        self.connection.execute(
+            sa.update(Row)
+            .where(Row.id == standing.id)
+            .values(
+                state=str(after.state),
+                reason=after.reason,
+                groups=[dataclasses.asdict(group) for group in after.groups],
+            )
+        )
 
     def _note(self, standing: Standing, before: Rollout) -> None:
         after = standing.rollout
@@ -205,19 +257,4 @@ def _load(connection: sa.Connection, id_: int) -> Standing:
             groups=tuple(GroupState(**group) for group in row.groups),
         ),
         counts=count(connection, row.id, len(plan.groups)),
-    )
-
-
-def _save(connection: sa.Connection, standing: Standing, before: Rollout) -> None:
-    after = standing.rollout
-    if after == before:
-        return
-    connection.execute(
-        sa.update(Row)
-        .where(Row.id == standing.id)
-        .values(
-            state=str(after.state),
-            reason=after.reason,
-            groups=[dataclasses.asdict(group) for group in after.groups],
-        )
     )
