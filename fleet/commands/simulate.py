@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from typing import Any
 
 NAME = "simulate"
@@ -56,7 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Simulates; 1 if something did not hold."""
     import asyncio
 
-    from fleet.simulator.device import Behaviour
+    import uvloop
+
+    from fleet.simulator.device import Behaviour, Violation
+    from fleet.simulator.http_client import ConnectionLost
     from fleet.simulator.own_server import RELEASE, own_server
     from fleet.simulator.simulation import Setting, simulate, standard_plan
     from fleet.store.errors import StoreError
@@ -76,6 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
         ),
     }
     plan = standard_plan(0.0 if arguments.drift is None else _BAKE_S)
+
+    def simulated(setting: Setting) -> dict[str, Any]:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                return runner.run(simulate(setting, plan, _tell))
+            except (ConnectionLost, Violation) as e:
+                raise StoreError(f"{setting.url}: {e}") from e
+
     if arguments.url is None:
         with own_server() as server:
             setting = Setting(
@@ -85,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
                 release=RELEASE,
                 **common,
             )
-            told = asyncio.run(simulate(setting, plan))
+            told = simulated(setting)
+            told["server_peak_mb"] = round(server.peak_mb(), 1)
     else:
         tokens = [os.environ.get(n, "") for n in ("EDGE_FLEET_TOKEN", "EDGE_FLEET_GATEWAY_TOKEN")]
         name, _, version = (arguments.release or "").partition("==")
@@ -101,9 +114,13 @@ def run(arguments: argparse.Namespace) -> int:
             release=(name, version),
             **common,
         )
-        told = asyncio.run(simulate(setting, plan))
+        told = simulated(setting)
     print(json.dumps(told) if arguments.json else _text(told))
     return 1 if told["violations"] else 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _text(told: dict[str, Any]) -> str:
@@ -119,5 +136,7 @@ def _text(told: dict[str, Any]) -> str:
             f"  {group['name']:<8} {group['devices']:>7} devices: touched {group['touched']}, "
             f"success {group['success']}, error {group['error']}, timed out {group['timed_out']}"
         )
+    if "server_peak_mb" in told:
+        lines.append(f"the server took up to {told['server_peak_mb']:.0f} MB")
     lines += [f"does not hold: {violation}" for violation in told["violations"]]
     return "\n".join(lines)

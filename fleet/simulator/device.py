@@ -69,7 +69,9 @@ class Device:
         self.shown_at: float | None = None
         self._drift = behaviour.drift
         self._habit = math.exp(random_.gauss(0.0, 0.5))  # some rooms are livelier than others
-        self._draw = random.Random(random_.random())
+        self._draw: random.Random | None = None  # 2.5 kB, of which few simulations have a use
+        if behaviour.drift is not None:
+            self._draw = random.Random(random_.random())
         self._reports = 0
 
     @property
@@ -134,7 +136,7 @@ class Device:
         Raises:
             Violation: if the server answers what it must not.
         """
-        if self._drift is None:
+        if self._drift is None or self._draw is None:
             return 0
         updated = self.outcome == "success"
         mean = _FOUND_AN_HOUR * self._habit * hours * (self._drift if updated else 1.0)

@@ -28,6 +28,13 @@ class OwnServer:
     gateway_token: str
     process: int
 
+    def peak_mb(self) -> float:
+        """The most memory that its process held so far, in MB."""
+        for line in Path(f"/proc/{self.process}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+        return 0.0
+
 
 @contextlib.contextmanager
 def own_server() -> Iterator[OwnServer]:

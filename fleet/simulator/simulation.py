@@ -19,15 +19,19 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fleet.rollout.plan import Group, Plan, encode
 from fleet.rollout.quality import Quality
 from fleet.simulator.device import CANARY_RING, Behaviour, Device, Violation
 from fleet.simulator.http_client import ConnectionLost, HttpConnection
+from fleet.simulator.progress import Progress, steps_left
 
 STEP_S = 300.0
+_EXPOSURE = 20
+_RAMP = 3.0
+_LOOK_UP = 256  # polls after which the progress is looked at
 _AFTERWARDS = 3  # steps for which a halted rollout is watched
 _OVER = ("halted", "finished", "aborted")
 
@@ -59,7 +63,7 @@ class Setting:
     canary_share: float = 0.01
     behaviour: Behaviour = dataclasses.field(default_factory=Behaviour)
     seed: int = 1
-    connections: int = 32
+    connections: int = 64
     most_steps: int = 500
 
 
@@ -78,7 +82,8 @@ def standard_plan(bake_s: float = 0.0) -> Plan:
             success_threshold=0.9,
             error_threshold=0.15,
             minimum_sample=20,
-            exposure=20,
+            exposure=_EXPOSURE,
+            ramp=_RAMP,
             bake_s=bake_s,
         )
 
@@ -88,23 +93,35 @@ def standard_plan(bake_s: float = 0.0) -> Plan:
             group("wave-1", percent=10),
             group("wave-2", percent=90),
         ),
-        time_out_s=3600.0,
+        target="hardware=simulated",
+        time_out_s=1800.0,
         quality=Quality(least_hours=0.5),
     )
 
 
-async def simulate(setting: Setting, plan: Plan) -> dict[str, Any]:
+def _to_nobody(_line: str) -> None:
+    pass
+
+
+async def simulate(
+    setting: Setting, plan: Plan, tell: Callable[[str], None] = _to_nobody
+) -> dict[str, Any]:
     """Runs it; gives what the fleet went through, with ``violations`` of what must hold.
+
+    Args:
+        setting: what is simulated.
+        plan: of the rollout.
+        tell: takes lines on how far it is.
 
     Raises:
         OSError: if the server cannot be reached.
         Violation: if it refuses to be driven.
     """
-    return await _Simulation(setting, plan).run()
+    return await _Simulation(setting, plan, tell).run()
 
 
 class _Simulation:
-    def __init__(self, setting: Setting, plan: Plan) -> None:
+    def __init__(self, setting: Setting, plan: Plan, tell: Callable[[str], None]) -> None:
         self._setting = setting
         self._plan = plan
         self._random = random.Random(setting.seed)
@@ -123,6 +140,7 @@ class _Simulation:
         self._violations: list[str] = []
         self._requests = 0
         self._now = 0.0
+        self._progress = Progress(setting.devices, tell)
 
     async def run(self) -> dict[str, Any]:
         began = time.perf_counter()
@@ -135,10 +153,14 @@ class _Simulation:
             sha256 = await self._sha256()
             steps = halted_for = 0
             touched_when_halted = None
+            growth, wait = 0.0, round(self._plan.time_out_s / STEP_S)
             while steps < self._setting.most_steps:
                 await self._step()
                 steps += 1
-                status = await self._ask("GET", f"rollouts/{rollout}")
+                before, status = status, await self._ask("GET", f"rollouts/{rollout}")
+                growth = _growth(before["groups"], status["groups"]) or growth
+                left = steps_left(status["groups"], _EXPOSURE, growth, wait)
+                self._progress.stepped(status["groups"], left)
                 if status["state"] == "halted" and touched_when_halted is None:
                     touched_when_halted = self._shown()
                 if status["state"] in _OVER and not _in_flight(status):
@@ -168,9 +190,14 @@ class _Simulation:
         order = iter(talking)
         base = f"/{self._setting.tenant}/controller/v1"
         token = f"GatewayToken {self._setting.gateway_token}"
+        polled = 0
 
         async def work(connection: HttpConnection) -> None:
+            nonlocal polled
             for device in order:
+                polled += 1
+                if polled % _LOOK_UP == 0:
+                    self._progress.polled(polled, len(talking))
                 try:
                     requests = await device.live(connection, base, token, self._now)
                     requests += await device.tell(
@@ -231,3 +258,11 @@ class _Simulation:
 
 def _in_flight(status: dict[str, Any]) -> int:
     return sum(group["in_flight"] for group in status["groups"])
+
+
+def _growth(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> float:
+    """How many times as many devices a group has touched that is on its way; 0 if none tells."""
+    for old, new in zip(before, after, strict=True):
+        if _EXPOSURE <= old["touched"] < new["touched"] < new["devices"]:
+            return float(new["touched"] / old["touched"])
+    return 0.0
