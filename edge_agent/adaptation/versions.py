@@ -27,6 +27,7 @@ from edge_agent.adaptation.adapting import Learned
 from edge_agent.adaptation.current import FOLDER, current_version
 from edge_agent.adaptation.errors import AdaptationError
 from edge_agent.adaptation.lessons import Lesson
+from edge_agent.adaptation.ownership import hand_over
 from edge_agent.keyword.head import Head
 
 KEPT = 16
@@ -159,7 +160,7 @@ class Versions:
             self._folder.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(lock, flags, 0o644)
-            self._hand_over(self._folder, lock)
+            hand_over(self._root, self._folder, lock)
         except OSError as e:
             raise AdaptationError(f"{self._folder}: cannot be written: {e.strerror}") from e
         try:
@@ -171,16 +172,6 @@ class Versions:
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:04d}.npz"
 
-    def _hand_over(self, *paths: Path) -> None:
-        """Gives what root has made to whom the device folder belongs: the daemon must write it too.
-
-        Nothing beyond the folder is given away by a link that the daemon's user left there.
-        """
-        owner = self._root.stat()
-        if os.geteuid() == 0:
-            for path in paths:
-                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-
     def _write(self, path: Path, data: bytes) -> None:
         # Imported where something is written: it brings TUF with it, which who only reads can spare.
         from edge_agent.update import durable
@@ -189,7 +180,7 @@ class Versions:
         try:
             with durable.storage_errors(self._folder):
                 durable.write_whole(path, data)
-                self._hand_over(path)
+                hand_over(self._root, path)
         except StorageError as e:
             raise AdaptationError(str(e)) from e
 

@@ -73,6 +73,32 @@ class Adaptation:
         self._clear()
         return self._normaliser, self._threshold
 
+    @property
+    def base(self) -> tuple[Normaliser, float]:
+        """The state that it stays near: normaliser and threshold."""
+        return self._shipped, self._threshold
+
+    @property
+    def shift(self) -> float:
+        """How far the threshold has moved."""
+        return self._shift
+
+    def restore(self, normaliser: Normaliser, shift: float) -> tuple[Normaliser, float]:
+        """Goes on where another one near the same state was, within the bounds whatever is given.
+
+        Args:
+            normaliser: what it had learned.
+            shift: how far its threshold had moved.
+        """
+        self._normaliser, self._shift = self._bounded(normaliser), self._bounded_shift(shift)
+        self._clear()
+        return self._normaliser, self._threshold + self._shift
+
+    def distance(self) -> float:
+        """How far the centres have moved from the shipped ones: the furthest, in shipped scales."""
+        moved = np.abs(self._normaliser.centre - self._shipped.centre) / self._shipped.scale
+        return float(moved.max())
+
     def step(
         self, rows: Rows, scores: npt.NDArray[np.float64], alarms: npt.NDArray[np.bool_]
     ) -> tuple[Normaliser, float]:
@@ -101,20 +127,28 @@ class Adaptation:
         return 4 * (4 * self._shipped.centre.size + 5)
 
     def _learn(self) -> None:
-        rate, s, shipped, now = self.settings.rate, self.settings, self._shipped, self._normaliser
+        rate, now = self.settings.rate, self._normaliser
         mean = self._sum / self._count
         # About the centre, not about the period's own mean: a period sees only a part of a slow cycle.
         power = self._squares / self._count
-        reach = s.centre_drift * shipped.scale
         centre = now.centre + rate * mean * now.scale
         scale = now.scale * np.sqrt(1.0 + rate * (power - 1.0))
-        self._normaliser = Normaliser(
-            centre=np.clip(centre, shipped.centre - reach, shipped.centre + reach),
-            scale=np.clip(scale, shipped.scale / s.scale_drift, shipped.scale * s.scale_drift),
-        )
+        self._normaliser = self._bounded(Normaliser(centre=centre, scale=scale))
         towards = self._scores / self._count - self._typical
-        shift = self._shift + rate * (towards - self._shift)
-        self._shift = float(np.clip(shift, -s.threshold_drift, s.threshold_drift))
+        self._shift = self._bounded_shift(self._shift + rate * (towards - self._shift))
+
+    def _bounded(self, normaliser: Normaliser) -> Normaliser:
+        s, shipped = self.settings, self._shipped
+        reach = s.centre_drift * shipped.scale
+        least, most = shipped.scale / s.scale_drift, shipped.scale * s.scale_drift
+        return Normaliser(
+            centre=np.clip(normaliser.centre, shipped.centre - reach, shipped.centre + reach),
+            scale=np.clip(normaliser.scale, least, most),
+        )
+
+    def _bounded_shift(self, shift: float) -> float:
+        drift = self.settings.threshold_drift
+        return float(np.clip(shift, -drift, drift))
 
     def _clear(self) -> None:
         self._rows, self._count, self._scores, self._alarmed = 0, 0, 0.0, False

@@ -9,6 +9,7 @@ per machine is learned. How the stream is cut into blocks changes nothing.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,9 @@ from edge_agent.anomaly.wandering import Wandering, WanderingSettings
 
 Part = Literal["normaliser", "detector", "threshold"]
 PARTS: tuple[Part, ...] = ("normaliser", "detector", "threshold")
+ADAPTED = "adapted"  # the part of what is kept that adaptation learned
 NO_CHANNEL = -1
+_UNFIT = "what was kept of a stream does not fit the bundle"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,10 +120,7 @@ class Scorer:
             ValueError: if there are too few.
         """
         self._learn(rows, PARTS)
-        parts = self._learned()
-        self.load(
-            {f"{part}.{name}": array for part, p in parts.items() for name, array in p.items()}
-        )
+        self.load(_named(self._learned().items()))
 
     def parameters(self) -> Parameters:
         """What `learn` learned or `load` was given, as a bundle carries it, by part and name."""
@@ -171,11 +171,8 @@ class Scorer:
 
     def restart(self) -> None:
         """Forgets the stream and all that was learned in it."""
-        self._normaliser = normaliser.of_parameters(_part(self._shipped, "normaliser"))
-        self._wandering.load(_part(self._shipped, "normaliser"))
-        self._detector.load(_part(self._shipped, "detector"))
+        self._take(self._shipped)
         self._held = Held()
-        self.threshold, self.typical = map(float, self._shipped["threshold.levels"])
         self._warm_up: list[Rows] = []
         self._left = self.settings.warm_up_rows
         self._begin()
@@ -184,6 +181,77 @@ class Scorer:
         """Takes back what adaptation learned, and keeps the stream and its warm-up."""
         if self._adaptation is not None:
             self._normaliser, self.threshold = self._adaptation.revert()
+
+    def kept(self) -> Parameters | None:
+        """What a stream has taught so far, for `resume`; None in its warm-up.
+
+        Empty where the settings let a stream teach nothing.
+        """
+        if not self.warm:
+            return None
+        parts = self._learned()
+        adapted: Parameters = {}
+        if self._adaptation is not None:
+            base, level = self._adaptation.base
+            parts["normaliser"] |= base.parameters()
+            parts["threshold"] = _levels(level, self.typical)
+            now, shift = self._normaliser, np.array([self._adaptation.shift])
+            adapted = as_parameters(centre=now.centre, scale=now.scale, shift=shift)
+        return _named([*((p, parts[p]) for p in self.settings.per_machine), (ADAPTED, adapted)])
+
+    def resume(self, kept: Parameters) -> None:
+        """Begins a stream that needs no warm-up: it goes on with what `kept` gave, within the bounds.
+
+        Args:
+            kept: of a scorer with the same parameters; without its `ADAPTED` part, as before any
+                adaptation.
+
+        Raises:
+            ValueError: if it does not fit; the scorer is as it was.
+        """
+        own = {name: a for name, a in kept.items() if not name.startswith(f"{ADAPTED}.")}
+        wanted = {n for n in self._shipped if n.partition(".")[0] in self.settings.per_machine}
+        adapted = _part(kept, ADAPTED)
+        channels = (self.channels,)
+        fits = own.keys() == wanted and all(np.isfinite(a).all() for a in adapted.values())
+        if self._adapts and adapted:
+            shapes = {name: array.shape for name, array in adapted.items()}
+            fits &= shapes == {"centre": channels, "scale": channels, "shift": (1,)}
+        if not fits:
+            raise ValueError(_UNFIT)
+        merged = self._shipped | own
+        trial = Scorer(self.settings, self._predict)
+        try:
+            trial.load(merged)
+        except ValueError as e:
+            raise ValueError(f"{_UNFIT}: {e}") from e
+        if trial.channels != self.channels:
+            raise ValueError(_UNFIT)
+        self.restart()
+        self._take(merged)
+        self._left = 0
+        self._begin()
+        # Before the first row, all was as usual: one row alone raises no alarm where many would not.
+        usual = np.full(channels, self.typical / self.channels)
+        self._smoothing = ExponentialMean(self.settings.smoothing, usual)
+        if self._adaptation is not None and adapted:
+            self._normaliser, self.threshold = self._adaptation.restore(
+                normaliser.of_parameters(adapted), float(adapted["shift"][0])
+            )
+
+    @property
+    def warm(self) -> bool:
+        """Whether the warm-up is over."""
+        return not self._left
+
+    @property
+    def drift(self) -> float:
+        """How far adaptation has moved the centres: the furthest, in normal scales."""
+        return 0.0 if self._adaptation is None else self._adaptation.distance()
+
+    @property
+    def _adapts(self) -> bool:
+        return self.settings.adaptation is not None
 
     def process(self, rows: Rows) -> Scored:
         """Scores the next rows of the stream; missing values (see `rows.present`) are held."""
@@ -219,6 +287,12 @@ class Scorer:
         adapting = 0 if self._adaptation is None else self._adaptation.state_bytes()
         kept = self._wandering.state_bytes() + self._detector.state_bytes()
         return kept + own + held_and_smoothed + adapting
+
+    def _take(self, parameters: Parameters) -> None:
+        self._normaliser = normaliser.of_parameters(_part(parameters, "normaliser"))
+        self._wandering.load(_part(parameters, "normaliser"))
+        self._detector.load(_part(parameters, "detector"))
+        self.threshold, self.typical = map(float, parameters["threshold.levels"])
 
     def _begin(self) -> None:
         self._forget()
@@ -262,7 +336,7 @@ class Scorer:
         return {
             "normaliser": self._normaliser.parameters() | self._wandering.parameters(),
             "detector": self._detector.parameters(),
-            "threshold": as_parameters(levels=np.array([self.threshold, self.typical])),
+            "threshold": _levels(self.threshold, self.typical),
         }
 
     def _forget(self) -> None:
@@ -288,6 +362,14 @@ class Scorer:
             shares=shares,
             threshold=np.full(len(rows), self.threshold),
         )
+
+
+def _levels(level: float, typical: float) -> Parameters:
+    return as_parameters(levels=np.array([level, typical]))
+
+
+def _named(parts: Iterable[tuple[str, Parameters]]) -> Parameters:
+    return {f"{part}.{name}": array for part, p in parts for name, array in p.items()}
 
 
 def _part(parameters: Parameters, part: str) -> Parameters:

@@ -13,7 +13,8 @@ NAME = "adaptations"
 SUMMARY = "what was learned on this device"
 DESCRIPTION = """\
 Lists the versions of what was learned on this device with `enroll`, the oldest first, and which one is used;
-0 is the bundle as it was shipped. And what was heard of the room: how far thresholds have followed it."""
+0 is the bundle as it was shipped. And what was heard of the room: how far thresholds have followed it; and
+what the watcher learned from its rows, by bundle."""
 EXAMPLES = """\
   python -m edge_agent adaptations --config agent.toml
   python -m edge_agent adaptations --root /var/lib/edge_agent --json
@@ -22,8 +23,10 @@ EXAMPLES = """\
   {"current": 2, "versions": [{"version": 1, "bundle": .., "words": {"lamp": 8}, "heard": {..},
    "check_before": .., "check_after": .., "distance": ..}, {"version": 2, "damaged": "why"}],
    "room": null, or {"bundle": .., "version": 2, "heard": {"hours": 7.5, "near": 31.0}, "accepts": 1.4,
-   "drift": 0.03}}
-accepts: what the thresholds accept falsely in a room like the one they were chosen for, as a multiple."""
+   "drift": 0.03},
+   "anomaly": [{"bundle": .., "source": "pump.csv", "distance": 0.12}]}
+accepts: what the thresholds accept falsely in a room like the one they were chosen for, as a multiple;
+distance: how far normal levels have moved since the warm-up, at most, in normal deviations."""
 
 
 def add_arguments(parser: Any) -> None:
@@ -36,9 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     from edge_agent.adaptation.errors import AdaptationError
     from edge_agent.adaptation.kept_room import read_room
     from edge_agent.adaptation.versions import Versions
+    from edge_agent.watching.kept import KeptStreams
 
     root = device_folder(arguments)
-    versions, room = Versions(root), read_room(root)
+    versions, room, streams = Versions(root), read_room(root), KeptStreams(root).all()
     current = versions.current()
     found: list[dict[str, Any]] = []
     for number in versions.numbers():
@@ -47,8 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
         except AdaptationError as e:
             found.append({"version": number, "damaged": str(e)})
     if arguments.json:
-        kept = room and dataclasses.asdict(room)
-        print(json.dumps({"current": current, "versions": found, "room": kept}))
+        told = {
+            "current": current,
+            "versions": found,
+            "room": room and dataclasses.asdict(room),
+            "anomaly": [stream.as_json() for stream in streams],
+        }
+        print(json.dumps(told))
         return 0
     print(f"{'*' if current == 0 else ' '}    0  as shipped")
     for each in found:
@@ -59,6 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"room: thresholds moved by {room.drift:.4f} at most, to accept {room.accepts:.2f} times as "
             f"much; {room.heard.near:.1f} near misses in {room.heard.hours:.1f} h (older ones fade) · "
             f"bundle {room.bundle[:12]}"
+        )
+    for stream in streams:
+        print(
+            f"  watched {stream.source} · levels moved by {stream.drift:.2f} deviations at most · "
+            f"bundle {stream.bundle[:12]}"
         )
     return 0
 

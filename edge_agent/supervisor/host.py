@@ -271,7 +271,7 @@ class Daemon:
             device=self._delivery.device,
             limits=config.limits,
             watch=BundleWatch(self._folder, table.bundle),
-            root=str(self._folder.root) if isinstance(table, Keyword) else "",
+            root=str(self._folder.root),
             room=config.adaptation.room,
         )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import selectors
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_agent.adaptation.current import current_version
+from edge_agent.adaptation.reverts import reverts
 from edge_agent.supervisor import life as lives
 from edge_agent.supervisor.child import Child
 from edge_agent.supervisor.life import ALIVE, Life, State
@@ -20,6 +21,11 @@ from edge_agent.workloads.job import Job, encode_job
 from edge_agent.workloads.messages import Counters, Exit, together
 
 Emit = Callable[[str, str, dict[str, Any]], None]
+# A number by which a process knows what was learned here; another means that it must start anew.
+_LEARNED: Mapping[str, Callable[[Path], int]] = {
+    "keyword": current_version,
+    "anomaly": lambda root: reverts(root).total,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +39,7 @@ class Settings:
         device: the device's id.
         limits: how long it is waited for.
         watch: which bundles there are.
-        root: the device folder, for a workload that learns; else empty.
+        root: the device folder, where what is learned here lies.
         room: whether its thresholds follow the room, as in agent.toml.
     """
 
@@ -43,7 +49,7 @@ class Settings:
     device: str
     limits: Limits
     watch: BundleWatch
-    root: str = ""
+    root: str
     room: str = "follow"
 
 
@@ -94,10 +100,10 @@ class Workload:
         bundles = self._settings.watch.look()
         if bundles != self.life.offered:
             self._feed(lives.Offered(bundles))
-        if self._settings.root and self.life.state is State.RUNNING:
+        if self.life.state is State.RUNNING:
             about = self._facts.get("adaptation")
             told = about.get("current") if isinstance(about, dict) else None
-            if told != current_version(Path(self._settings.root)):
+            if told != _LEARNED[self.name](Path(self._settings.root)):
                 self._feed(lives.Changed())
 
     def tick(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edge_agent.anomaly.rows import Parameters
 from edge_agent.anomaly.scoring import NO_CHANNEL
 from edge_agent.bundle.archive import Bundle
 from edge_agent.sources.table import RowBlock
@@ -54,6 +55,28 @@ class Watch:
         self.vibration = manifest.vibration
         self.quality = RowQuality(manifest.channels, self._scorer.centre)
         self._last = (0.0, False, NO_CHANNEL, 0.0)
+
+    @property
+    def warm(self) -> bool:
+        """Whether the warm-up is over."""
+        return self._scorer.warm
+
+    @property
+    def drift(self) -> float:
+        """How far adaptation has moved the normal levels: the furthest, in normal scales."""
+        return self._scorer.drift
+
+    def kept(self) -> Parameters | None:
+        """What the stream has taught, for `resume`; None in the warm-up."""
+        return self._scorer.kept()
+
+    def resume(self, kept: Parameters) -> None:
+        """Goes on with what `kept` gave, without a warm-up.
+
+        Raises:
+            ValueError: if it is of another kind of bundle.
+        """
+        self._scorer.resume(kept)
 
     def process(self, block: RowBlock) -> tuple[Iterator[Finding], list[str]]:
         """A finding for each of the next rows, and what is to be said about the rows themselves."""

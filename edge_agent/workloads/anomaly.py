@@ -17,6 +17,7 @@ from edge_agent.watching.bundle import WatchError
 from edge_agent.watching.watch import Finding, Watch
 from edge_agent.workloads.counting import Counting
 from edge_agent.workloads.job import Job, RefusedError, work
+from edge_agent.workloads.remembering import Remembering
 from edge_agent.workloads.row_source import RowSource
 from edge_agent.workloads.speaking import Speaker
 
@@ -58,29 +59,33 @@ class Alarms:
 
 def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) -> None:
     """Watches until the source is over or the process is told to end."""
-    watch = _watch(job)
+    watch, digest = _watch(job)
     source = RowSource(job, patience)
-    speaker.ready({"runtime": "numpy", "channels": watch.channels})
+    remembering = Remembering(job, digest, watch, speaker)
+    remembering.ready({"runtime": "numpy", "channels": watch.channels})
     alarms = Alarms(watch, speaker, counting)
     try:
         for block in source.blocks(watch.channels):
             alarms.take(block)
+            remembering.look()
             speaker.place(source.place())
             speaker.alive()
     except TableError as e:
         raise SourceError(str(e)) from e
     finally:
+        remembering.close()
         speaker.place(source.place())
 
 
-def _watch(job: Job) -> Watch:
+def _watch(job: Job) -> tuple[Watch, str]:
+    """The bundle's watch, and its digest."""
     try:
         bundle = archive.read(job.bundle)
         watch = Watch(bundle)
         selftest.run(bundle)
     except (archive.BundleError, selftest.SelfTestError, WatchError) as e:
         raise RefusedError(f"{job.bundle}: {e}") from e
-    return watch
+    return watch, bundle.digest
 
 
 if __name__ == "__main__":

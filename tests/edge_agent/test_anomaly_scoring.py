@@ -177,6 +177,69 @@ def test_nothing_is_learned_while_the_alarm_is_on_and_revert_takes_all_back():
     )
 
 
+KEEPING = dataclasses.replace(
+    ADAPTING,
+    warm_up_rows=200,
+    per_machine=PARTS,
+    adaptation=AdaptationSettings(period=100, rate=0.3, centre_drift=1.0),
+)
+
+
+def test_a_stream_goes_on_from_what_was_kept_without_a_warm_up():
+    rows = machine_rows(3000, seed=11)
+    rows[:, 2] += np.linspace(0, 0.8, 3000)  # a season: adaptation follows it
+    first, second = learned(KEEPING), learned(KEEPING)
+    assert first.kept() is None
+    first.process(rows[:2000])
+    kept = first.kept()
+    assert kept
+    second.resume(kept)
+    assert second.warm
+    assert second.drift == pytest.approx(first.drift, rel=1e-4)
+    assert second.drift > 0
+    # They agree once the rows before the break no longer count.
+    ours, theirs = (scorer.process(rows[2000:2100]) for scorer in (second, first))
+    np.testing.assert_allclose(ours.threshold, theirs.threshold, rtol=1e-6)
+    np.testing.assert_allclose(ours.score[60:], theirs.score[60:], rtol=0.02, atol=0.01)
+    assert not ours.anomaly.any()
+    second.revert()
+    assert second.drift == 0
+
+
+def test_what_was_kept_stays_within_the_bounds_whatever_it_says():
+    scorer = learned(KEEPING)
+    scorer.process(machine_rows(400))
+    kept = scorer.kept()
+    wild = kept | {
+        "adapted.centre": kept["adapted.centre"] + 1e6,
+        "adapted.shift": np.full(1, 99.0, np.float32),
+    }
+    scorer.resume(wild)
+    assert scorer.drift == pytest.approx(1.0, rel=1e-3)
+    base = float(kept["threshold.levels"][0])
+    assert scorer.threshold == pytest.approx(base + KEEPING.adaptation.threshold_drift, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"adapted.centre": np.zeros(2, np.float32)},
+        {"adapted.shift": np.full(1, np.nan, np.float32)},
+        {"normaliser.scale": np.zeros(3, np.float32)},
+        {"detector.unknown": np.zeros(3, np.float32)},
+        {"normaliser.centre": np.zeros(4, np.float32), "normaliser.scale": np.ones(4, np.float32)},
+    ],
+)
+def test_what_was_kept_of_another_kind_is_refused_and_changes_nothing(change):
+    scorer = learned(KEEPING)
+    scorer.process(machine_rows(400))
+    kept, threshold = scorer.kept(), scorer.threshold
+    with pytest.raises(ValueError, match="does not fit the bundle"):
+        scorer.resume(kept | change)
+    assert scorer.threshold == threshold
+    assert scorer.warm
+
+
 @given(shift=st.floats(-50, 50), seed=st.integers(0, 5), drift=st.sampled_from([0.0, 0.5, 2.0]))
 @settings(max_examples=20)
 def test_the_threshold_never_leaves_its_bounds(shift, seed, drift):
