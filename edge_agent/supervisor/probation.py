@@ -15,13 +15,12 @@ from edge_agent.supervisor.workload import Workload
 from edge_agent.update import machine
 from edge_agent.update.errors import BusyError, StorageError
 from edge_agent.update.memory import Memory, Phase, Release
-from edge_agent.update.probation import Seen, judge
+from edge_agent.update.probation import Seen, Usual, judge
 from edge_agent.update.slots import DeviceFolder
 from edge_agent.workloads.messages import Counters
 
 Emit = Callable[[str, str, dict[str, Any]], None]
 _WATCHED = (Phase.TRIAL, Phase.PROBATION)
-_USUAL_AFTER_S = 600.0
 _HEARS = "keyword"
 
 
@@ -54,8 +53,7 @@ class Probation:
         self._stretch: _Stretch | None = None
         self._looked = clock()
         self._last = Counters()
-        self._usual_s = 0.0
-        self._usual_triggers = 0
+        self._usual = Usual()
         self._trouble = ""
 
     def begin(self) -> None:
@@ -118,8 +116,9 @@ class Probation:
         if workload.life.state is State.RUNNING and bundle and bundle.digest == watched.digest:
             stretch.ran_s += passed
             if memory.phase not in _WATCHED:
-                self._usual_s += _heard(workload, self._last, passed)
-                self._usual_triggers += workload.counters.triggers - self._last.triggers
+                heard_s = _heard(workload, self._last, passed)
+                triggers = workload.counters.triggers - self._last.triggers
+                self._usual = self._usual.after(watched.digest, heard_s, triggers)
         self._last = workload.counters
 
     def _seen(self, workload: Workload, memory: Memory) -> Seen:
@@ -127,14 +126,12 @@ class Probation:
         assert stretch is not None  # _follow has made it
         now, before = workload.counters, stretch.counters
         refused = stretch.digest in workload.life.refused
-        known = self._usual_s >= _USUAL_AFTER_S
-        usual = self._usual_triggers / self._usual_s * 3600 if known else 0.0
         return Seen(
             ran_s=stretch.ran_s,
             waited_s=self._clock() - stretch.begun,
             heard_s=_heard(workload, before, stretch.ran_s),
             triggers=now.triggers - before.triggers,
-            usual_per_hour=usual,
+            usual_per_hour=self._usual.per_hour,
             inferences=now.inferences - before.inferences,
             latency_s=now.latency_s - before.latency_s,
             added_bytes=now.added_bytes,

@@ -25,6 +25,7 @@ from edge_agent.update.waiting import Deadline, Limits
 _LONGEST_ANSWER = 256 * 1024
 _LONGEST_DETAIL = 500
 _CLOSED = {404, 405, 410}
+_NOT_TAKEN = {400, 403}
 _SLEEP = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)", re.ASCII)
 _SECONDS = 60.0  # for one request
 
@@ -74,6 +75,10 @@ class Deployment:
     rollback: bool
     held: bool
     artifact: Source | None
+
+
+class NotTakenError(UnreachableError):
+    """The server refuses what it was told, and would each time; or, where it answers no poll, the token."""
 
 
 class DdiClient:
@@ -154,13 +159,21 @@ class DdiClient:
             )
 
     def configure(self, attributes: Mapping[str, str]) -> None:
-        """Tells what this device is."""
+        """Tells what this device is.
+
+        Raises:
+            NotTakenError: if the server refuses just this: there are more than it keeps, say.
+        """
         self._send("PUT", f"{self._base}/configData", {"mode": "merge", "data": dict(attributes)})
 
     def feedback(
         self, action: str, execution: Execution, finished: Finished, *details: str
     ) -> None:
-        """Tells how the action goes; a server that has closed it meanwhile does not mind."""
+        """Tells how the action goes; a server that has closed it meanwhile does not mind.
+
+        Raises:
+            NotTakenError: if the server refuses just this: its quota of entries is used up, say.
+        """
         self._tell("deploymentBase", action, execution, finished, details)
 
     def telemetry(self, report: Mapping[str, Any]) -> None:
@@ -168,7 +181,7 @@ class DdiClient:
 
         Nor does one that finds fault with it: it would each time, and no other report be told.
         """
-        with contextlib.suppress(_ClosedError, _FaultyError):
+        with contextlib.suppress(_ClosedError, NotTakenError):
             self._send("POST", f"{self._base}/telemetry", report)
 
     def cancel_feedback(self, action: str, finished: Finished, *details: str) -> None:
@@ -252,12 +265,10 @@ class DdiClient:
             e.close()
             if e.code in _CLOSED:
                 raise _ClosedError(f"{self._base}: HTTP status {e.code}") from e
-            advice = "look at the server's log"
-            if e.code == 400:
-                raise _FaultyError(f"{self._base}: HTTP status {e.code}: {advice}") from e
-            if e.code in (401, 403):
-                advice = "check fleet.token_file, and that the server knows this device"
-            raise UnreachableError(f"{self._base}: HTTP status {e.code}: {advice}") from e
+            known = "check fleet.token_file, and that the server knows this device"
+            advice = known if e.code in (401, 403) else "look at the server's log"
+            kind = NotTakenError if e.code in _NOT_TAKEN else UnreachableError
+            raise kind(f"{self._base}: HTTP status {e.code}: {advice}") from e
         except (OSError, http.client.HTTPException, RedirectError) as e:
             reason = e.reason if isinstance(e, urllib.error.URLError) else e
             raise UnreachableError(
@@ -278,10 +289,6 @@ class DdiClient:
 
 class _ClosedError(UnreachableError):
     """The server knows no such thing, or not any more."""
-
-
-class _FaultyError(UnreachableError):
-    """The server does not understand what it was told."""
 
 
 def _chunk(chunks: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:

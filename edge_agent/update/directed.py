@@ -3,8 +3,9 @@
     report what has ended -> poll -> say what this device is, and did -> cancel, consent or install -> report
 
 What has ended is in the device's record, written with the end itself, so that a report outlives a kill and a
-network that is away; a server that closed the action meanwhile does not get it twice. How it goes between is
-told as far as the network allows, and nothing waits for that.
+network that is away; a server that closed the action meanwhile does not get it twice. One that answers polls
+and refuses the report would refuse it for ever, and is not told: no report keeps a device from later updates.
+How it goes between is told as far as the network allows (`progress`), and nothing waits for that.
 """
 
 from __future__ import annotations
@@ -15,10 +16,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_agent.update import durable, telemetry
-from edge_agent.update.ddi import DdiClient, Deployment, Execution, Finished, Poll
+from edge_agent.update.ddi import (
+    DdiClient,
+    Deployment,
+    Execution,
+    Finished,
+    NotTakenError,
+    Poll,
+)
 from edge_agent.update.durable import storage_errors
 from edge_agent.update.errors import UpdateError
 from edge_agent.update.memory import Memory, Phase
+from edge_agent.update.progress import Progress
 from edge_agent.update.updater import Updater, Wanted
 
 _TOLD = "told.json"
@@ -44,6 +53,7 @@ class Directed:
         self, ddi: DdiClient, root: Path, line: str, attributes: Mapping[str, str]
     ) -> None:
         self._ddi = ddi
+        self._progress = Progress(ddi, root)
         self._line = line
         self._root = root
         self._told_path = root / _TOLD
@@ -54,7 +64,7 @@ class Directed:
         execution = _EXECUTIONS.get(memory.phase)
         if memory.action is not None and execution is not None:
             with contextlib.suppress(UpdateError):
-                self._ddi.feedback(memory.action, execution, "none", f"agent: {memory.phase.value}")
+                self._progress.tell(memory.action, execution, f"agent: {memory.phase.value}")
 
     def run(self, updater: Updater) -> Poll:
         """One poll, and what follows from it.
@@ -84,12 +94,10 @@ class Directed:
     def _deploy(self, deployment: Deployment, updater: Updater) -> None:
         action = deployment.action
         if updater.memory.phase is Phase.PROBATION:
-            self._ddi.feedback(action, "proceeding", "none", "agent: probation")
+            self._progress.tell(action, "proceeding", "agent: probation")
             return
         if deployment.held:
-            self._ddi.feedback(
-                action, "scheduled", "none", "agent: waits until the server allows it"
-            )
+            self._progress.tell(action, "scheduled", "agent: waits until the server allows it")
             return
         wanted = Wanted(
             name=self._line,
@@ -104,9 +112,9 @@ class Directed:
         if memory.report is not None:
             self._report(updater)
         elif memory.waits is not None:
-            self._ddi.feedback(action, "scheduled", "none", f"agent: {memory.waits}")
+            self._progress.tell(action, "scheduled", f"agent: {memory.waits}")
         elif memory.last_error is not None:
-            self._ddi.feedback(action, "proceeding", "none", f"agent: {memory.last_error}")
+            self._progress.tell(action, "proceeding", f"agent: {memory.last_error}")
 
     def _report(self, updater: Updater) -> None:
         report = updater.memory.report
@@ -114,7 +122,10 @@ class Directed:
             return
         finished: Finished = "success" if report.success else "failure"
         details = (report.reason,) if report.reason else ()
-        self._ddi.feedback(report.action, "closed", finished, *details)
+        try:
+            self._ddi.feedback(report.action, "closed", finished, *details)
+        except NotTakenError:
+            self._ddi.poll()  # raises, and the report waits, if it is the token that is refused
         updater.reported()
 
     def _cancel(self, href: str, updater: Updater) -> None:
@@ -142,5 +153,6 @@ class Directed:
             known = self._told_path.is_file() and self._told_path.read_bytes() == data
             if poll.attributes is None and known:
                 return
-            self._ddi.configure(told)
+            with contextlib.suppress(NotTakenError):
+                self._ddi.configure(told)
             durable.write_whole(self._told_path, data)

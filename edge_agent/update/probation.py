@@ -25,6 +25,35 @@ _FEWEST_TRIGGERS = 8
 _FEWEST_INFERENCES = 100
 _PATIENCE = 4.0
 _TIMES_USUAL = 2.0
+_USUAL_AFTER_S = 600.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Usual:
+    """How often a good bundle fires on this very device.
+
+    Attributes:
+        digest: of the bundle that this is true of.
+        heard_s: seconds of input that it had.
+        triggers: detections, or alarms that began.
+    """
+
+    digest: str = ""
+    heard_s: float = 0.0
+    triggers: int = 0
+
+    def after(self, digest: str, heard_s: float, triggers: int) -> Usual:
+        """What is usual after so much more; what another bundle did is nothing to go by."""
+        before = self if self.digest == digest else Usual(digest=digest)
+        return dataclasses.replace(
+            before, heard_s=before.heard_s + heard_s, triggers=before.triggers + triggers
+        )
+
+    @property
+    def per_hour(self) -> float:
+        """Triggers an hour; 0 while too little was heard to tell."""
+        known = self.heard_s >= _USUAL_AFTER_S
+        return self.triggers / self.heard_s * 3600 if known else 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

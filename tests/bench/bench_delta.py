@@ -16,6 +16,7 @@ import dataclasses
 import io
 import json
 import lzma
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -160,6 +161,7 @@ def _tune(folder: Path, examples: int, rate: float) -> bytes:
     for weight, value in ranges:
         weight.assign(value)
     model.save(folder / name / "model.h5")
+    shutil.copy(folder / "aware" / "model.json", folder / name)
     return _converted(folder, name)
 
 

@@ -12,7 +12,11 @@ from edge_agent.update import telemetry
 from edge_agent.update.ddi import DdiClient
 from edge_agent.update.directed import Directed
 from edge_agent.update.errors import UnreachableError
+from edge_agent.update.memory import Memory, Report
+from edge_agent.update.progress import MAX_TOLD, Progress
+from edge_agent.update.slots import DeviceFolder
 from edge_agent.update.telemetry import Work
+from edge_agent.update.updater import Updater
 from edge_agent.update.waiting import Limits
 
 # As Eclipse hawkBit 1.1 answers, with what its users may leave out left out.
@@ -43,16 +47,18 @@ DEPLOYMENT = {
 
 
 class Server:
-    """Answers every GET with the same, and keeps what it is sent.
+    """Answers every request with the same, and keeps what it is sent.
 
     Attributes:
         answer: status, headers and body of the next answers.
+        refused: the status for those whose path ends like this.
         sent: method, path and body of what came.
         tokens: by which it was asked.
     """
 
     def __init__(self) -> None:
         self.answer = (200, {}, b"{}")
+        self.refused = {}
         self.sent = []
         self.tokens = []
         outer = self
@@ -63,7 +69,8 @@ class Server:
                 length = int(self.headers.get("Content-Length", 0))
                 outer.sent.append((self.command, self.path, self.rfile.read(length)))
                 outer.tokens.append(self.headers.get("Authorization"))
-                self.send_response(status)
+                refused = [c for end, c in outer.refused.items() if self.path.endswith(end)]
+                self.send_response(refused[0] if refused else status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -99,6 +106,7 @@ def running():
 def server(running):
     running.says({})
     running.sent.clear()
+    running.refused.clear()
     return running
 
 
@@ -191,6 +199,70 @@ def test_a_report_that_the_server_finds_fault_with_is_not_told_for_ever(server, 
     Directed(ddi, tmp_path, "words", {})._tell_work()
     assert len(server.sent) == 2
     assert telemetry.waiting(tmp_path) == []
+
+
+def directed(ddi, root, memory=None) -> tuple[Directed, Updater]:
+    """What follows the server of `ddi`, on a device in `root` that remembers `memory`."""
+    folder = DeviceFolder(root)
+    if memory is not None:
+        folder.record(memory)
+    updater = Updater(folder, connect=pytest.fail, watched=lambda: False, present={})
+    return Directed(ddi, root, "words", {"hardware": "pump"}), updater
+
+
+ENDED = Memory(report=Report(action="8", success=True, reason=""))
+
+
+def test_a_report_that_the_server_has_no_room_for_keeps_nobody_from_later_updates(
+    server, ddi, tmp_path
+):
+    """hawkBit answers so once an action has 1,000 entries."""
+    server.refused["/feedback"] = 403
+    server.says({"config": {"polling": {"sleep": "00:05:00"}}})
+    does, updater = directed(ddi, tmp_path, ENDED)
+    assert does.run(updater).sleep_s == 300.0
+    assert updater.memory.report is None
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_a_report_waits_where_the_server_lets_nobody_in(server, ddi, tmp_path, status):
+    server.says({}, status)
+    does, updater = directed(ddi, tmp_path, ENDED)
+    with pytest.raises(UnreachableError):
+        does.run(updater)
+    assert DeviceFolder(tmp_path).memory().report == ENDED.report
+
+
+def test_attributes_that_the_server_does_not_take_keep_nobody_from_updates(server, ddi, tmp_path):
+    server.refused["/configData"] = 403
+    does, updater = directed(ddi, tmp_path)
+    does.run(updater)
+    does.run(updater)
+    assert [method for method, _, _ in server.sent] == ["GET", "PUT", "GET"]
+
+
+def test_what_was_told_last_is_not_told_again_not_even_after_a_restart(server, ddi, tmp_path):
+    for detail in ("waits", "waits", "downloads", "waits"):
+        Progress(ddi, tmp_path).tell("8", "scheduled", detail)
+    assert len(server.sent) == 3
+
+
+def test_an_action_that_begins_again_and_again_leaves_room_for_its_end(server, ddi, tmp_path):
+    progress = Progress(ddi, tmp_path)
+    for turn in range(2 * MAX_TOLD):
+        progress.tell("8", "proceeding", f"{turn}")
+    assert len(server.sent) == MAX_TOLD
+    progress.tell("9", "proceeding", "another")
+    assert len(server.sent) == MAX_TOLD + 1
+
+
+def test_a_server_that_takes_no_more_of_an_action_is_left_in_peace(server, ddi, tmp_path):
+    server.refused["/8/feedback"] = 403
+    progress = Progress(ddi, tmp_path)
+    progress.tell("8", "download", "one")
+    progress.tell("8", "downloaded", "two")
+    progress.tell("9", "download", "one")
+    assert len(server.sent) == 2
 
 
 @pytest.mark.parametrize(

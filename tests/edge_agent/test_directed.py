@@ -188,8 +188,8 @@ def test_v1_v2_by_delta_root_rotated_v3_fires_always_and_rolls_back_v4_mends_it(
         running.reload()
         field.roll_out(4)
         ended(field, running, place, "1.0.3", "success")
+        told_of_work(field, "1.0.3")
         assert running.end() == 0
-    told_of_work(field, "1.0.3")
     memory = DeviceFolder(field.device).memory()
     assert (memory.phase, memory.current.version) == (Phase.COMMITTED, "1.0.3")
     assert [failure.version for failure in memory.failed] == ["1.0.2"]

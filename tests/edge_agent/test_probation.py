@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_agent.supervisor.probation import Probation
 from edge_agent.update.machine import MAX_STARTS, Kept, Prevented, Refused
 from edge_agent.update.memory import Phase, Terms
-from edge_agent.update.probation import Seen, judge, most_triggers
+from edge_agent.update.probation import Seen, Usual, judge, most_triggers
 from edge_agent.update.slots import DeviceFolder
 from tests.edge_agent.test_daemon import Place
 from tests.fixtures.bundles import always_firing_bundle
@@ -70,6 +70,15 @@ def test_where_people_speak_all_day_more_is_usual():
     spoken = dataclasses.replace(WELL, triggers=40)
     assert isinstance(judge(spoken, TERMS, 600.0), Refused)
     assert judge(dataclasses.replace(spoken, usual_per_hour=400.0), TERMS, 600.0) is None
+
+
+def test_what_is_usual_is_known_after_ten_minutes_and_of_one_bundle_alone():
+    usual = Usual().after("one", 300.0, 50)
+    assert usual.per_hour == 0.0
+    usual = usual.after("one", 300.0, 50)
+    assert usual.per_hour == 600.0
+    assert usual.after("other", 300.0, 1).per_hour == 0.0
+    assert usual.after("other", 3600.0, 1).per_hour == 1.0
 
 
 @given(st.floats(0, 5000), st.floats(0, 5000))
