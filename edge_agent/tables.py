@@ -162,15 +162,20 @@ class Anomaly:
             ``mqtt:TOPIC``, each message an object of JSON.
         bundle: what to run; empty for the release in the device folder.
         sinks: where its events go, of those that there are.
+        alarm_bytes: what ``alarms/`` in the device folder may hold: the hour around each alarm, the
+            oldest go; 0 for none.
     """
 
     source: str
     bundle: str = ""
     sinks: tuple[SinkName, ...] = SINKS
+    alarm_bytes: int = 8 << 20
 
     def __post_init__(self) -> None:
         if not self.source:
             raise ValueError("source must be - or a path")
+        if not 0 <= self.alarm_bytes <= 1 << 40:
+            raise ValueError("alarm_bytes must be 0 to 1099511627776")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,8 @@ sinks = ["stdout", "mqtt", "webhook"]
 #source = "pump.csv"                  # CSV or lines of JSON: a file that grows, a FIFO, -, or mqtt:TOPIC
 #bundle = "pump.bundle"               # default: the release in the device folder
 #sinks = ["stdout", "mqtt", "webhook"]
+#alarm_bytes = 8388608                # what alarms/ in the device folder may hold: the hour around each
+                                      # alarm as CSV, and as PNG (extra `pictures`); the oldest go; 0: none
 
 [adaptation]
 room = "follow"                       # thresholds of words follow the room, as far as the bundle allows;

@@ -273,6 +273,7 @@ class Daemon:
             watch=BundleWatch(self._folder, table.bundle),
             root=str(self._folder.root),
             room=config.adaptation.room,
+            alarm_bytes=table.alarm_bytes if isinstance(table, Anomaly) else 0,
         )
 
     def _reload(self) -> None:

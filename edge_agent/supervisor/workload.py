@@ -40,6 +40,7 @@ class Settings:
         limits: how long it is waited for.
         watch: which bundles there are.
         root: the device folder, where what is learned here lies.
+        alarm_bytes: what the hours around alarms may hold there.
         room: whether its thresholds follow the room, as in agent.toml.
     """
 
@@ -51,6 +52,7 @@ class Settings:
     watch: BundleWatch
     root: str
     room: str = "follow"
+    alarm_bytes: int = 0
 
 
 class Workload:
@@ -200,6 +202,7 @@ class Workload:
             runtime=settings.runtime,
             root=settings.root,
             room=settings.room,
+            alarm_bytes=settings.alarm_bytes,
             place=self._place,
             mqtt=None if settings.mqtt is None else dataclasses.asdict(settings.mqtt),
             client=f"edge-agent-{settings.device}-{self.name}",

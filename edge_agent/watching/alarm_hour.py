@@ -21,7 +21,7 @@ BEFORE_S, AFTER_S = 3000.0, 600.0
 MOST_ROWS = 20_000
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
     """One row: when it came by the stream's own clock, its values, and what was found in it."""
 

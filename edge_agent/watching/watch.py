@@ -15,7 +15,7 @@ from edge_agent.watching.bundle import anomaly_manifest, open_scorer
 from edge_agent.watching.quality import RowQuality
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """What was found in one row.
 

@@ -15,6 +15,7 @@ from edge_agent.sources.patient import Patience, SourceError
 from edge_agent.sources.table import RowBlock, TableError
 from edge_agent.watching.bundle import WatchError
 from edge_agent.watching.watch import Finding, Watch
+from edge_agent.workloads.alarm_hours import HourWriter
 from edge_agent.workloads.counting import Counting
 from edge_agent.workloads.job import Job, RefusedError, work
 from edge_agent.workloads.remembering import Remembering
@@ -25,8 +26,11 @@ from edge_agent.workloads.speaking import Speaker
 class Alarms:
     """Tells where alarms begin and end, and counts."""
 
-    def __init__(self, watch: Watch, speaker: Speaker, counting: Counting) -> None:
+    def __init__(
+        self, watch: Watch, hours: HourWriter, speaker: Speaker, counting: Counting
+    ) -> None:
         self._watch = watch
+        self._hours = hours
         self._speaker = speaker
         self._counting = counting
         self._on = False
@@ -34,12 +38,14 @@ class Alarms:
     def take(self, block: RowBlock) -> None:
         """The next rows."""
         begun = time.perf_counter()
-        findings, news = self._watch.process(block)
+        found, news = self._watch.process(block)
+        findings = list(found)
         self._counting.inferences(len(block.rows), time.perf_counter() - begun)
         for sentence in news:
             self._speaker.event("note", {"text": sentence})
         for finding in findings:
             self._find(finding)
+        self._hours.take(block, findings)
         counts = self._watch.quality.counts
         self._counting.bad_rows = sum(n for what, n in counts.items() if what != "rows")
 
@@ -63,7 +69,8 @@ def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) ->
     source = RowSource(job, patience)
     remembering = Remembering(job, digest, watch, speaker)
     remembering.ready({"runtime": "numpy", "channels": watch.channels})
-    alarms = Alarms(watch, speaker, counting)
+    hours = HourWriter(job, watch.channels, speaker)
+    alarms = Alarms(watch, hours, speaker, counting)
     try:
         for block in source.blocks(watch.channels):
             alarms.take(block)
@@ -74,6 +81,7 @@ def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) ->
         raise SourceError(str(e)) from e
     finally:
         remembering.close()
+        hours.close()
         speaker.place(source.place())
 
 

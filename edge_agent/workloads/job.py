@@ -33,6 +33,7 @@ class Job:
         source: where the input comes from, as in agent.toml.
         runtime: which interpreter.
         root: the device folder, where what was learned lies; empty for a workload that learns nothing.
+        alarm_bytes: what the hours around alarms may hold in the device folder; 0 for none of them.
         room: ``follow`` where thresholds may follow the room, else ``shipped``.
         place: what the process before this one said of its place in the source; empty for the first.
         mqtt: the table of the broker, where the source is a topic.
@@ -44,6 +45,7 @@ class Job:
     runtime: str = "auto"
     root: str = ""
     room: str = "follow"
+    alarm_bytes: int = 0
     place: dict[str, Any] = dataclasses.field(default_factory=dict)
     mqtt: dict[str, Any] | None = None
     client: str = "edge-agent"

@@ -1,0 +1,93 @@
+"""Writes the hour around each alarm beside the work: the table at once, its picture by a process of its own.
+
+Drawing takes memory and time that a bundle on probation would be blamed for, so a fork does it and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from edge_agent.sources.table import RowBlock
+from edge_agent.watching.alarm_folder import AlarmFolder
+from edge_agent.watching.alarm_hour import AlarmHour, AlarmHours
+from edge_agent.watching.watch import Finding
+from edge_agent.workloads.job import Job
+from edge_agent.workloads.speaking import Speaker
+
+FOLDER = "alarms"
+_DRAWN_S = 5.0  # that the end waits for a picture
+_MOST_DESCRIPTORS = 256
+
+
+class HourWriter:
+    """Keeps the last hour of a stream, and writes it where there was an alarm in it."""
+
+    def __init__(self, job: Job, channels: list[str], speaker: Speaker) -> None:
+        """Writes into ``alarms/`` of the job's device folder; nothing if the job allows no bytes."""
+        self._speaker = speaker
+        self._folder: AlarmFolder | None = None
+        if job.root and job.alarm_bytes:
+            self._folder = AlarmFolder(Path(job.root) / FOLDER, job.alarm_bytes)
+        self._hours = AlarmHours(channels)
+        self._drawing = 0
+
+    def take(self, block: RowBlock, findings: list[Finding]) -> None:
+        """The next rows, and what was found in each."""
+        if self._folder is None:
+            return
+        for hour in self._hours.take(block, findings):
+            self._write(self._folder, hour)
+        self._drawn()
+
+    def close(self) -> None:
+        """Writes what is left; waits a little for a picture."""
+        if self._folder is None:
+            return
+        for hour in self._hours.rest():
+            self._write(self._folder, hour)
+        until = time.monotonic() + _DRAWN_S
+        while not self._drawn() and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def _write(self, folder: AlarmFolder, hour: AlarmHour) -> None:
+        try:
+            path = folder.add(hour)
+        except OSError as e:
+            self._note(f"the hour around an alarm is not written: {e.strerror or e}")
+            return
+        if path is None:
+            self._note("the hour around an alarm is larger than anomaly.alarm_bytes: raise it")
+            return
+        self._speaker.event("alarm_written", {"path": str(path)})
+        if self._drawn():
+            self._drawing = _fork_to_draw(folder, hour, path)
+
+    def _drawn(self) -> bool:
+        """Whether no picture is being drawn."""
+        if self._drawing and os.waitpid(self._drawing, os.WNOHANG)[0]:
+            self._drawing = 0
+        return not self._drawing
+
+    def _note(self, text: str) -> None:
+        body: dict[str, Any] = {"text": text}
+        self._speaker.event("note", body)
+
+
+def _fork_to_draw(folder: AlarmFolder, hour: AlarmHour, table: Path) -> int:
+    process = os.fork()
+    if process:
+        return process
+    try:
+        # Whoever reads our pipe must see its end when we end, not when the picture is done.
+        os.closerange(3, _MOST_DESCRIPTORS)
+        os.nice(10)
+        from edge_agent.watching.alarm_picture import NoPillowError, draw
+
+        with contextlib.suppress(NoPillowError):  # without the extra there is the table alone
+            folder.add_picture(table, draw(hour))
+    finally:
+        os._exit(0)

@@ -1,0 +1,111 @@
+"""The daemon writes the hour around an alarm, as a table and a picture, within its bound on the disk."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_agent.watching.alarm_folder import AlarmFolder
+from edge_agent.watching.alarm_hour import AlarmHour, Kept
+from edge_agent.watching.watch import Finding
+from tests.fixtures.anomaly_bundles import csv_text, machine_rows, write_anomaly_bundle
+from tests.fixtures.daemons import daemon, write_config
+
+
+def _hour(time_: str, rows: int = 50) -> AlarmHour:
+    finding = Finding(time=time_, score=2.0, anomaly=True, channel="flow", threshold=1.0)
+    kept = [Kept(second=float(i), values=(1.0,), finding=finding) for i in range(rows)]
+    return AlarmHour(channels=["flow"], rows=kept, begun=0)
+
+
+def _held(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("alarm-*"))
+
+
+def test_the_folder_stays_within_its_bound_and_the_newest_stay(tmp_path):
+    size = len(_hour("t0").csv())
+    folder = AlarmFolder(tmp_path / "alarms", 3 * size + size // 2)
+    (tmp_path / "alarms").mkdir()
+    (tmp_path / "alarms/mine.txt").write_text("x" * 10 * size)
+    for number in range(6):
+        path = folder.add(_hour(f"t{number}"))
+        os.utime(path, (number, number))
+        assert _held(tmp_path / "alarms") <= 3 * size + size // 2
+    names = sorted(path.name for path in (tmp_path / "alarms").iterdir())
+    assert names == ["alarm-t3.csv", "alarm-t4.csv", "alarm-t5.csv", "mine.txt"]
+    # A picture takes the place of what is older, and not of its own table.
+    folder.add_picture(tmp_path / "alarms/alarm-t3.csv", b"x" * 2 * size)
+    names = sorted(path.name for path in (tmp_path / "alarms").glob("alarm-*"))
+    assert names == ["alarm-t3.csv", "alarm-t3.png"]
+    assert folder.add(_hour("t9", rows=500)) is None
+    assert _held(tmp_path / "alarms") == 3 * size
+
+
+def test_alarms_of_the_same_name_do_not_replace_each_other(tmp_path):
+    folder = AlarmFolder(tmp_path, 1 << 20)
+    assert [folder.add(_hour("7")).name for _ in range(3)] == [
+        "alarm-7.csv", "alarm-7-2.csv", "alarm-7-3.csv",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def pump(tmp_path):
+    write_anomaly_bundle(tmp_path / "pump.bundle")
+    rows = machine_rows(1500)
+    rows[300:330, 0] += 40
+    lines = csv_text(rows).splitlines(keepends=True)
+    (tmp_path / "pump.csv").write_text(lines[0])
+
+    def settings(more: str = "") -> Path:
+        table = f'[anomaly]\nsource = "pump.csv"\nbundle = "pump.bundle"\n{more}'
+        return write_config(tmp_path, table)
+
+    def log(running, count: int) -> None:
+        running.pid("anomaly")
+        with (tmp_path / "pump.csv").open("a") as file:
+            file.write("".join(lines[1 : count + 1]))
+
+    return settings, log, tmp_path / "device/alarms"
+
+
+def test_the_daemon_writes_table_and_picture_ten_minutes_after_the_alarm_began(pump):
+    settings, log, folder = pump
+    with daemon(settings()) as running:
+        log(running, 1500)
+        path = Path(running.wait("alarm_written", "anomaly")["path"])
+        assert path.parent == folder
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        assert len(rows) == pytest.approx(900, abs=10)
+        worst = [row for row in rows if row["anomaly"] == "1"]
+        assert worst[0]["channel"] == "flow"
+        assert float(worst[0]["flow"]) > 80
+        picture = path.with_suffix(".png")
+        until = time.monotonic() + 20
+        while not picture.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        pixels = np.asarray(Image.open(picture))
+        assert (pixels == [250, 220, 205]).all(axis=2).any()
+        assert running.end() == 0
+        assert running.errors == b""
+
+
+def test_an_alarm_that_is_not_over_is_written_at_the_end_and_none_where_none_may(pump):
+    settings, log, folder = pump
+    with daemon(settings()) as running:
+        log(running, 320)
+        running.wait("alarm", "anomaly")
+        assert running.end() == 0
+    (path,) = folder.glob("*.csv")
+    assert path.with_suffix(".png").exists()
+    path.unlink()
+    with daemon(settings("alarm_bytes = 0\n")) as running:
+        log(running, 1500)
+        running.wait("alarm_over", "anomaly")
+        assert running.end() == 0
+    assert not list(folder.glob("*.csv"))
