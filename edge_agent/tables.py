@@ -20,15 +20,25 @@ SCHEMES = (MQTT_SCHEME, MICROPHONE_SCHEME, WYOMING_SCHEME, WAKE_SCHEME)
 
 
 def address_of(source: str, scheme: str) -> tuple[str, int]:
-    """Host and port of a source ``SCHEMEHOST:PORT``.
+    """Host and port of a source ``SCHEMEHOST:PORT``; an address of IPv6 stands in brackets.
 
     Raises:
         ValueError: if it is not of this form.
     """
     host, _, port = source.removeprefix(scheme).rpartition(":")
-    if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
-        raise ValueError(f"source must be {scheme}HOST:PORT, e.g. {scheme}127.0.0.1:10400")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    well = host and bracketed == (":" in host) and not set("[]") & set(host)
+    if not well or not port.isdecimal() or not port.isascii() or not 0 <= int(port) <= 65_535:
+        raise ValueError(
+            f"source must be {scheme}HOST:PORT, e.g. {scheme}127.0.0.1:10400 or {scheme}[::1]:10400"
+        )
     return host, int(port)
+
+
+def shown_address(host: str, port: int) -> str:
+    """``HOST:PORT`` as `address_of` takes it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

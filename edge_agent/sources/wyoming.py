@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from edge_agent.features.audio import Float32
 from edge_agent.sources.connection import notice_loss
 from edge_agent.sources.patient import Patience, SourceError
+from edge_agent.tables import shown_address
 from edge_agent.wyoming.audio import AudioFormat, audio_format, samples
 from edge_agent.wyoming.protocol import Event, Parser, ProtocolError
 
@@ -118,4 +119,4 @@ class WyomingMicrophone:
         )
 
     def _named(self) -> str:
-        return f"{self._address[0]}:{self._address[1]}"
+        return shown_address(*self._address)

@@ -20,6 +20,7 @@ from edge_agent.keyword.room import Room
 from edge_agent.keyword.spotting import Spotter
 from edge_agent.sources.connection import notice_loss
 from edge_agent.sources.patient import Patience, SourceError
+from edge_agent.tables import WAKE_SCHEME, shown_address
 from edge_agent.wyoming.protocol import Event, Parser, ProtocolError, encode
 from edge_agent.wyoming.wake import WakeTalk
 
@@ -78,10 +79,11 @@ class WakeService:
         self._clients: dict[socket.socket, _Client] = {}
         self._selector = selectors.DefaultSelector()
         try:
-            self._listener = socket.create_server(address, backlog=MOST_CLIENTS)
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+            self._listener = socket.create_server(address, family=family, backlog=MOST_CLIENTS)
         except OSError as e:
             raise SourceError(
-                f"wyoming-wake:{address[0]}:{address[1]}: cannot listen there ({e.strerror}): give "
+                f"{WAKE_SCHEME}{shown_address(*address)}: cannot listen there ({e.strerror}): give "
                 "another address in agent.toml"
             ) from e
         self._listener.setblocking(False)

@@ -66,25 +66,53 @@ def make_environment(folder: Path, wheel: Path) -> Path:
     return python
 
 
-@pytest.mark.slow
-@pytest.mark.checkout
-@pytest.mark.parametrize("platform", ["x86_64-manylinux_2_34", "aarch64-manylinux_2_34"])
-def test_the_device_s_requirements_and_extras_resolve_to_wheels(tmp_path, platform):
+EXTRAS = ("litert", "microphone", "pictures")
+
+
+def resolved(folder: Path, platform: str, *options: str, extras: tuple[str, ...] = EXTRAS) -> str:
+    """What a device of `platform` would get, a pin a line."""
     uv = shutil.which("uv", path=Path(sys.executable).parent)
     if uv is None:
         pytest.skip("uv is not here to resolve them")
-    extras = settings()["project"]["optional-dependencies"].values()
-    lines = [(PACKAGE / "requirements.txt").read_text(), *itertools.chain(*extras)]
-    (tmp_path / "wanted.in").write_text("\n".join(lines))
+    known = settings()["project"]["optional-dependencies"]
+    wanted = itertools.chain(*(known[extra] for extra in extras))
+    lines = [(PACKAGE / "requirements.txt").read_text(), *wanted]
+    (folder / "wanted.in").write_text("\n".join(lines))
     done = subprocess.run(
         [uv, "pip", "compile", "--python-version", "3.11", "--python-platform", platform,
-         "--only-binary", ":all:", tmp_path / "wanted.in"],
+         "--only-binary", ":all:", *options, folder / "wanted.in"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if "Failed to fetch" in done.stderr or "error sending request" in done.stderr:
         pytest.skip("PyPI cannot be reached")
     assert done.returncode == 0, done.stderr
-    assert "tflite-runtime==2.14.0" in done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.checkout
+@pytest.mark.parametrize("platform", ["x86_64-manylinux_2_34", "aarch64-manylinux_2_34"])
+def test_the_device_s_requirements_and_extras_resolve_to_wheels(tmp_path, platform):
+    assert set(EXTRAS) == set(settings()["project"]["optional-dependencies"])
+    assert "tflite-runtime==2.14.0" in resolved(tmp_path, platform)
+
+
+@pytest.mark.slow
+@pytest.mark.checkout
+def test_on_armv7_what_the_docs_name_comes_as_source_and_all_else_as_wheels(tmp_path):
+    built = ("numpy", "pymicro-features", "soxr", "cffi", "pillow")
+    # uv knows no armv7; that there are sources at all does not depend on where.
+    sources = itertools.chain(*(("--no-binary", name) for name in built))
+    told = resolved(tmp_path, "aarch64-manylinux_2_34", *sources, extras=("microphone", "pictures"))
+    pins = [line for line in told.splitlines() if "==" in line and line[0] not in " #"]
+    wheels = [pin for pin in pins if pin.split("==")[0] not in built]
+    assert len(pins) - len(wheels) == len(built)
+    platforms = ("--platform", "manylinux_2_34_armv7l", "--platform", "manylinux2014_armv7l")
+    words = ("--dry-run", "--no-deps", "--ignore-installed", "--target", tmp_path / "device")
+    run(
+        sys.executable, "-m", "pip", "install", *words, "--only-binary", ":all:", *platforms,
+        "--python-version", "3.11", *wheels,
+    )  # fmt: skip
 
 
 @pytest.mark.slow

@@ -181,7 +181,11 @@ def test_sound_that_cannot_be_read_is_refused(wrong):
         talk().take(Event(type="audio-start", data=FORMAT | wrong))
 
 
-@pytest.mark.parametrize("source", ["wyoming:host", "wyoming-wake::1", "wyoming-wake:host:http"])
+@pytest.mark.parametrize(
+    "source",
+    ["wyoming:host", "wyoming-wake::1", "wyoming-wake:host:http", "wyoming:::1:10400",
+     "wyoming:[::1]", "wyoming:[host]:1", "wyoming:[]:1", "wyoming:h]:1"],
+)  # fmt: skip
 def test_a_source_without_an_address_is_refused(tmp_path, source):
     config = write_config(tmp_path, f'[keyword]\nsource = "{source}"\n')
     with pytest.raises(ConfigError, match="HOST:PORT"):
@@ -250,6 +254,31 @@ def test_a_microphone_elsewhere_is_heard_and_waited_for(tmp_path):
                 found = running.wait("source", "keyword")
                 assert "does not speak the Wyoming protocol" in found["text"]
             assert running.end() == 0
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
+def test_both_ends_speak_over_ipv6(tmp_path):
+    make_bundle(tmp_path / "words.bundle")
+    text = '[keyword]\nsource = "wyoming-wake:[::1]:0"\nbundle = "words.bundle"\n'
+    with daemon(write_config(tmp_path, text)) as running:
+        told = running.until(lambda s: s["workloads"]["keyword"]["facts"].get("port"))
+        address = ("::1", told["workloads"]["keyword"]["facts"]["port"])
+        with socket.create_connection(address, 20) as client:
+            client.sendall(encode(Event(type="describe")))
+            assert b'"info"' in client.recv(65_536)
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        source = f"wyoming:[::1]:{server.getsockname()[1]}"
+        config = write_config(
+            tmp_path, f'[keyword]\nsource = "{source}"\nbundle = "words.bundle"\n'
+        )
+        with daemon(config) as running:
+            connection, _ = server.accept()
+            with connection:
+                sound = Event(type="audio-chunk", data=FORMAT, payload=spoken("no", "_silence_"))
+                connection.sendall(encode(Event(type="audio-start", data=FORMAT)) + encode(sound))
+                assert running.wait("detection", "keyword")["label"] == "no"
+                connection.sendall(b"nonsense\n")
+                assert source.removeprefix("wyoming:") in running.wait("source", "keyword")["text"]
 
 
 def stopped_after(patience: Patience, waits: int) -> None:
