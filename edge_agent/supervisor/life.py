@@ -244,7 +244,10 @@ def _exited(life: Life, event: Exited, now: float, limits: Limits) -> tuple[Life
     if event.code == Exit.OVER:
         return _enter(life, State.ENDED, now), (Report("over", event.words, life.bundle),)
     if event.code == Exit.SOURCE:
-        return _failed(life, now, Report("source", event.words))
+        told = life.error == event.words and life.state is State.STARTING
+        life, effects = _failed(life, now, Report("source", event.words))
+        # A microphone may be away for a day, and is looked for each minute: that is told once.
+        return life, effects[1:] if told else effects
     if event.code == Exit.REFUSED and life.bundle is not None:
         refused = life.refused | {life.bundle.digest}
         return _failed(

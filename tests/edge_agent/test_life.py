@@ -135,6 +135,19 @@ def test_one_that_does_not_start_is_killed():
     assert lived.asked() == [lives.Spawn(A), lives.Kill()]
 
 
+def test_a_source_that_stays_away_is_told_of_once_and_again_after_it_was_back():
+    lived = Lived(A)
+    lived.dies(Exit.SOURCE)
+    for _ in range(5):
+        lived.feed(lives.Tick(), 10).dies(Exit.SOURCE)
+    assert lived.reports() == ["source"]
+    assert lived.asked() == [lives.Spawn(A)] * 6
+    lived.feed(lives.Tick(), 10).running().dies(Exit.SOURCE)
+    assert lived.reports() == ["source"]
+    lived.feed(lives.Tick(), 10).feed(lives.Exited(Exit.SOURCE, "something else"))
+    assert lived.reports() == ["source", "source"]
+
+
 def test_a_source_that_is_over_ends_it_until_the_settings_change():
     lived = Lived(A).running().dies(Exit.OVER)
     assert (lived.life.state, lived.reports()) == (State.ENDED, ["over"])
