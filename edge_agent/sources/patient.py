@@ -160,20 +160,25 @@ class LineStream:
 
     Attributes:
         rest: bytes of a line whose end has not come.
+        torn: whether the source stands within a line whose beginning is not known; it is left out.
     """
 
-    def __init__(self, source: Readable, *, head: bytes = b"", rest: bytes = b"") -> None:
+    def __init__(
+        self, source: Readable, *, head: bytes = b"", rest: bytes = b"", torn: bool = False
+    ) -> None:
         """Begins with `head`, whole lines that are no part of the source.
 
         Args:
             source: the bytes.
             head: the header of the table; the source's own lines that equal it are left out.
             rest: of a line that a reader before this one held back.
+            torn: whether that reader held one back that is not known.
         """
         self._source = source
         self._head = head
         self._given = False
         self.rest = rest
+        self.torn = torn
 
     def leave_out(self, header: bytes) -> None:
         """Leaves out the lines that equal `header` from here on: a file that follows begins with it."""
@@ -190,11 +195,14 @@ class LineStream:
                 self.rest = rest
                 return self._without_head(lines + newline)
             if len(self.rest) > _LONGEST_LINE:
-                lines, self.rest = self.rest, b""
+                lines, self.rest, self.torn = self.rest, b"", True
                 return lines
             data = self._source.read(min(count, _PIECE_BYTES))
             if not data:
                 return self._end()
+            if self.torn:
+                _, end, data = data.partition(b"\n")
+                self.torn = not end
             self.rest += data
 
     def _end(self) -> bytes:

@@ -2,7 +2,8 @@
 
 A pipe or FIFO is read from where it is. A file is watched like a log that grows: from its end, or from
 where the process before this one was. Its first line is the header wherever one begins; so is the
-first line of a pipe, which the next process is told, for it cannot be read twice.
+first line of a pipe, which the next process is told, for it cannot be read twice. A header or a line that
+is too long to be told is not: after a crash, such a line is left out, and such a header is missing.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from edge_agent.sources.mqtt import MqttBytes
 
 _PIECE_BYTES = 1 << 16
+# Each of two, in hexadecimal, within `edge_agent.workloads.messages.LONGEST_LINE`.
+_TOLD_BYTES = 12_000
 
 
 class RowSource:
@@ -58,7 +61,9 @@ class RowSource:
             head, rest = _first_line(Path(source)), b""
             self._bytes = _tail(Path(source), place, patience)
         self._header = head if is_header(_text(head)) else b""
-        self._lines = LineStream(self._bytes, head=self._header, rest=rest)
+        self._lines = LineStream(
+            self._bytes, head=self._header, rest=rest, torn=place.get("torn") is True
+        )
 
     def blocks(self, channels: Sequence[str]) -> Iterator[RowBlock]:
         """The rows as they come; none if the source ends before the first.
@@ -85,7 +90,13 @@ class RowSource:
             return {"inode": self._bytes.inode, "offset": offset}
         if self._name.startswith(MQTT_SCHEME):
             return {}  # the broker keeps the session
-        return {"head": self._header.hex(), "rest": self._lines.rest.hex()}
+        head, rest = self._header, self._lines.rest
+        torn = self._lines.torn or len(rest) > _TOLD_BYTES
+        return {
+            "head": head.hex() if len(head) <= _TOLD_BYTES else "",
+            "rest": "" if torn else rest.hex(),
+            "torn": torn,
+        }
 
 
 class _Before:

@@ -246,6 +246,19 @@ def test_a_supervisor_that_is_killed_leaves_nothing_in_the_way(place, both, caps
         assert (told["state"], told["daemon"]["pid"]) == ("idle", running.process.pid)
 
 
+def test_rows_of_ten_thousand_columns_are_watched(tmp_path):
+    write_anomaly_bundle(tmp_path / "pump.bundle")
+    config = write_config(tmp_path, '[anomaly]\nsource = "-"\nbundle = "pump.bundle"\n')
+    head, *rows = csv_text(machine_rows(20)).splitlines()
+    more = ",".join(f"c{n}" for n in range(10_000))
+    table = [f"{head},{more}", *(f"{row},{',1.5' * 9_999}" for row in rows)]
+    with daemon(config, stdin=subprocess.PIPE) as running:
+        running.process.stdin.write("\n".join(table).encode())
+        running.process.stdin.close()
+        assert running.over() == 0
+    assert [e["event"] for e in running.events if e["source"] == "anomaly"] == ["ready", "over"]
+
+
 @pytest.mark.parametrize("form", ["raw", "wav"])
 def test_standard_input_is_heard_to_its_end_over_a_crash(place, form):
     config = write_config(place.folder, KEYWORD.format(source="-", bundle="words.bundle"))

@@ -130,6 +130,31 @@ def test_the_next_process_goes_on_in_the_log_where_the_last_was(tmp_path):
     assert rows_of(path, place, Patience())[0] == [[7, 8]], "the header of the new one is none"
 
 
+def test_what_is_too_long_to_be_told_is_left_out_after_a_crash():
+    reader, writer = os.pipe()
+    head = "time,flow,heat\n"
+    os.write(writer, f"{head}1,2,3\n2,4,5,{'9' * 30_000}".encode())
+    stream = LineStream(PipeBytes(reader, Patience()))
+    assert stream.read(60_000) == f"{head}1,2,3\n".encode()
+    os.write(writer, b"9,6\n3,6,7\n4,8")
+    after = LineStream(PipeBytes(reader, Patience()), head=head.encode(), torn=True)
+    assert after.read(60_000) == head.encode()
+    assert after.read(60_000) == b"3,6,7\n"
+    assert (after.torn, after.rest) == (False, b"4,8")
+    for descriptor in (reader, writer):
+        os.close(descriptor)
+
+
+def test_a_line_that_never_ends_is_told_of_and_the_next_one_is_a_line():
+    reader, writer = os.pipe()
+    stream = LineStream(PipeBytes(reader, Patience()), rest=b"9" * (1 << 20))
+    os.write(writer, b"99,8\n1,2\n")
+    os.close(writer)
+    assert len(stream.read(3)) > 1 << 20
+    assert (stream.torn, stream.read(100)) == (True, b"1,2\n")
+    os.close(reader)
+
+
 def test_the_next_process_is_told_the_header_of_a_pipe(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
