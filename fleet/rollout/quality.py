@@ -12,8 +12,9 @@ assumed. Against that a bet is held (a mixture over all shares above a half, in 
 see Shafer, 2021, *Testing by betting*): if the release is no worse, the bet's capital, `evidence`, ever
 exceeds 1/a with a probability of at most a. So it may be looked at after each report, as often as one
 likes. All bets of a rollout together err with at most ``error_rate``: half of it is for the fleet as a
-whole, shared by metrics and directions; the other half for slices, of which the j-th that turns up gets
-the share 6/(pi^2 j^2).
+whole, shared by metrics and directions; the other half for slices, of which the j-th that comes to have
+devices of both sides gets the share 6/(pi^2 j^2). No more than `MOST_SLICES` are compared: an attribute of
+which each device has its own value, a serial number say, tells nothing, and must not cost much either.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ METRICS: Mapping[str, tuple[Direction, ...]] = {
 }
 """What is compared, and which ways are worse."""
 MAX_SLICES = 5
+"""Attributes by which devices may be compared among themselves."""
+MOST_SLICES = 100
+"""Values of these attributes whose devices are compared."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -237,10 +241,9 @@ def compare(quality: Quality, samples: Sequence[Sample]) -> list[Comparison]:
         return []
     share = quality.error_rate / 2 / bets
     found = list(_bets(quality, "", samples, 1 / share))
-    for number, (name, value) in enumerate(_slices(quality, samples), 1):
-        mine = [sample for sample in samples if sample.slices.get(name) == value]
+    for number, (where, mine) in enumerate(_slices(quality, samples), 1):
         limit = 1 / (share * 6 / (math.pi * number) ** 2)
-        found += _bets(quality, f"{name}={value}", mine, limit)
+        found += _bets(quality, where, mine, limit)
     return found
 
 
@@ -255,7 +258,10 @@ def evidence(pairs: int, worse: int) -> float:
 
     Twice the integral over p from 1/2 to 1 of (2p)^worse (2-2p)^(pairs-worse), in whole numbers.
     """
-    tail = sum(math.comb(pairs + 1, i) for i in range(worse + 1))
+    tail = ways = 1  # to choose i of pairs + 1, each from the one before: a thousand of them are asked for
+    for i in range(worse):
+        ways = ways * (pairs + 1 - i) // (i + 1)
+        tail += ways
     return tail / ((pairs + 1) * math.comb(pairs, worse))
 
 
@@ -293,14 +299,22 @@ def _differences(metric: str, samples: Sequence[Sample]) -> list[float]:
     return found
 
 
-def _slices(quality: Quality, samples: Sequence[Sample]) -> list[tuple[str, str]]:
-    """Attribute and value of each slice, in the order in which they turned up."""
-    seen: dict[tuple[str, str], None] = {}
+def _slices(quality: Quality, samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
+    """The samples of each slice, in the order in which slices came to have a pair: never another one."""
+    members: dict[str, list[Sample]] = {}
+    arms: dict[tuple[str, bool], set[Arm]] = {}
+    comparable: dict[str, list[Sample]] = {}
     for sample in samples:
         for name in quality.slices:
-            if name in sample.slices:
-                seen.setdefault((name, sample.slices[name]))
-    return list(seen)
+            if name not in sample.slices:
+                continue
+            where = f"{name}={sample.slices[name]}"
+            members.setdefault(where, []).append(sample)
+            seen = arms.setdefault((where, sample.change), set())
+            seen.add(sample.arm)
+            if len(seen) == len(Arm) and len(comparable) < MOST_SLICES:
+                comparable.setdefault(where, members[where])
+    return list(comparable.items())
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
