@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,14 +15,19 @@ _BATCH = 2000
 _KNOWN = sa.select(ACTION.c.id).where(
     ACTION.c.rollout_id == sa.bindparam("rollout"), ACTION.c.device_id == sa.bindparam("device")
 )
+_UNDERWAY = sa.select(ACTION.c.device_id).where(
+    ACTION.c.rollout_id == sa.bindparam("rollout"),
+    ACTION.c.state.in_(("offered", "running", "timed_out")),
+)
 _INSERT = sa.insert(ACTION)
 
 
 def enrol(standings: Standings, standing: Standing) -> None:
     """Makes the missing actions of a rollout's devices.
 
-    Left out are devices that run the release already, or do not meet its minimum. What an earlier
-    rollout of the same name of releases still had for a device is superseded.
+    Left out are devices that run the release already, or do not meet its minimum; a roll back takes those
+    too that may still be installing the other one. What an earlier rollout of the same name of releases
+    still had for a device is superseded.
     """
     connection, now = standings.connection, standings.now
     release = standings.release(standing.release_id)
@@ -36,12 +42,16 @@ def enrol(standings: Standings, standing: Standing) -> None:
         if standing.rolls_back_group is not None:
             touched = touched.where(Action.group_index == standing.rolls_back_group)
         device = device.where(Device.id.in_(touched))
+    underway: Sequence[int] = ()
+    if standing.rolls_back is not None:
+        underway = connection.scalars(_UNDERWAY, {"rollout": standing.rolls_back}).all()
+    uncertain = frozenset(underway)
     made: list[dict[str, Any]] = []
     for row in connection.execute(device.order_by(Device.id)).all():
         index = 0 if standing.rolls_back else standing.membership.group_of(row.name, row.attributes)
         if (
             index is not None
-            and row.installed_id != release.id
+            and (row.installed_id != release.id or row.id in uncertain)
             and eligible(release.minimum, row.attributes)
         ):
             made.append(_action(standing, row.id, index, now))

@@ -258,8 +258,8 @@ def evidence(pairs: int, worse: int) -> float:
 
     Twice the integral over p from 1/2 to 1 of (2p)^worse (2-2p)^(pairs-worse), in whole numbers.
     """
-    tail = ways = 1  # to choose i of pairs + 1, each from the one before: a thousand of them are asked for
-    for i in range(worse):
+    tail = ways = 1
+    for i in range(worse):  # the ways to choose i of pairs + 1, each from the one before
         ways = ways * (pairs + 1 - i) // (i + 1)
         tail += ways
     return tail / ((pairs + 1) * math.comb(pairs, worse))

@@ -203,6 +203,28 @@ def test_a_roll_back_brings_those_who_were_touched_to_the_chosen_version(any_fle
     assert {d["installed"]["version"] for d in told} == {"1.0.0"}
 
 
+@pytest.mark.parametrize("waited", [0.0, 60.0], ids=["at work", "timed out"])
+def test_a_roll_back_reaches_devices_that_finish_what_they_were_asked_to_cancel(any_fleet, waited):
+    fleet = any_fleet
+    ids = fleet.add_devices(4)
+    good = fleet.release("1.0.0")
+    fleet.start(good, ALL)
+    fleet.go_round(ids)
+    bad = fleet.start(fleet.release("1.1.0"), ALL, time_out_s=50.0)
+    shown = [fleet.poll(device) for device in ids[:2]]
+    fleet.tick(waited)
+    with fleet.standings() as standings:
+        back = rollouts.roll_back(standings, fleet.tenant.id, "anna", bad, good).id
+    assert fleet.status(back)["groups"][0]["devices"] == 2
+    for device, action in zip(ids, shown, strict=False):
+        fleet.report(device, action, "closed", "success")
+    assert fleet.go_round(ids) == 2
+    assert fleet.status(back)["state"] == "finished"
+    with fleet.database.read() as connection:
+        told = devices.listing(connection, fleet.tenant.id, limit=100)
+    assert [d["installed"]["version"] for d in told] == ["1.0.0"] * 4
+
+
 def test_devices_that_run_it_or_cannot_are_left_out(any_fleet):
     fleet = any_fleet
     old = fleet.add_devices(2, "old", agent="0.9", litert="2.0.0")
