@@ -144,7 +144,7 @@ def _rows(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]
     }
     by_detector = {name: found["quality"] for name, found in evaluation["compared"].items()}
     tables = {name: evaluation[name] for name in ("nab", "nab_control", "crosswise")}
-    return sizes, {**figures, **tables, "roc_auc_by_detector": by_detector}
+    return sizes, {**figures, **tables, "quality_by_detector": by_detector}
 
 
 def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[str, float]:

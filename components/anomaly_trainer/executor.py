@@ -94,10 +94,17 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Measured:
-    """What was measured of a detector, and its scores."""
+    """What was measured of a detector, and its scores.
+
+    Attributes:
+        compared: what was measured.
+        scored: the logs that tell detectors apart, perhaps with planted faults.
+        plain: the logs as they are, which the stretch is chosen on.
+    """
 
     compared: Compared
     scored: list[Outcome]
+    plain: list[Outcome]
 
     def of_half(self, half: int, quality: Quality) -> _Measured:
         """As if every second log alone were known, from the `half`-th of them on."""
@@ -106,13 +113,15 @@ class _Measured:
         files = {name: auc for name, auc in self.compared.files.items() if name in names}
         found = quality.of(scored)
         return _Measured(
-            compared=dataclasses.replace(self.compared, files=files, quality=found), scored=scored
+            compared=dataclasses.replace(self.compared, files=files, quality=found),
+            scored=scored,
+            plain=self.plain[half::2],
         )
 
 
 def _crosswise(
     measured: Mapping[str, _Measured], parameters: AnomalyTrainerParameters, quality: Quality
-) -> dict[str, float] | None:
+) -> dict[str, float | None] | None:
     """What the choice of detector and stretch is worth on logs that it was not made on.
 
     Each half of the logs is judged by what the other half chose; None where a half has no figures.
@@ -123,12 +132,12 @@ def _crosswise(
         if any(m.compared.quality is None for m in known.values()):
             return None
         name = choose({n: m.compared for n, m in known.items()}, parameters, quality.name).name
-        stretch = choose_stretch(known[name].scored, parameters)
+        stretch = choose_stretch(known[name].plain, parameters)
         others = measured[name].of_half(1 - half, quality)
-        false, missed = rates(others.scored, stretch)
+        false, missed = rates(others.plain, stretch)
         figures.append((others.compared.quality, false, missed))
     names = ("quality", "false_alarm_rate", "missed_rate")
-    return {n: mean(list(f)) or 0.0 for n, f in zip(names, zip(*figures, strict=True), strict=True)}
+    return {n: mean(list(f)) for n, f in zip(names, zip(*figures, strict=True), strict=True)}
 
 
 def _compare(
@@ -139,7 +148,8 @@ def _compare(
 ) -> dict[str, _Measured]:
     judged = logs
     if _judged_by(logs) == "planted faults":
-        some = logs[:: math.ceil(len(logs) / _MOST_PLANTED)]
+        # An odd step leaves each half of the logs its half of those with planted faults.
+        some = logs[:: math.ceil(len(logs) / _MOST_PLANTED) | 1]
         judged = [planted(log, number) for number, log in enumerate(some)]
     progress = Progress(float(len(known)), "detectors")
     measured = {}
@@ -165,9 +175,9 @@ def _measure(
     scored = outcomes(scorer, judged)
     found = _by_name(scored)
     # Planted faults tell detectors apart; how high the threshold lies is a matter of the rows as they are.
-    stretched = scored if judged is logs else outcomes(scorer, logs)
-    stretch = choose_stretch(stretched, parameters)
-    false_alarms, missed = rates(stretched, stretch)
+    plain = scored if judged is logs else outcomes(scorer, logs)
+    stretch = choose_stretch(plain, parameters)
+    false_alarms, missed = rates(plain, stretch)
     network = candidate.network
     compared = Compared(
         quality=quality.of(scored),
@@ -198,7 +208,7 @@ def _measure(
     compared = dataclasses.replace(
         compared, objections=(*objections(compared, parameters), *refused)
     )
-    return _Measured(compared=compared, scored=scored)
+    return _Measured(compared=compared, scored=scored, plain=plain)
 
 
 def _learned(candidate: Candidate, logs: Sequence[Log]) -> Scorer:

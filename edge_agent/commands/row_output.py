@@ -35,12 +35,23 @@ def watching(bundle_path: Path, source: str) -> Iterator[tuple[Watch, Table]]:
 
 
 @contextlib.contextmanager
-def listening(bundle_path: Path, source: str) -> Iterator[tuple[Watch, Iterator[RowBlock]]]:
+def listening(
+    bundle_path: Path, source: str, rpm: float | None
+) -> Iterator[tuple[Watch, Iterator[RowBlock]]]:
     """The bundle's watch, and the rows that it makes of a WAV file or stream; errors likewise."""
     with _opened(bundle_path, source) as (watch, stream, name):
-        if watch.vibration is None:
+        features = watch.vibration
+        if features is None:
             raise CommandError(f"{bundle_path}: takes rows, not a signal: give --csv")
-        yield watch, _rows_of(WavReader(stream, name), watch, watch.vibration)
+        if features.orders and rpm is None:
+            raise CommandError(
+                f"{bundle_path}: looks at multiples of the shaft's speed: give it by --rpm, in "
+                "revolutions a minute"
+            )
+        if rpm is not None and not features.orders:
+            print("note: --rpm: the bundle needs no speed of a shaft", file=sys.stderr)
+        rows = VibrationRows(features, None if rpm is None else rpm / 60.0)
+        yield watch, _rows_of(WavReader(stream, name), watch, features, rows)
 
 
 @contextlib.contextmanager
@@ -63,14 +74,15 @@ def _opened(bundle_path: Path, source: str) -> Iterator[tuple[Watch, Readable, s
             raise CommandError(f"{source}: cannot be read: {e.strerror}") from e
 
 
-def _rows_of(wav: WavReader, watch: Watch, features: VibrationFeatures) -> Iterator[RowBlock]:
+def _rows_of(
+    wav: WavReader, watch: Watch, features: VibrationFeatures, rows: VibrationRows
+) -> Iterator[RowBlock]:
     channels = len(watch.channels) // len(features.names)
     if (wav.format.rate, wav.format.channels) != (features.sample_rate, channels):
         raise CommandError(
             f"{wav.name}: has {wav.format.channels} channels at {wav.format.rate} Hz, and the bundle "
             f"takes {channels} at {features.sample_rate} Hz: record or convert it so"
         )
-    rows = VibrationRows(features)
     for block in wav.blocks():
         made = rows.take(block)
         if len(made.rows):

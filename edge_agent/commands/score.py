@@ -41,6 +41,10 @@ def add_arguments(parser: Any) -> None:
     source.add_argument(
         "--wav", metavar="FILE|-", help="the signal, for a bundle that was taught with signals"
     )
+    parser.add_argument(
+        "--rpm", type=_rpm, metavar="N",
+        help="with --wav: the shaft's revolutions a minute, for a bundle that looks at orders",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="a line of JSON for each row")
     add_alarms(parser)
 
@@ -50,12 +54,19 @@ def run(arguments: argparse.Namespace) -> int:
     from edge_agent.commands.row_output import listening, watching
 
     if arguments.wav is not None:
-        with listening(arguments.bundle, arguments.wav) as (watch, blocks):
+        with listening(arguments.bundle, arguments.wav, arguments.rpm) as (watch, blocks):
             _print(watch, blocks, arguments)
         return 0
     with watching(arguments.bundle, arguments.csv) as (watch, table):
         _print(watch, table.blocks(), arguments)
     return 0
+
+
+def _rpm(text: str) -> float:
+    rpm = float(text)
+    if not 0.0 < rpm <= 1e7:
+        raise argparse.ArgumentTypeError("must be above 0, and at most 10000000")
+    return rpm
 
 
 def _print(watch: Watch, blocks: Iterable[RowBlock], arguments: argparse.Namespace) -> None:

@@ -14,9 +14,15 @@ from edge_agent.sources.table import RowBlock
 class VibrationRows:
     """Makes the rows that a bundle was taught with; keeps no more than a window of samples."""
 
-    def __init__(self, features: VibrationFeatures) -> None:
-        """Begins a stream."""
+    def __init__(self, features: VibrationFeatures, speed: float | None = None) -> None:
+        """Begins a stream.
+
+        Args:
+            features: as the bundle states them.
+            speed: the shaft's revolutions a second, where they have orders.
+        """
         self._features = features
+        self._speed = speed
         self._left: npt.NDArray[np.float64] | None = None
         self._rows = 0
 
@@ -35,7 +41,7 @@ class VibrationRows:
         count = features.count(len(joined))
         self._left = joined[count * features.step :]
         used = joined[: (count - 1) * features.step + features.window if count else 0]
-        rows = np.concatenate([features.of(channel) for channel in used.T], axis=1)
+        rows = np.concatenate([features.of(channel, self._speed) for channel in used.T], axis=1)
         begins = (self._rows + np.arange(count)) * features.step / features.sample_rate
         self._rows += count
         return RowBlock(times=[f"{s:.3f}" for s in begins], seconds=begins, rows=rows)

@@ -79,6 +79,11 @@ def _figures(report: Mapping[str, Any]) -> Table:
         if metrics.get(f"{key}_accuracy") is not None:
             style = "bold" if key == "int8" else ""
             table.add_row(f"accuracy, {name}", Text(percent(metrics[f"{key}_accuracy"]), style))
+    if metrics.get("detector") is not None:
+        table.add_row("detector taken", Text(words(metrics["detector"]), "bold"))
+    for profile, score in (metrics.get("nab") or {}).items():
+        control = metrics["nab_control"][profile]
+        table.add_row(f"NAB, {words(profile)}, and the best control", f"{score:.1f} {control:.1f}")
     for name, key in _ROW_FIGURES.items():
         if metrics.get(key) is not None:
             table.add_row(name, percent(metrics[key]))

@@ -166,6 +166,18 @@ def test_without_labels_planted_faults_choose_and_the_false_alarms_decide(tmp_pa
     assert [gate.name for gate in read_gates(made["evaluation"])] == ["false_alarm_rate"]
 
 
+def test_without_labels_each_half_is_held_against_the_other_as_it_is(tmp_path):
+    for number in range(4):
+        write_log(tmp_path / "logs" / f"{number}.csv", number)
+    made = trained(tmp_path / "logs", tmp_path)
+    found = read_json(made["evaluation"] / "evaluation.json")
+    assert found["compared_on"] == "planted faults"
+    assert found["crosswise"]["quality"] > 0.7
+    # The planted faults raise the threshold of no one, and nobody can say what is missed.
+    assert found["crosswise"]["false_alarm_rate"] < 0.05
+    assert found["crosswise"]["missed_rate"] is None
+
+
 def test_simulated_pumps_are_learned_without_any_data(tmp_path):
     (tmp_path / "logs").mkdir()
     simulate({}, {"recordings": tmp_path / "logs"}, MachineSimulatorParameters(machines=5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import io
 import json
@@ -31,19 +32,22 @@ def signal(seconds: float, seed: int = 0):
     return 0.1 * np.random.default_rng(seed).normal(size=round(seconds * RATE))
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory) -> Path:
+def made(folder: Path, features: VibrationFeatures, rows) -> Path:
     settings = dataclasses.replace(
         SETTINGS, detectors=DetectorSettings(pca=PcaSettings(lags=1, variance=0.8))
     )
     scorer = Scorer(settings)
-    rows = FEATURES.of(signal(60))
     scorer.learn(rows)
     identity = Identity(name="fan", licence="CC0-1.0", lineage="", card="", alarms_per_hour=1.0)
     budget = Budget(latency_ms=1.0, memory_bytes=1)
-    path = tmp_path_factory.mktemp("signals") / "fan.bundle"
-    path.write_bytes(build(scorer, FEATURES.names, rows, identity, budget, None, FEATURES))
+    path = folder / "fan.bundle"
+    path.write_bytes(build(scorer, features.names, rows, identity, budget, None, features))
     return path
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    return made(tmp_path_factory.mktemp("signals"), FEATURES, FEATURES.of(signal(60)))
 
 
 def score(
@@ -104,3 +108,40 @@ def test_a_bundle_of_rows_takes_no_signal(tmp_path):
     done = score(write_anomaly_bundle(tmp_path / "a.bundle"), "--wav", "-", stdin=wav(signal(1)))
     assert done.returncode == 1
     assert b"takes rows, not a signal: give --csv" in done.stderr
+
+
+def turning(seconds: float, rpm: float, third: float, seed: int):
+    """A shaft that hums at its speed, as its load is, and as loud as `third` at three times its speed."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    load = 1 + 0.5 * np.sin(2 * np.pi * t / 7)
+    hum = load * np.sin(2 * np.pi * rpm / 60 * t) + third * np.sin(6 * np.pi * rpm / 60 * t)
+    return 0.1 * hum + 0.1 * signal(seconds, seed)
+
+
+def test_orders_take_the_shaft_s_speed_and_find_the_order_that_grew(tmp_path):
+    features = dataclasses.replace(FEATURES, window=4096, hop=2048, orders=4)
+    rows = np.concatenate([features.of(turning(60, r, 0.01, i), r / 60) for i, r in
+                           enumerate((1200, 1500))])  # fmt: skip
+    bundle = made(tmp_path, features, rows)
+    # Healthy at a speed that was never seen, then with a third order that has grown.
+    samples = np.concatenate([turning(10, 1350, 0.01, 7), turning(10, 1350, 0.5, 8)])
+    done = score(bundle, "--wav", "-", "--rpm", 1350, "--json", stdin=wav(samples))
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert not any(line["anomaly"] for line in lines if float(line["time"]) < 9)
+    late = [line for line in lines if float(line["time"]) > 12]
+    assert all(line["anomaly"] for line in late)
+    named = collections.Counter(line["channel"] for line in late)
+    assert named.most_common(1)[0][0] == "order 3"
+
+    done = score(bundle, "--wav", "-", stdin=wav(samples))
+    assert done.returncode == 1
+    assert b"give it by --rpm" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("rpm", ["0", "-5", "nan", "fast"])
+def test_a_speed_that_is_none_is_refused(bundle, rpm):
+    done = score(bundle, "--wav", "-", f"--rpm={rpm}", stdin=wav(signal(1)))
+    assert done.returncode == 2
+    assert b"--rpm" in done.stderr

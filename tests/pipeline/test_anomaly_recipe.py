@@ -46,7 +46,7 @@ def test_from_logs_to_a_release_with_a_network_that_alarms(tmp_path):
     assert report["model"]["version"] == "1.0.0"
     assert report["model"]["arena_bytes"] < 8192
     assert report["metrics"]["detector"] == "dense_autoencoder"
-    assert len(report["metrics"]["roc_auc_by_detector"]) == 11
+    assert len(report["metrics"]["quality_by_detector"]) == 11
     assert all(gate["passed"] for gate in report["gates"])
     assert {"int8_drop", "tflm_parity", "arena_bytes"} <= {g["name"] for g in report["gates"]}
     assert "Detectors compared" in (folder / "report.html").read_text()

@@ -184,6 +184,19 @@ def test_the_summary_of_a_run_that_made_no_model() -> None:
     assert "Refused m: no bundle made" in stream.getvalue()
 
 
+def test_the_summary_of_series_in_nab_s_form_says_its_scores_beside_the_best_control() -> None:
+    stream = io.StringIO()
+    scores = {"standard": 73.125, "reward_low_fn": 77.5}
+    metrics = {"detector": "gaussian", "roc_auc": 0.61, "nab": scores}
+    metrics["nab_control"] = {"standard": 21.5, "reward_low_fn": 31.3}
+    with RunView(stream) as view:
+        view.summary({**REPORT, "metrics": metrics})
+    said = " ".join(plain(stream.getvalue()).split())
+    assert "detector taken gaussian" in said
+    assert "NAB, standard, and the best control 73.1 21.5" in said
+    assert "NAB, reward low fn, and the best control 77.5 31.3" in said
+
+
 def test_pace_is_that_of_the_last_minute_and_counts_down() -> None:
     pace = Pace()
     assert pace.seconds_left(0.0) is None
