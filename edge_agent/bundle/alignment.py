@@ -94,7 +94,7 @@ def _starts(lines: list[bytes]) -> list[int]:
 
 def _align_models(old: bytes, new: bytes) -> list[Segment]:
     matched = sorted(
-        (Segment(b.start, a.start, b.bytes) for a, b in _match(constants(old), constants(new))),
+        (Segment(b.start, a.start, b.bytes) for a, b in match(constants(old), constants(new))),
         key=lambda segment: segment.new,
     )
     ends = [Segment(0, 0, 0), *matched, Segment(len(new), len(old), 0)]
@@ -106,7 +106,8 @@ def _align_models(old: bytes, new: bytes) -> list[Segment]:
     return matched + between
 
 
-def _match(old: list[Constant], new: list[Constant]) -> list[tuple[Constant, Constant]]:
+def match(old: list[Constant], new: list[Constant]) -> list[tuple[Constant, Constant]]:
+    """The constants of an old model and of a new one that stand for each other."""
     by_place = {(c.place, c.form, c.bytes): c for c in old}
     pairs: list[tuple[Constant, Constant]] = []
     rest: list[Constant] = []

@@ -7,14 +7,17 @@
     differences  of the segments' bytes, new minus old modulo 256, one after another
     literals     of the gaps, and of what follows the last segment
 
-Fine-tuning moves most weights by a few steps: as differences they are small numbers around zero, which
-compress well, whereas the bytes themselves hardly compress at all. Which segments stand for which is
+Fine-tuning moves weights by a few steps or none: as differences they are small numbers around zero, which
+pack well, whereas the bytes themselves hardly do at all. Which segments stand for which is
 the writer's business (`alignment`); the reader only adds.
 
 Reading treats a delta as hostile: every size is bounded and checked against the others before it is
 used, packed streams are unpacked piece by piece and never beyond their stated size, and memory stays
 below about 3 MB however large the bundle is. The output's hash is checked here and, what counts,
 against the signed metadata by the caller.
+
+There are two formats. The second packs differences by `small_numbers`, too; a delta says by its magic which
+it needs, so that an agent which does not know the second refuses it and takes the whole file.
 """
 
 from __future__ import annotations
@@ -29,12 +32,18 @@ import numpy as np
 
 from edge_agent.bundle.alignment import Segment, align
 from edge_agent.bundle.archive import MAX_BUNDLE_BYTES
-from edge_agent.bundle.packing import PackedStream, PackingError, pack
+from edge_agent.bundle.packing import CODED, PackedStream, PackingError, pack, pack_numbers
 
 NO_BASE = bytes(32)
-_MAGIC = b"EDELTA1\n"
+_MAGICS = {b"EDELTA1\n": 1, b"EDELTA2\n": 2}
+NEWEST_FORMAT = 2
 _HEADER = struct.Struct("<8s32s32sI" + "BII" * 3)
 _MAX_SEGMENTS_BYTES = 256 * 1024
+
+
+def format_of(delta: bytes) -> int:
+    """The number of the format that an agent must know to read `delta`."""
+    return _MAGICS[delta[:8]]
 
 
 class DeltaError(Exception):
@@ -61,12 +70,13 @@ def write(old: bytes, new: bytes, segments: list[Segment]) -> bytes:
         differences.append((after[segment.new : place] - base).tobytes())
     literals.append(new[place:])
     streams = [bytes(table), b"".join(differences), b"".join(literals)]
-    packed = [pack(stream) for stream in streams]
+    packed = [pack(streams[0]), pack_numbers(streams[1]), pack(streams[2])]
     sizes: list[int] = []
     for stream, (method, data) in zip(streams, packed, strict=True):
         sizes += [method, len(data), len(stream)]
     base_digest = hashlib.sha256(old).digest() if segments else NO_BASE
-    header = _HEADER.pack(_MAGIC, base_digest, hashlib.sha256(new).digest(), len(new), *sizes)
+    magic = b"EDELTA2\n" if packed[1][0] == CODED else b"EDELTA1\n"
+    header = _HEADER.pack(magic, base_digest, hashlib.sha256(new).digest(), len(new), *sizes)
     return header + b"".join(data for _, data in packed)
 
 
@@ -120,7 +130,7 @@ class _Head:
 def _read_head(delta: BinaryIO) -> _Head:
     delta.seek(0)
     data = delta.read(_HEADER.size)
-    if len(data) != _HEADER.size or not data.startswith(_MAGIC):
+    if len(data) != _HEADER.size or data[:8] not in _MAGICS:
         raise DeltaError("it is not a delta that this agent reads")
     _, base, output, output_bytes, *sizes = _HEADER.unpack(data)
     if output_bytes > MAX_BUNDLE_BYTES or sizes[2] > _MAX_SEGMENTS_BYTES:

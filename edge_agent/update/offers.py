@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from edge_agent.bundle.delta import NEWEST_FORMAT
 from edge_agent.decoding import DecodeError, decode
 
 _MAX_DELTAS = 64
@@ -19,11 +20,13 @@ class DeltaOffer:
         base: SHA-256 (hex) of the bundle that it starts from; empty where it needs none.
         target: the delta's path in the repository.
         bytes: its size.
+        format: the number of the format that it takes; see `edge_agent.bundle.delta`.
     """
 
     base: str
     target: str
     bytes: int
+    format: int = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,5 +70,5 @@ def _deltas(listed: Any) -> Iterator[DeltaOffer]:
             delta = decode(DeltaOffer, value)
         except DecodeError:
             continue
-        if delta.bytes > 0:
+        if delta.bytes > 0 and 1 <= delta.format <= NEWEST_FORMAT:
             yield delta

@@ -1,8 +1,8 @@
 """Smaller ways to a release: deltas from the releases that the field runs, and itself compressed.
 
 A delta is a TUF target of its own, so a device verifies it before it reads it. The release's custom
-field lists them as ``deltas``: ``[{"base": SHA-256 or "", "target": path, "bytes": size}, ..]``. One is
-published only where it is the smallest way for its base.
+field lists them as ``deltas``: ``[{"base": SHA-256 or "", "target": path, "bytes": size, "format": 2}, ..]``,
+without the format where it is the first. A delta is published only where it is the smallest way for its base.
 """
 
 from __future__ import annotations
@@ -57,9 +57,14 @@ def list_deltas(targets: Targets, release: Release, deltas: list[Delta]) -> None
         return
     for one in deltas:
         targets.targets[one.target.path] = one.target
-    targets.targets[release.target].unrecognized_fields["custom"]["deltas"] = [
-        {"base": one.base, "target": one.target.path, "bytes": one.target.length} for one in deltas
-    ]
+    custom = targets.targets[release.target].unrecognized_fields["custom"]
+    custom["deltas"] = [_entry(one) for one in deltas]
+
+
+def _entry(one: Delta) -> dict[str, Any]:
+    entry = {"base": one.base, "target": one.target.path, "bytes": one.target.length}
+    number = delta.format_of(one.data)
+    return entry if number == 1 else entry | {"format": number}
 
 
 def drop_deltas(targets: Targets, release: Release) -> None:

@@ -1,9 +1,14 @@
 """What a delta costs after a real fine-tune, against bsdiff4 and the whole file.
 
 A keyword model is trained for a short while, quantised and converted; then the quantised model is
-trained on (other augmentation, small learning rate), keeps its scales, and is converted again. Both
+trained on (other augmentation, small learning rate), keeps its scales, and is converted again. Scales are
+the ranges of the rounding and, since it is folded into the kernels, the normalisation of batches. Both
 stand in a bundle. The peer is bsdiff4 from PyPI in an environment of its own; the CPU is that of
 rebuilding the bundle on this machine, with the hashes of base and result in ours alone.
+
+How far any coder could go is measured beside it: the entropy of the differences of all tensors, by what is
+known of a difference: its tensor, the one before it, the old weight, the difference at the same place of the
+row before. Those are the entropies of counts: a coder must also learn the counts.
 """
 
 from __future__ import annotations
@@ -22,8 +27,12 @@ import sys
 import tempfile
 import time
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from components.converter import executor as converter
 from components.converter.component import ConverterParameters
@@ -34,7 +43,9 @@ from components.quantizer.component import QuantizerParameters
 from components.trainer.component import TrainerParameters
 from components.transform.component import TransformParameters
 from components.transform.executor import execute as transform
-from edge_agent.bundle import archive, delta
+from edge_agent.bundle import archive, delta, packing
+from edge_agent.bundle.alignment import match
+from edge_agent.bundle.constants import Constant, constants
 from edge_agent.bundle.manifest import encode_manifest
 from tests.bench.table import TOP, Figure, data_folder, publish
 
@@ -47,6 +58,7 @@ _TUNES = {
     "32,768 examples at 2e-3": (32_768, 2e-3),
 }
 _REPEATS = 20
+NAMES = ("old", "new")
 _PEER = """
 import bsdiff4, json, sys, time
 old, new = (open(path, "rb").read() for path in sys.argv[1:3])
@@ -72,6 +84,42 @@ def main() -> None:
     publish("delta", figures)
 
 
+Bytes = npt.NDArray[np.uint8]
+_PLAIN = "by tensor"
+_BEFORE, _WEIGHT, _ROW = "after the one before", "by old weight", "below that of the row before"
+
+
+def _entropies(old: bytes, new: bytes) -> Iterator[Figure]:
+    """Bytes of the packed differences of the tensors of two models, and their entropies."""
+    pairs = list(match(constants(old), constants(new)))
+    moved = [_bytes(new, b) - _bytes(old, a) for a, b in pairs]
+    packed = len(packing.pack_numbers(b"".join(d.tobytes() for d in moved))[1])
+    bits = dict.fromkeys((_PLAIN, _BEFORE, _WEIGHT, _ROW), 0.0)
+    for (a, b), d in zip(pairs, moved, strict=True):
+        row = b.form[-1] if len(b.form) > 1 else 1
+        bits[_PLAIN] += _bits(d, np.zeros_like(d))
+        bits[_BEFORE] += _bits(d, np.concatenate([d[:1], d[:-1]]))
+        bits[_WEIGHT] += _bits(d, _bytes(old, a) >> 4)
+        bits[_ROW] += _bits(d, np.concatenate([d[:row], d[:-row]]))
+    for name, value in bits.items():
+        yield Figure(figure=f"differences, entropy {name}", ours=packed, peer=value / 8, unit="B")
+
+
+def _bytes(model: bytes, constant: Constant) -> Bytes:
+    return np.frombuffer(model[constant.start : constant.start + constant.bytes], np.uint8)
+
+
+def _bits(values: Bytes, given: Bytes) -> float:
+    """The entropy of `values` where `given` is known, times their number."""
+    both = np.bincount(values.astype(np.int64) * 256 + given, minlength=65536)
+    return _times_log(np.bincount(given, minlength=256)) - _times_log(both)
+
+
+def _times_log(counts: npt.NDArray[np.int64]) -> float:
+    some = counts[counts > 0]
+    return float((some * np.log2(some)).sum())
+
+
 def _figures(folder: Path, title: str, old: bytes, new: bytes) -> list[Figure]:
     ours = delta.make(old, new)
     begun = time.process_time()
@@ -94,6 +142,10 @@ def _figures(folder: Path, title: str, old: bytes, new: bytes) -> list[Figure]:
             figure=f"{title}: CPU to rebuild", ours=1000 * seconds, peer=1000 * peer["seconds"],
             unit="ms",
         ),
+        *(
+            dataclasses.replace(figure, figure=f"{title}: {figure.figure}")
+            for figure in _entropies(*(archive.read(folder / n).files["model.tflite"] for n in NAMES))
+        ),
     ]  # fmt: skip
 
 
@@ -103,9 +155,9 @@ def _bsdiff4(folder: Path, old: bytes, new: bytes) -> dict[str, float]:
     if not python.exists():
         venv.create(environment, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", _BSDIFF4], check=True)
-    for name, data in (("old", old), ("new", new)):
+    for name, data in zip(NAMES, (old, new), strict=True):
         (folder / name).write_bytes(data)
-    command = [python, "-c", _PEER, folder / "old", folder / "new", str(_REPEATS)]
+    command = [python, "-c", _PEER, *(folder / name for name in NAMES), str(_REPEATS)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     told: dict[str, float] = json.loads(answer.stdout)
     return told
@@ -147,6 +199,9 @@ def _tune(folder: Path, examples: int, rate: float) -> bytes:
     from components.training.losses import distillation_loss
 
     model = load_model(folder / "aware" / "model.h5")
+    for layer in model.layers:
+        if isinstance(getattr(layer, "layer", layer), keras.layers.BatchNormalization):
+            layer.trainable = False
     ranges = [(w, w.numpy()) for w in model.weights if w.name.endswith(("_min:0", "_max:0"))]
     parameters = QuantizerParameters(
         epochs=1, examples_per_epoch=examples, learning_rate=rate, seed=7,

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.bundle import delta, packing
+from edge_agent.bundle import delta, packing, small_numbers
 from edge_agent.bundle.alignment import Segment, align
 from edge_agent.bundle.archive import pack
 from edge_agent.bundle.constants import constants
@@ -153,7 +153,7 @@ def test_a_damaged_delta_is_refused_or_harmless(case, data):
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_refused(junk):
-    for made in (junk, b"EDELTA1\n" + bytes(32) + junk):
+    for made in (junk, b"EDELTA1\n" + bytes(32) + junk, b"EDELTA2\n" + bytes(32) + junk):
         with pytest.raises(delta.DeltaError):
             applied(b"base", made)
 
@@ -161,9 +161,9 @@ def test_any_bytes_are_refused(junk):
 @pytest.mark.fuzz
 @given(st.binary(min_size=27, max_size=2000))
 def test_any_bytes_behind_a_true_head_are_refused(junk):
-    head = b"EDELTA1\n" + bytes(64)
-    with pytest.raises(delta.DeltaError):
-        applied(b"", head + (1000).to_bytes(4, "little") + junk)
+    for head in (b"EDELTA1\n", b"EDELTA2\n"):
+        with pytest.raises(delta.DeltaError):
+            applied(b"", head + bytes(64) + (1000).to_bytes(4, "little") + junk)
 
 
 def test_a_bomb_costs_little_memory():
@@ -180,6 +180,54 @@ def test_a_bomb_costs_little_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4_000_000
+
+
+@given(st.lists(st.integers(-128, 127) | st.just(0), max_size=600))
+def test_small_numbers_come_back(numbers):
+    data = np.array(numbers, np.int8).tobytes()
+    assert unpacked(small_numbers.pack(data), len(data)) == data
+
+
+def unpacked(packed: bytes, count: int) -> bytes:
+    left = iter(packed)
+    return small_numbers.Unpacker(lambda: next(left)).take(count)
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 8.0])
+def test_small_numbers_take_few_more_bits_than_their_entropy(spread):
+    numbers = np.rint(np.random.default_rng(1).normal(0, spread, 20_000)).astype(np.int8)
+    counts = np.unique(numbers, return_counts=True)[1] / len(numbers)
+    entropy = -len(numbers) * (counts * np.log2(counts)).sum() / 8
+    assert len(small_numbers.pack(numbers.tobytes())) < 1.03 * entropy
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_small_numbers_or_end_too_early(junk):
+    with contextlib.suppress(StopIteration, RuntimeError):
+        assert len(unpacked(junk, 500)) == 500
+
+
+def test_a_delta_says_which_format_it_takes_and_both_are_read(monkeypatch):
+    old, new = bundle(model()), bundle(model(moved=0.4))
+    second = delta.make(old, new)
+    monkeypatch.setattr(delta, "pack_numbers", packing.pack)
+    first = delta.make(old, new)
+    assert [delta.format_of(made) for made in (first, second)] == [1, 2]
+    assert applied(old, first) == applied(old, second) == new
+    assert len(second) < 0.9 * len(first)
+    with pytest.raises(delta.DeltaError, match="not a delta that this agent reads"):
+        applied(old, second.replace(b"EDELTA2", b"EDELTA3"))
+
+
+def test_more_small_numbers_than_a_small_processor_unpacks_in_time_are_refused():
+    many = small_numbers.MAX_NUMBERS + 1
+    assert delta.format_of(delta.write(bytes(many), bytes(many), [Segment(0, 0, many)])) == 1
+    old, new = bundle(model()), bundle(model(moved=0.4))
+    made = bytearray(delta.make(old, new))
+    assert made[85] == packing.CODED
+    made[90:94] = many.to_bytes(4, "little")
+    with pytest.raises(delta.DeltaError, match="longer than this agent unpacks"):
+        applied(old, bytes(made))
 
 
 def test_a_size_beyond_a_bundles_is_refused():

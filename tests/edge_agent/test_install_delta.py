@@ -8,6 +8,7 @@ import pytest
 from tuf.api.metadata import Metadata, MetaFile
 
 from edge_agent.bundle.archive import read
+from edge_agent.bundle.delta import NEWEST_FORMAT
 from edge_agent.update import errors, install
 from edge_agent.update.offers import read_offer
 from edge_agent.update.proof import examine
@@ -148,6 +149,15 @@ def test_a_malformed_list_of_deltas_never_hides_the_release(site, deltas):
 
     resign(site, change)
     site.arrives(delta=False)
+
+
+def test_a_delta_in_a_format_from_tomorrow_costs_nothing(site):
+    def change(targets):
+        for entry in targets[RELEASE].unrecognized_fields["custom"]["deltas"]:
+            entry["format"] = NEWEST_FORMAT + 1
+
+    resign(site, change)
+    assert site.arrives(delta=False) == (site.folder / "1.bundle").stat().st_size
 
 
 def test_a_delta_that_leads_elsewhere_falls_back_to_the_whole_file(site):
