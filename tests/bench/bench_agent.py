@@ -73,7 +73,7 @@ def first():
 _MEASURE = """
 import json, re
 first()
-begun = time.time()
+begun, start = time.time(), time.process_time()
 pcm = np.load(sys.argv[2])
 state = make()
 def play(samples):
@@ -84,7 +84,8 @@ cpu = time.process_time()
 play(pcm)
 cpu = (time.process_time() - cpu) / (len(pcm) / 16000)
 resident = re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]
-print(json.dumps({"first": begun, "cpu_ms": 1000 * cpu, "rss_mb": int(resident) / 1024}))
+told = {"first": begun, "start_cpu_s": start, "cpu_ms": 1000 * cpu, "rss_mb": int(resident) / 1024}
+print(json.dumps(told))
 """
 
 
@@ -120,6 +121,7 @@ def main() -> None:
                 ("cpu_ms", "CPU a second of audio", "ms"),
                 ("rss_mb", "resident", "MB"),
                 ("start_s", "start to first inference", "s"),
+                ("start_cpu_s", "start to first inference, CPU", "s"),
             )
             for name, ours in best.items()
         ]
