@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from edge_agent.bundle import archive
 from edge_agent.bundle.archive import BundleError, describe_files, pack, read, read_array, unpack
 from edge_agent.bundle.manifest import ManifestError, decode_manifest, encode_manifest
-from tests.fixtures.bundles import MODEL, bundle_parts, make_bundle, npy_bytes
+from tests.fixtures.bundles import MODEL, bundle_parts, gated_parts, make_bundle, npy_bytes
+from tests.fixtures.damage import MILLION, chance_of_its_own, damaged
 
 MANIFEST, FILES = bundle_parts()
 WHOLE = pack(encode_manifest(MANIFEST), FILES)
@@ -262,6 +263,31 @@ def test_any_value_anywhere_in_the_manifest_is_read_or_refused(data):
     except BundleError:
         return
     assert encode_manifest(bundle.manifest)
+
+
+@pytest.mark.fuzz
+def test_a_million_damaged_bundles_are_refused_or_do_no_harm():
+    chance, directory = chance_of_its_own(), WHOLE.index(b"PK\x01\x02")
+    places = [*range(120), *range(directory, len(WHOLE))]
+    for _ in range(MILLION):
+        try:
+            bundle = unpack(damaged(WHOLE, places, chance))
+        except BundleError:
+            continue
+        assert (bundle.files, bundle.manifest) == (FILES, MANIFEST)
+
+
+@pytest.mark.fuzz
+def test_a_million_damaged_manifests_are_read_or_refused():
+    chance = chance_of_its_own()
+    whole = [encode_manifest(manifest) for manifest in (MANIFEST, gated_parts()[0])]
+    for _ in range(MILLION):
+        manifest = chance.choice(whole)
+        try:
+            found = decode_manifest(damaged(manifest, range(len(manifest)), chance))
+        except ManifestError:
+            continue
+        assert decode_manifest(encode_manifest(found)) == found
 
 
 def test_files_are_described_by_size_and_digest():

@@ -1,5 +1,6 @@
 """The control socket: any bytes from any number of clients, and never a wait."""
 
+import contextlib
 import selectors
 import socket
 import threading
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from edge_agent.supervisor import control
 from edge_agent.supervisor.control import ControlError, ControlServer, ask
+from tests.fixtures.damage import MILLION, chance_of_its_own, damaged
 
 
 class Served:
@@ -71,6 +73,24 @@ def test_any_request_is_answered_or_dropped(served, pieces):
     assert answer in (b"", b'{"pid": 1}\n')
     if b"".join(pieces).strip() == b"status" and len(pieces) == 1:
         assert answer
+
+
+@pytest.mark.fuzz
+def test_a_million_requests_are_answered_or_dropped(served):
+    chance, whole = chance_of_its_own(), b"status\n"
+    for _ in range(MILLION):
+        request = damaged(chance.choice((whole, whole * 40)), range(len(whole)), chance)
+        client = served.client()
+        served.turn()
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        served.turn()
+        served.turn()
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1000) in (b"", b'{"pid": 1}\n')
+        client.close()
+    served.turn()
+    assert not served.server._clients
 
 
 def test_a_status_is_one_line(served):
