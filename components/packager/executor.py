@@ -88,13 +88,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         operators, macs = [dataclasses.asdict(count) for count in graph.counts], graph.macs
         arena_bytes = 0  # the arena was measured of the whole-window form
         targets = tuple(target for target in targets if _takes(target, graph))
-    learning = None
     if gate is not None:
         files |= _gate_files(gate, files[golden.inputs])
-    else:
-        learning, head_files = adaptation(model, files[_MODEL], features, parameters.replay_clips)
-        files |= head_files
-        schema_version = ADAPTABLE_SCHEMA_VERSION if learning else schema_version
+    learning, head_files = adaptation(model, files[_MODEL], features, parameters.replay_clips)
+    files |= head_files
+    schema_version = ADAPTABLE_SCHEMA_VERSION if learning else schema_version
     chosen = decode(DetectionPolicy, policy)
     if chosen.room is not None:
         schema_version = ROOM_SCHEMA_VERSION

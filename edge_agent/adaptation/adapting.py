@@ -65,7 +65,7 @@ class Learner:
         if manifest.adaptation is None:
             raise AdaptationError(
                 "the bundle holds nothing to learn with: release it again with this version of the "
-                "pipeline, without a gate, and with an architecture that ends in a dense layer"
+                "pipeline, and with an architecture that ends in a dense layer"
             )
         self._shipped = shipped_head(manifest, manifest.adaptation, bundle.files)
         self.classifier = KeywordClassifier(

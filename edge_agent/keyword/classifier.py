@@ -106,7 +106,8 @@ class KeywordClassifier:
             files: the others in it.
             runtime: which interpreter.
             threads: threads of one inference.
-            head: a last layer that was learned on this device, in the place of the bundle's.
+            head: a last layer that was learned on this device, in the place of the bundle's. The gate,
+                which knows nothing of it and would not open for its words, is left out then.
 
         Raises:
             ClassifierError: if the model is not what the manifest says, or is of a kind that this
@@ -139,7 +140,7 @@ class KeywordClassifier:
         self.gate: OpenedGate | None = None
         self._gate_macs, self._macs = 0, manifest.macs
         self._windows = self._classified = 0
-        if gate is not None and gate.gate is not None:
+        if head is None and gate is not None and gate.gate is not None:
             model = _opened(manifest, gate, files, runtime, threads, GATE_OUTPUTS)
             self.gate = OpenedGate(model, gate.gate.opens_at, self.labels)
             self._gate_macs = gate.gate.macs
@@ -249,10 +250,10 @@ def _opened_backbone(
 ) -> Model:
     """The stage's model up to what its last layer takes."""
     adaptation = manifest.adaptation
-    if adaptation is None or stage.gated_by is not None:
+    if adaptation is None:
         raise ClassifierError(
-            "the bundle holds nothing to learn with: release it again, without a gate, and with an "
-            "architecture that ends in a dense layer and a softmax"
+            "the bundle holds nothing to learn with: release it again, with an architecture that ends in "
+            "a dense layer and a softmax"
         )
     model = open_encoder(
         backbone(files[stage.model], adaptation.embedding),

@@ -171,7 +171,7 @@ def test_a_gate_is_a_stage_of_its_own_with_its_own_vectors(inputs, bundle, tmp_p
     changed = inputs | {"gate": folder, "evaluation": evaluation}
     gated = archive.read(pack(changed, tmp_path / "on"))
     manifest, plain = gated.manifest, bundle.manifest
-    assert (manifest.schema_version, plain.schema_version) == ("1.2", "1.6")
+    assert (manifest.schema_version, plain.schema_version) == ("1.6", "1.6")
     assert [(s.name, s.gated_by) for s in manifest.stages] == [
         ("gate", None),
         ("classifier", "gate"),

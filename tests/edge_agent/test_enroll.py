@@ -20,7 +20,7 @@ from edge_agent.keyword.head import Head
 from tests.fixtures.bundles import LABELS, make_bundle
 from tests.fixtures.daemons import daemon, write_config
 from tests.fixtures.speech import utterance, wav_bytes
-from tests.fixtures.teachable import WORDS, make_teachable_bundle
+from tests.fixtures.teachable import WORDS, make_teachable_bundle, make_teachable_gated_bundle
 
 
 class Device:
@@ -55,7 +55,7 @@ class Device:
         path.write_bytes(wav_bytes(np.concatenate(said)))
         _, out, _ = self.run("spot", path, "--bundle", self.bundle, "--root", self.root)
         lines = [out] if isinstance(out, dict) else map(json.loads, out.splitlines())
-        return [line["label"] for line in lines]
+        return [line["label"] for line in lines if "label" in line]
 
 
 @pytest.fixture
@@ -83,6 +83,15 @@ def test_a_known_word_is_learned_as_somebody_else_says_it(device):
     code, said, _ = device.enroll("yes")
     assert (code, said["words"]) == (0, {"yes": 6})
     assert device.spot("lamp", "no", "stop") == ["yes", "no", "stop"]
+
+
+def test_a_gate_that_knows_nothing_of_a_taught_word_is_left_out_while_it_is_used(device):
+    device.bundle = make_teachable_gated_bundle(device.folder / "gated.bundle")
+    assert device.spot("yes", "lamp") == ["yes"]
+    assert device.enroll()[0] == 0
+    assert device.spot("yes", "lamp") == ["yes", "lamp"]
+    device.run("revert", "--root", device.root)
+    assert device.spot("yes", "lamp") == ["yes"]
 
 
 def test_versions_are_listed_and_reverted(device):
