@@ -50,6 +50,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ImageEvaluatorParamete
         "int8_accuracy": int8,
         "float_accuracy": float_,
         "teacher_accuracy": _share(test.teacher.argmax(1) == truth),
+        "teacher_agreement": _share(test.teacher.argmax(1) == decided),
         "int8_single_accuracy": int8,
         "float_single_accuracy": float_,
         "val_int8_accuracy": scored["val"].recorded_accuracy(scored["val"].int8),

@@ -10,8 +10,9 @@ class Architecture:
     """One architecture.
 
     Attributes:
-        streams: what it computes for a frame does not depend on where the window begins, so that it
-            may run on new frames only; otherwise it runs over a whole, sliding window.
+        streams_by: frames that a step of its streaming form must be a multiple of, its strides in time
+            multiplied: what it computes for a frame does not depend on where the window begins, so that
+            it may run on new frames only; None if it runs over a whole, sliding window.
         filters: whether its channels can be removed (`Pruner.method=filter`).
         heads: whether it has attention heads, `heads_of` each width in a layer of its own.
         rounding: whether every layer has a form with int8 rounding to train with (`Quantizer.method`).
@@ -20,8 +21,8 @@ class Architecture:
         rising: whether every width must be larger than the one before it.
     """
 
-    streams: bool
     edge_tpu: bool
+    streams_by: int | None = None
     filters: bool = True
     heads: bool = False
     rounding: bool = True
@@ -35,27 +36,25 @@ def heads_of(width: int) -> int:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "bc_resnet": Architecture(streams=False, edge_tpu=True),
-    "ds_cnn": Architecture(streams=False, edge_tpu=True),
-    "keyword_transformer": Architecture(
-        streams=False, edge_tpu=False, filters=False, heads=True, rounding=False
-    ),
-    "mobilenet_v1": Architecture(streams=False, edge_tpu=True),
-    "mobilenet_v2": Architecture(streams=False, edge_tpu=True),
-    "mobilenet_v3": Architecture(streams=False, edge_tpu=False, rounding=False),
-    "shufflenet": Architecture(streams=False, edge_tpu=True, multiple=16, rising=True),
-    "squeezenet": Architecture(streams=False, edge_tpu=True, multiple=4),
-    "streaming_resnet": Architecture(streams=True, edge_tpu=True),
-    "tc_resnet": Architecture(streams=False, edge_tpu=True),
+    "bc_resnet": Architecture(edge_tpu=True),
+    "ds_cnn": Architecture(edge_tpu=True),
+    "keyword_transformer": Architecture(edge_tpu=False, filters=False, heads=True, rounding=False),
+    "mobilenet_v1": Architecture(edge_tpu=True),
+    "mobilenet_v2": Architecture(edge_tpu=True),
+    "mobilenet_v3": Architecture(edge_tpu=False, rounding=False),
+    "shufflenet": Architecture(edge_tpu=True, multiple=16, rising=True),
+    "squeezenet": Architecture(edge_tpu=True, multiple=4),
+    "streaming_resnet": Architecture(edge_tpu=True, streams_by=2),
+    "tc_resnet": Architecture(edge_tpu=True),
 }
 
 # These give the window back, flat, and not the probabilities of labels.
 AUTOENCODERS: dict[str, Architecture] = {
-    "convolutional_autoencoder": Architecture(streams=False, edge_tpu=False),
-    "dense_autoencoder": Architecture(streams=False, edge_tpu=True),
+    "convolutional_autoencoder": Architecture(edge_tpu=False),
+    "dense_autoencoder": Architecture(edge_tpu=True),
 }
 
 # These foretell the row after the window.
 FORECASTERS: dict[str, Architecture] = {
-    "dense_forecaster": Architecture(streams=False, edge_tpu=True),
+    "dense_forecaster": Architecture(edge_tpu=True),
 }

@@ -225,6 +225,24 @@ def test_a_gate_is_off_until_it_is_asked_for_and_then_measured_checked_and_packe
 
 
 @pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], r"hop_frames=3 frames, and streaming_resnet takes multiples of 2: .*hop_frames=4"),
+        (["Trainer.architecture=ds_cnn"], r"ds_cnn \(Trainer\) has no streaming form: .*resnet"),
+        (["Evaluator.hop_frames=2", "GateTrainer.widths=8,8"], r"gate leaves windows out"),
+    ],
+)
+def test_a_form_that_cannot_stream_is_refused_before_anything_is_trained(settings, said):
+    recipe = keyword_spotting.recipe(Path("root"), Path("data"), ())
+    apply_settings(recipe, ["Packager.form=streaming", *settings])
+    with pytest.raises(UserError, match=said):
+        demand_fit(recipe)
+    apply_settings(recipe, ["Trainer.architecture=streaming_resnet", "Evaluator.hop_frames=4"])
+    apply_settings(recipe, ["GateTrainer.widths=[]"])
+    demand_fit(recipe)
+
+
+@pytest.mark.parametrize(
     ("architecture", "method", "said"),
     [
         ("ds_cnn", "Pruner.method=heads", r"heads: ds_cnn has no attention heads: .*transformer"),
