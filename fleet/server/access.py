@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
+import ipaddress
 import json
 from typing import Any
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from fleet.control import devices, tenants
 from fleet.control.enrolment import join
@@ -14,36 +17,80 @@ from fleet.control.names import is_device
 from fleet.control.standing import Standings
 from fleet.control.tenants import Identity
 from fleet.control.tokens import hash_token
+from fleet.server.certificates import CERTIFIED
 from fleet.server.fleet_state import FleetState
 from fleet.server.lookup import Found
 from fleet.server.problems import Problem, not_found, unauthorized
 
 
-async def find_device(state: FleetState, tenant: Any, name: str, authorization: str) -> Found:
-    """The device that asks; one that is unknown is registered, if it comes by its gateway's token.
+async def find_device(
+    state: FleetState, tenant: Any, name: str, authorization: str, scope: Scope
+) -> Found:
+    """The device that asks; an unknown one is registered, if its gateway's token or a certificate lets it in.
 
     Args:
         state: of the server.
         tenant: the tenant's row.
         name: what the device calls itself.
         authorization: the request's header.
+        scope: of the request.
 
     Raises:
-        Problem: 401 if the token is none of its own or its tenant's.
+        Problem: 401 if the token is none of its own or its tenant's, and no certificate names it; 429
+            if it comes too often, or failed to log in too often.
     """
+    limits = state.limits
+    if limits.refused is not None:
+        limits.refused.check((address_of(scope), name))
     kind, _, token = authorization.partition(" ")
-    gateway = kind == "GatewayToken" and _same(hash_token(token.strip()), tenant.gateway_hash)
+    let_in = kind == "GatewayToken" and _same(hash_token(token.strip()), tenant.gateway_hash)
+    certified = scope.get(CERTIFIED)
+    if certified is not None and certified.device == name and tenant.name in certified.tenants:
+        let_in = True
     found = await state.lookup.find(tenant.id, name) if is_device(name) else None
     if found is not None:
         own = kind == "TargetToken" and _same(hash_token(token.strip()), found.token_hash)
-        if gateway or own:
+        if let_in or own:
+            if limits.device is not None:
+                limits.device.take(found.id)
             return found
-    elif gateway:
+    elif let_in:
         if not is_device(name):
             raise Problem(400, "the controller id has characters that none may have")
         return await _register(state, tenant, name)
+    refuse(state, scope, name)
+    raise unauthorized(
+        "the device's TargetToken, its tenant's GatewayToken, or a client certificate is needed"
+    )
+
+
+def refuse(state: FleetState, scope: Scope, name: str = "") -> None:
+    """Counts a log-in that failed.
+
+    Args:
+        state: of the server.
+        scope: of the request.
+        name: the device's; empty for an operator's.
+
+    Raises:
+        Problem: 429 if there were too many.
+    """
     state.figures.refused += 1
-    raise unauthorized("the device's TargetToken, or its tenant's GatewayToken, is needed")
+    if state.limits.refused is not None:
+        state.limits.refused.take((address_of(scope), name))
+
+
+def address_of(scope: Scope) -> str:
+    """The client's address, in IPv6 its network of 64 bits, which is what one client may have."""
+    return _network(str((scope.get("client") or ("",))[0]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _network(host: str) -> str:
+    try:
+        return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
+    except ValueError:  # IPv4 has fewer bits
+        return host
 
 
 async def identify(state: FleetState, request: Request, role: str, tenant: Any = None) -> Identity:
@@ -56,20 +103,35 @@ async def identify(state: FleetState, request: Request, role: str, tenant: Any =
         tenant: the row of the tenant in which; None for what concerns all tenants.
 
     Raises:
-        Problem: 401 without a token that counts, 403 if it does not reach so far.
+        Problem: 401 without a token that counts, 403 if it does not reach so far, 429 if it is used
+            too often, or too many failed from that address.
     """
     kind, _, token = request.headers.get("authorization", "").partition(" ")
-    moment = state.clock()
     known = None
     if kind.lower() == "bearer":
-        known = await state.read(lambda c: tenants.identify(c, moment, token.strip()))
+        known = await find_operator(state, request.scope, token.strip())
     if known is None:
-        state.figures.refused += 1
+        refuse(state, request.scope)
         raise unauthorized("an operator's token is needed: Authorization: Bearer TOKEN")
     if known.tenant is not None and (tenant is None or known.tenant != tenant.id):
         raise not_found()  # nor does it tell which tenants there are
     if not known.may(role):
         raise Problem(403, f"{known.name} is {known.role}; this takes a {role}")
+    return known
+
+
+async def find_operator(state: FleetState, scope: Scope, token: str) -> Identity | None:
+    """Whose token it is; None if it is nobody's.
+
+    Raises:
+        Problem: 429 if it is used too often, or too many failed from that address.
+    """
+    limits, moment = state.limits, state.clock()
+    if limits.refused is not None:
+        limits.refused.check((address_of(scope), ""))
+    known = await state.read(lambda c: tenants.identify(c, moment, token)) if token else None
+    if known is not None and limits.operator is not None:
+        limits.operator.take(known.name)
     return known
 
 

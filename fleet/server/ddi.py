@@ -102,7 +102,7 @@ def _route(state: FleetState, path: str, served: list[Served]) -> DescribedRoute
         tenant = find_tenant(state, request.path_params["tenant"])
         controller = request.path_params["controller"]
         authorization = request.headers.get("authorization", "")
-        device = await find_device(state, tenant, controller, authorization)
+        device = await find_device(state, tenant, controller, authorization, request.scope)
         state.saw(device.id)
         method = "GET" if request.method == "HEAD" else request.method
         return await handlers[method](Asked(state, request, tenant, device))

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from fleet.control import rollouts, tenants
 from fleet.control.standing import Standing, Standings, live
 from fleet.server.clock import Clock
+from fleet.server.limits import Limits
 from fleet.server.lookup import make_lookup
 from fleet.server.rooms import Rooms
 from fleet.server.writer import Writer
@@ -50,9 +51,13 @@ class FleetState:
         root: folder of repositories and artifacts.
         database: its database.
         clock: tells the moment.
+        limits: how often anybody may ask.
     """
 
-    def __init__(self, root: Path, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, root: Path, database: Database, clock: Clock, limits: Limits | None = None
+    ) -> None:
+        self.limits = limits or Limits()
         self.root = root
         self.database = database
         self.clock = clock

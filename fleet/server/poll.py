@@ -84,7 +84,7 @@ async def _poll(state: FleetState, tenant_name: str, name: str, scope: Scope) ->
             authorization = value.decode("latin-1")
         elif key == b"host":
             host = value.decode("latin-1")
-    device = await find_device(state, tenant, name, authorization)
+    device = await find_device(state, tenant, name, authorization, scope)
     shown = state.rooms.show(device.actions) if device.actions else None
     if (shown is None or shown.action.state == "timed_out") and state.rooms.may_begin(
         device.actions

@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import signal
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
 from fleet.server.app import make_app
+from fleet.server.certificates import Authorities
 from fleet.server.clock import Clock
 from fleet.server.fleet_state import FleetState
+from fleet.server.limits import Limits
+from fleet.server.protocol import make_protocol
+from fleet.server.proxies import Proxies, behind
 from fleet.store.database import Database
 from fleet.store.errors import StoreError
 
 _GRACE_S = 20
 _BACKLOG = 2048
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Guard:
+    """What stands between the server and the world.
+
+    Attributes:
+        certificate: PEM file with the server's chain, for TLS.
+        key: PEM file with its private key.
+        authorities: whose client certificates let devices in; needs TLS.
+        proxies: whose word about the client counts.
+        limits: how often anybody may ask.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    authorities: Authorities = dataclasses.field(default_factory=lambda: Authorities({}))
+    proxies: Proxies = dataclasses.field(default_factory=Proxies)
+    limits: Limits = dataclasses.field(default_factory=Limits)
+
+    def context(
+        self, _config: uvicorn.Config, make: Callable[[], ssl.SSLContext]
+    ) -> ssl.SSLContext:
+        """The settings of TLS: a client may show a certificate, and none that does not hold."""
+        context = make()
+        for file in self.authorities.files:
+            context.load_verify_locations(file)
+            context.verify_mode = ssl.CERT_OPTIONAL
+            # An authority that issues to devices is enough, without the one above it.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
 
 
 def serve(
@@ -26,10 +63,10 @@ def serve(
     clock: Clock,
     host: str,
     port: int,
-    certificate: Path | None = None,
-    key: Path | None = None,
+    guard: Guard | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves the fleet of `root` until SIGINT or SIGTERM; prints the address once it listens.
+    """Serves the fleet of `root` until SIGINT or SIGTERM.
 
     What is being answered then is answered, for up to 20 seconds; last polls are written.
 
@@ -39,15 +76,17 @@ def serve(
         clock: tells the moment.
         host: name or address of this machine to listen on.
         port: TCP port; 0 for any that is free.
-        certificate: PEM file with the chain, for TLS.
-        key: PEM file with its private key.
+        guard: TLS, whose word counts, and limits; none of it by default.
+        announce: is told the address once it listens; prints it by default.
 
     Raises:
         StoreError: if nothing can listen there, or the certificate cannot be read.
     """
+    guard = guard or Guard()
     listening = _listen(host, port)
     config = uvicorn.Config(
-        make_app(FleetState(root, database, clock)),
+        behind(guard.proxies, make_app(FleetState(root, database, clock, guard.limits))),
+        http=make_protocol(guard.authorities),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -55,13 +94,14 @@ def serve(
         lifespan="on",
         timeout_graceful_shutdown=_GRACE_S,
         timeout_keep_alive=75,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
+        ssl_certfile=guard.certificate,
+        ssl_keyfile=guard.key,
+        ssl_context_factory=guard.context if guard.certificate else None,
     )
     try:
         config.load()
     except (OSError, ssl.SSLError) as e:
-        raise StoreError(f"--certificate {certificate}, --key {key}: {e}") from e
+        raise StoreError(f"--certificate {guard.certificate}, --key {guard.key}: {e}") from e
     server = uvicorn.Server(config)
 
     def stop(*_: object) -> None:
@@ -69,11 +109,15 @@ def serve(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    scheme = "https" if certificate else "http"
+    scheme = "https" if guard.certificate else "http"
     address = f"[{host}]" if ":" in host else host
     with listening:
-        print(f"fleet at {scheme}://{address}:{listening.getsockname()[1]}/", flush=True)
+        (announce or _announce)(f"{scheme}://{address}:{listening.getsockname()[1]}/")
         server.run(sockets=[listening])
+
+
+def _announce(address: str) -> None:
+    print(f"fleet at {address}", flush=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

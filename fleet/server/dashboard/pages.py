@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -14,11 +14,11 @@ from fleet.control import audit, devices, releases, rollouts, telemetry
 from fleet.control.standing import Standings
 from fleet.rollout.errors import PlanError, RolloutError
 from fleet.rollout.plan import Group, Plan, waves
+from fleet.server.access import find_operator, refuse
 from fleet.server.dashboard.site import (
     COOKIE,
     REFRESH_S,
     Visit,
-    identify,
     read_form,
     render,
     style_sheet,
@@ -51,7 +51,7 @@ def routes(state: FleetState) -> list[Route]:
                     raise Problem(403, f"{found.who.name} is {found.who.role}, and may only look")
                 return await post(found)
             except Problem as e:
-                return _wrong(e.status, e.detail)
+                return _wrong(e.status, e.detail, e.headers)
             except NotFoundError as e:
                 return _wrong(404, str(e))
             except RolloutError as e:
@@ -66,10 +66,12 @@ def routes(state: FleetState) -> list[Route]:
             return render("login.html.j2", "Log in", wrong=False)
         try:
             token = (await read_form(request)).get("token", "").strip()
+            known = await find_operator(state, request.scope, token)
+            if known is None:
+                refuse(state, request.scope)
         except Problem as e:
-            return _wrong(e.status, e.detail)
-        if await identify(state, token) is None:
-            state.figures.refused += 1
+            return _wrong(e.status, e.detail, e.headers)
+        if known is None:
             return render("login.html.j2", "Log in", 401, wrong=True)
         answer = RedirectResponse("/", 303)
         secure = request.url.scheme == "https"
@@ -238,5 +240,7 @@ def _number(seen: Visit) -> int:
     return int(text)
 
 
-def _wrong(status: int, said: str) -> Response:
-    return render("wrong.html.j2", "That did not work", status, said=said)
+def _wrong(status: int, said: str, headers: Mapping[str, str] | None = None) -> Response:
+    page = render("wrong.html.j2", "That did not work", status, said=said)
+    page.headers.update(headers or {})
+    return page

@@ -16,8 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from fleet.control import tenants
 from fleet.control.tenants import Identity
+from fleet.server.access import find_operator
 from fleet.server.fleet_state import FleetState
 from fleet.server.problems import Problem, not_found
 
@@ -75,7 +75,7 @@ async def visit(state: FleetState, request: Request) -> Visit | None:
     Raises:
         Problem: 404 if there is no such tenant for them.
     """
-    who = await identify(state, request.cookies.get(COOKIE, ""))
+    who = await find_operator(state, request.scope, request.cookies.get(COOKIE, ""))
     if who is None:
         return None
     seen = {t.name: t for t in state.tenants.values() if who.tenant in (None, t.id)}
@@ -87,12 +87,6 @@ async def visit(state: FleetState, request: Request) -> Visit | None:
     return Visit(state, request, who, seen[name])
 
 
-async def identify(state: FleetState, token: str) -> Identity | None:
-    """Whose token it is."""
-    moment = state.clock()
-    return await state.read(lambda c: tenants.identify(c, moment, token)) if token else None
-
-
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form that one of our own pages sent.
 
@@ -100,7 +94,7 @@ async def read_form(request: Request) -> dict[str, str]:
         Problem: 403 if another site sent it, 413 or 400 if it is none.
     """
     origin = request.headers.get("origin")
-    if origin not in (None, "null") and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin not in (None, "null") and not _is_ours(origin, request.headers.get("host", "")):
         raise Problem(403, "the form was sent from another site")
     body = bytearray()
     async for chunk in request.stream():
@@ -112,6 +106,16 @@ async def read_form(request: Request) -> dict[str, str]:
     except ValueError:
         raise Problem(400, "this is no form") from None
     return {name: values[-1].replace("\0", "") for name, values in fields.items()}
+
+
+def _is_ours(origin: str, host: str) -> bool:
+    """Whether the origin that a browser tells is the host that it asked; default ports may be left out."""
+    try:
+        theirs, ours = urlsplit(origin), urlsplit(f"//{host}")
+        ports = [each.port if each.port not in (80, 443) else None for each in (theirs, ours)]
+    except ValueError:
+        return False
+    return theirs.hostname is not None and (theirs.hostname, ports[0]) == (ours.hostname, ports[1])
 
 
 def render(template: str, title: str, status: int = 200, **values: Any) -> HTMLResponse:

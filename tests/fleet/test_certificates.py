@@ -1,0 +1,128 @@
+"""Client certificates over real TLS, and what is believed of a proxy, against server processes."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fleet.__main__ import main
+from fleet.command_line import parse
+from fleet.server.proxies import Proxies
+from fleet.store.errors import StoreError
+from tests.fixtures.authorities import Authority
+from tests.fixtures.fleet_process import serving
+
+HASH = "5E72A0"
+
+
+@pytest.fixture
+def root(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A fleet with the tenants ``default`` and ``pumps``."""
+    root = tmp_path / "fleet"
+    _run(capsys, "init", "--root", str(root))
+    _run(capsys, "tenant", "add", "pumps", "--root", str(root))
+    return root
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert main(parse(["fleet", *arguments, "--json"])) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def _client(server: Authority, shown: tuple[str, str] | None = None) -> httpx.Client:
+    context = ssl.create_default_context(cafile=str(server.file))
+    if shown is not None:
+        context.load_cert_chain(*shown)
+    return httpx.Client(verify=context, timeout=60)
+
+
+def test_a_certificate_lets_in_the_device_that_it_names_where_its_authority_counts(root, tmp_path):
+    web, ours, theirs = (Authority(tmp_path / name, name) for name in ("web", "ours", "theirs"))
+    # One that calls itself as `ours` does, and is believed for another tenant.
+    double = Authority(tmp_path / "double", "ours")
+    certificate, key = web.issue("server")
+    options = [
+        "--certificate", certificate, "--key", key, "--client-ca", f"default={ours.file}",
+        "--client-ca", f"pumps={double.file}",
+    ]  # fmt: skip
+    with serving(root, *options) as address:
+        assert address.startswith("https:")
+        poll = f"{address}/default/controller/v1"
+        with _client(web, ours.issue("cam")) as cam:
+            found = cam.get(f"{poll}/cam").json()["_links"]["configData"]["href"]
+            assert found == f"{poll}/cam/configData"
+            assert cam.put(found, json={"data": {"hardware": "pi-4"}}).status_code == 200
+            assert cam.get(f"{poll}/other").status_code == 401
+            assert cam.get(f"{address}/pumps/controller/v1/cam").status_code == 401
+        with _client(web, double.issue("cam")) as cam:
+            assert cam.get(f"{address}/pumps/controller/v1/cam").status_code == 200
+            assert cam.get(f"{poll}/cam").status_code == 401
+        with _client(web) as nobody:
+            assert nobody.get(f"{poll}/cam").status_code == 401
+            assert nobody.get(f"{poll}/cam", headers=_told("cam")).status_code == 401
+            assert nobody.get(f"{address}/login").status_code == 200
+        for shown in (theirs.issue("cam"), ours.issue("cam", expired=True)):
+            with _client(web, shown) as stranger, pytest.raises(httpx.TransportError):
+                stranger.get(f"{poll}/cam")
+
+
+def test_options_that_cannot_go_together_are_refused(root, tmp_path, capsys):
+    authority = Authority(tmp_path / "ca")
+    certificate, key = authority.issue("server")
+    nothing = tmp_path / "nothing.pem"
+    for options, said in (
+        (["--client-ca", f"default={authority.file}"], "without TLS"),
+        (["--certificate", certificate], "give both"),
+        (["--issuer", "default=1"], "give the --proxy"),
+        (["--proxy", "nowhere"], "give an address"),
+        (["--certificate", certificate, "--key", key, "--client-ca", f"default={nothing}"], "PEM"),
+    ):
+        given = parse(["fleet", "serve", "--root", str(root), "--port", "0", *options])
+        assert main(given) == 1
+        assert said in capsys.readouterr().err
+
+
+def _told(name: str, hash_: str = HASH) -> dict[str, str]:
+    return {
+        "X-Ssl-Client-Cn": name,
+        "X-Ssl-Issuer-Hash-1": hash_,
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "fleet.example.com",
+    }
+
+
+def test_a_trusted_proxy_tells_who_the_client_is(root):
+    with serving(root, "--proxy", "127.0.0.1", "--issuer", f"default={HASH}") as address:
+        poll = f"{address}/default/controller/v1"
+        answer = httpx.get(f"{poll}/cam", headers=_told("cam", HASH.lower()), timeout=60)
+        place = "https://fleet.example.com/default/controller/v1/cam/configData"
+        assert answer.json()["_links"]["configData"]["href"] == place
+        for tenant, name, headers in (
+            ("default", "cam", _told("cam", "another")),
+            ("default", "cam", _told("dog")),
+            ("pumps", "cam", _told("cam")),
+            ("default", "cam", {"X-Ssl-Client-Cn": "cam"}),
+        ):
+            answer = httpx.get(f"{address}/{tenant}/controller/v1/{name}", headers=headers)
+            assert answer.status_code == 401, (tenant, name, headers)
+
+
+def test_others_are_not_believed(root, capsys):
+    token = _run(capsys, "device", "add", "cam", "--root", str(root))["token"]
+    with serving(root, "--proxy", "192.0.2.0/24", "--issuer", f"default={HASH}") as address:
+        poll = f"{address}/default/controller/v1/cam"
+        assert httpx.get(poll, headers=_told("cam"), timeout=60).status_code == 401
+        headers = {**_told("cam"), "Authorization": f"TargetToken {token}"}
+        answer = httpx.get(poll, headers=headers)
+        assert answer.json()["_links"]["configData"]["href"] == f"{poll}/configData"
+
+
+def test_networks_are_checked():
+    with pytest.raises(StoreError, match=r"--proxy 10\.0\.0\.1/8"):
+        Proxies(addresses=("10.0.0.1/8",))
