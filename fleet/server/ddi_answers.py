@@ -19,13 +19,20 @@ from fleet.server.schemas import (
 _LINK = thing(href=TEXT)
 _LINKS: Schema = {"type": "object", "additionalProperties": _LINK}
 _VERSION_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 100}
-_DETAILS: Schema = {"anyOf": [TEXT, listed({})]}
+_DETAILS: Schema = {"description": "texts, or one; what is none is passed over"}
+_CODE: Schema = {"description": "a whole number of the device's own; what is none is passed over"}
+_RESULT: Schema = {
+    "anyOf": [
+        optional({"type": "object"}, finished=one_of(*sorted(FINISHED))),
+        {"not": {"type": "object"}},
+    ]
+}
 
 FEEDBACK = thing(
     status=optional(
         thing(execution=one_of(*sorted(EXECUTIONS))),
-        result=optional({"type": "object"}, finished=one_of(*sorted(FINISHED))),
-        code=maybe(INTEGER),
+        result=_RESULT,
+        code=_CODE,
         details=_DETAILS,
     )
 )
@@ -44,9 +51,7 @@ TELEMETRY = optional(
 INSTALLED = thing(name=TEXT, version=TEXT)
 _WHO: Schema = {"type": "string", "pattern": "^[ -~]*$", "maxLength": 64}
 INITIATOR = optional({"type": "object"}, initiator=maybe(_WHO))
-CONSENT = optional(
-    thing(confirmation=one_of("confirmed", "denied")), code=maybe(INTEGER), details=_DETAILS
-)
+CONSENT = optional(thing(confirmation=one_of("confirmed", "denied")), code=_CODE, details=_DETAILS)
 
 POLL = thing(
     config=thing(polling=thing(sleep={"type": "string", "pattern": "^[0-9]{2}(:[0-5][0-9]){2}$"})),
