@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fleet.control.standing import Standings
     from fleet.store.database import Database
+    from fleet.store.objects import Objects
 
 DATABASE_VARIABLE = "EDGE_FLEET_DATABASE"
+STORE_VARIABLE = "EDGE_FLEET_STORE"
 FORM: dict[str, Any] = {"allow_abbrev": False, "inherited_absl_flags": None}
 
 
@@ -35,6 +37,29 @@ def add_root(parser: Any) -> None:
 def add_tenant(parser: Any) -> None:
     """Declares ``--tenant``."""
     parser.add_argument("--tenant", default="default", metavar="T", help="default: default")
+
+
+def add_store(parser: Any) -> None:
+    """Declares ``--store``."""
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        default=os.environ.get(STORE_VARIABLE),
+        help=f"where released files lie, s3://BUCKET/PREFIX; default: ${STORE_VARIABLE}, else R",
+    )
+
+
+def open_objects(arguments: argparse.Namespace) -> Objects | None:
+    """The object store; None if released files lie in the fleet's folder.
+
+    Raises:
+        StoreError: if there is no such kind of store.
+    """
+    if not arguments.store:
+        return None
+    from fleet.store.objects import Objects
+
+    return Objects(arguments.store)
 
 
 def open_database(arguments: argparse.Namespace) -> Database:

@@ -6,7 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fleet.commands.fleet_arguments import FORM, add_root, add_tenant, read, tell, who, writing
+from fleet.commands.fleet_arguments import (
+    FORM,
+    add_root,
+    add_store,
+    add_tenant,
+    open_objects,
+    read,
+    tell,
+    who,
+    writing,
+)
 
 NAME = "release"
 SUMMARY = "what devices may be given: add, register, list"
@@ -18,6 +28,8 @@ EXAMPLES = """\
   python -m fleet release add --root var var/latest.bundle
   python -m fleet release register --root var keyword_spotting==1.0.3
   python -m fleet release add --root var image.swu --name gateway-os --version 2.1.0
+  python -m fleet release add --root var --store s3://bucket/fleet var/latest.bundle
+      the file goes into an object store, from which `serve --store` sends it
   python -m fleet release list --root var --json"""
 
 
@@ -33,6 +45,8 @@ def add_arguments(parser: Any) -> None:
     for each in (add, register, actions.add_parser("list", help="all releases", **FORM)):
         add_root(each)
         add_tenant(each)
+    add_store(add)
+    add_store(register)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,6 +73,7 @@ def _add(arguments: argparse.Namespace) -> Any:
     from fleet.store.errors import StoreError
 
     root, file = arguments.root.absolute(), arguments.file
+    objects = open_objects(arguments)
     if arguments.name is not None:
         if arguments.version is None:
             raise StoreError("--version: a file that is no bundle needs one")
@@ -66,13 +81,13 @@ def _add(arguments: argparse.Namespace) -> Any:
             tenant = tenants.find(standings.connection, arguments.tenant)
             return releases.add_file(
                 standings.connection, standings.now, tenant, who(), root, file,
-                arguments.name, arguments.version,
+                arguments.name, arguments.version, objects,
             )  # fmt: skip
     tenant = read(arguments, lambda c: tenants.find(c, arguments.tenant))
     published = releases.publish_bundle(root, tenant.name, file, arguments.version)
     with writing(arguments) as standings:
         given = (standings.connection, standings.now, tenant, who(), root)
-        return releases.register_bundle(*given, published)
+        return releases.register_bundle(*given, published, objects)
 
 
 def _register(arguments: argparse.Namespace) -> Any:
@@ -83,6 +98,7 @@ def _register(arguments: argparse.Namespace) -> Any:
     root = arguments.root.absolute()
     name, _, version = arguments.release.partition("==")
     repository = Repository(releases.repository_folder(root, arguments.tenant))
+    objects = open_objects(arguments)
     published = next((r for r in repository.releases(name) if r.version == version), None)
     if published is None:
         raise NotFoundError(
@@ -92,4 +108,4 @@ def _register(arguments: argparse.Namespace) -> Any:
     with writing(arguments) as standings:
         tenant = tenants.find(standings.connection, arguments.tenant)
         given = (standings.connection, standings.now, tenant, who(), root)
-        return releases.register_bundle(*given, published)
+        return releases.register_bundle(*given, published, objects)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fleet.commands.fleet_arguments import add_root, open_database
+from fleet.commands.fleet_arguments import add_root, add_store, open_database, open_objects
 
 if TYPE_CHECKING:
     from fleet.server.limits import Buckets
@@ -40,6 +40,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     add_root(parser)
+    add_store(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
     parser.add_argument(
         "--port", type=int, default=_PORT, metavar="N", help=f"0 for any (default: {_PORT})"
@@ -130,6 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.port,
             guard,
             lambda address: _announce(arguments, address),
+            open_objects(arguments),
         )
     finally:
         database.close()

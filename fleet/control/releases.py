@@ -18,6 +18,7 @@ from fleet.repository import Repository
 from fleet.repository.releases import check_name
 from fleet.repository.versions import parse
 from fleet.store.errors import ConflictError, NotFoundError
+from fleet.store.objects import MARK, Objects, object_name
 from fleet.store.schema import Release
 
 MAX_FILE_BYTES = 4 * 1024**3
@@ -48,8 +49,12 @@ def register_bundle(
     who: str,
     root: Path,
     published: Published,
+    objects: Objects | None = None,
 ) -> Any:
-    """The row of a release that stands in the tenant's TUF repository; made if it is not there yet."""
+    """The row of a release that stands in the tenant's TUF repository; made if it is not there yet.
+
+    With `objects` its file is put there too; the repository keeps it, to make deltas from.
+    """
     found = _find(connection, tenant.id, published.name, published.version)
     if found is not None:
         return found
@@ -57,7 +62,7 @@ def register_bundle(
     path = Repository(folder).bundle_path(published)
     manifest = archive.read(path).manifest
     return _insert(
-        connection, now, tenant, who, root, path,
+        connection, now, tenant, who, root, path, objects,
         name=published.name,
         version=published.version,
         workload=manifest.workload,
@@ -76,6 +81,7 @@ def add_file(
     source: Path,
     name: str,
     version: str,
+    objects: Objects | None = None,
 ) -> Any:
     """Takes in a file that is no bundle: an image for SWUpdate or RAUC, say. TUF knows nothing of it.
 
@@ -92,7 +98,7 @@ def add_file(
         if found.sha256 == digest:
             return found
         raise ConflictError(f"{name} {version}: already released with other content")
-    place = root / "artifacts" / digest[:2] / digest
+    place = source if objects else root / "artifacts" / digest[:2] / digest
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         aside = place.with_name(f".{digest}.part")
@@ -101,7 +107,7 @@ def add_file(
             os.fsync(file.fileno())
         os.replace(aside, place)
     return _insert(
-        connection, now, tenant, who, root, place,
+        connection, now, tenant, who, root, place, objects,
         name=name, version=version, workload="", target="", filename=source.name, minimum={},
     )  # fmt: skip
 
@@ -128,6 +134,14 @@ def listing(connection: sa.Connection, tenant: int) -> list[Any]:
     """The rows of a tenant's releases, newest first."""
     query = sa.select(*Release.__table__.columns).where(Release.tenant_id == tenant)
     return list(connection.execute(query.order_by(Release.id.desc())))
+
+
+def stored(connection: sa.Connection, tenant: int, digest: str) -> Any:
+    """The row of a release whose file is in the object store, by its SHA-256; None if there is none."""
+    query = sa.select(*Release.__table__.columns).where(
+        Release.tenant_id == tenant, Release.file == MARK + object_name(digest)
+    )
+    return connection.execute(query).first()
 
 
 def described(row: Any) -> dict[str, Any]:
@@ -161,14 +175,21 @@ def _insert(
     who: str,
     root: Path,
     path: Path,
+    objects: Objects | None,
     **values: Any,
 ) -> Any:
     digests = _digests(path)
+    if objects is None:
+        file = path.absolute().relative_to(root.absolute()).as_posix()
+    else:
+        name = object_name(digests["sha256"])
+        objects.put(name, path)
+        file = f"{MARK}{name}"
     made = connection.execute(
         sa.insert(Release)
         .values(
             tenant_id=tenant.id,
-            file=path.absolute().relative_to(root.absolute()).as_posix(),
+            file=file,
             size=path.stat().st_size,
             created=now,
             **digests,

@@ -31,7 +31,7 @@ from fleet.server.bodies import (
     parse_telemetry,
     read_json,
 )
-from fleet.server.files import send_file
+from fleet.server.files import open_release, send
 from fleet.server.fleet_state import FleetState
 from fleet.server.lookup import Found
 from fleet.server.operations import DEVICE, DescribedRoute, Operation
@@ -263,9 +263,10 @@ async def _artifact(asked: Asked) -> Response:
         return PlainTextResponse(f"{row.md5}  {row.filename}")
     if name != row.filename:
         raise not_found()
-    path = asked.state.root / row.file
-    etag = f'"{row.sha1}"'
-    return await send_file(asked.state, asked.request, path, etag, "application/octet-stream")
+    content = await open_release(asked.state, row)
+    return await send(
+        asked.state, asked.request, content, f'"{row.sha1}"', "application/octet-stream"
+    )
 
 
 async def _release(asked: Asked) -> Any:

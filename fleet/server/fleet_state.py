@@ -25,6 +25,7 @@ from fleet.server.rooms import Rooms
 from fleet.server.writer import Writer
 from fleet.store.database import Database
 from fleet.store.errors import StoreError
+from fleet.store.objects import Objects
 from fleet.store.schema import Action, Device
 
 T = TypeVar("T")
@@ -52,11 +53,18 @@ class FleetState:
         database: its database.
         clock: tells the moment.
         limits: how often anybody may ask.
+        objects: the object store, if released files may be in one.
     """
 
     def __init__(
-        self, root: Path, database: Database, clock: Clock, limits: Limits | None = None
+        self,
+        root: Path,
+        database: Database,
+        clock: Clock,
+        limits: Limits | None = None,
+        objects: Objects | None = None,
     ) -> None:
+        self.objects = objects
         self.limits = limits or Limits()
         self.root = root
         self.database = database

@@ -21,6 +21,7 @@ from fleet.server.protocol import make_protocol
 from fleet.server.proxies import Proxies, behind
 from fleet.store.database import Database
 from fleet.store.errors import StoreError
+from fleet.store.objects import Objects
 
 _GRACE_S = 20
 _BACKLOG = 2048
@@ -65,6 +66,7 @@ def serve(
     port: int,
     guard: Guard | None = None,
     announce: Callable[[str], None] | None = None,
+    objects: Objects | None = None,
 ) -> None:
     """Serves the fleet of `root` until SIGINT or SIGTERM.
 
@@ -77,6 +79,7 @@ def serve(
         host: name or address of this machine to listen on.
         port: TCP port; 0 for any that is free.
         guard: TLS, whose word counts, and limits; none of it by default.
+        objects: the object store, if released files may be in one.
         announce: is told the address once it listens; prints it by default.
 
     Raises:
@@ -85,7 +88,7 @@ def serve(
     guard = guard or Guard()
     listening = _listen(host, port)
     config = uvicorn.Config(
-        behind(guard.proxies, make_app(FleetState(root, database, clock, guard.limits))),
+        behind(guard.proxies, make_app(FleetState(root, database, clock, guard.limits, objects))),
         http=make_protocol(guard.authorities),
         log_level="warning",
         access_log=False,

@@ -84,7 +84,8 @@ class Release(Base):
     """A version of a bundle, or of another file, that devices may be given.
 
     ``target`` is its path in the TUF repository, empty for a file that is not there; ``file`` is where
-    its bytes lie below the server's root; ``minimum`` holds the least versions that a device must have.
+    its bytes lie below the server's root, or ``store:`` and the name of an object; ``minimum`` holds the
+    least versions that a device must have.
     """
 
     __tablename__ = "release"
