@@ -245,6 +245,11 @@ class Scorer:
         return not self._left
 
     @property
+    def warms(self) -> int:
+        """Rows that the warm-up still needs."""
+        return self._left
+
+    @property
     def drift(self) -> float:
         """How far adaptation has moved the centres: the furthest, in normal scales."""
         return 0.0 if self._adaptation is None else self._adaptation.distance()

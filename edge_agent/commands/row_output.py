@@ -163,6 +163,11 @@ def say_summary(watch: Watch) -> None:
     rows = counts.pop("rows", 0)
     found = "".join(f"; {count} {what}" for what, count in sorted(counts.items()))
     print(f"note: {rows} rows{found}", file=sys.stderr)
+    if not watch.warm:
+        print(
+            f"note: nothing was judged: the warm-up, normal running, takes {watch.warms} rows more",
+            file=sys.stderr,
+        )
 
 
 def json_line(finding: Finding) -> str:

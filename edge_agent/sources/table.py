@@ -8,6 +8,7 @@ supported. Memory is bounded by a block and the longest line.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import dataclasses
 import datetime
@@ -175,7 +176,11 @@ def text_lines(stream: Readable, name: str) -> Iterator[list[str]]:
     """Whole lines, as many as one read gives."""
     left = b""
     read = getattr(stream, "read1", stream.read)
+    begun = False
     while data := read(_BLOCK_BYTES):
+        if not begun and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise TableError(f"{name}: is UTF-16: save it as UTF-8 (a spreadsheet's CSV UTF-8)")
+        begun = True
         whole, newline, rest = (left + data).rpartition(b"\n")
         left = rest
         if len(left) > _LONGEST_LINE:

@@ -62,6 +62,11 @@ class Watch:
         return self._scorer.warm
 
     @property
+    def warms(self) -> int:
+        """Rows that the warm-up still needs; 0 once it is over."""
+        return self._scorer.warms
+
+    @property
     def drift(self) -> float:
         """How far adaptation has moved the normal levels: the furthest, in normal scales."""
         return self._scorer.drift

@@ -115,6 +115,14 @@ def test_warm_up_rows_score_zero_without_a_channel(tmp_path):
     assert all(line["score"] > 0 for line in lines[50:])
 
 
+@pytest.mark.parametrize(("rows", "left"), [(1, "takes 49 rows more"), (50, None), (60, None)])
+def test_a_file_that_is_shorter_than_the_warm_up_says_so(tmp_path, rows, left):
+    settings = dataclasses.replace(SETTINGS, warm_up_rows=50, per_machine=PARTS)
+    bundle = write_anomaly_bundle(tmp_path / "w.bundle", settings)
+    _, errors = scored(bundle, csv_text(machine_rows(rows)))
+    assert left in errors if left else "nothing was judged" not in errors
+
+
 def changed(text: str, line: int, new: str) -> str:
     lines = text.split("\n")
     lines[line] = new
@@ -141,6 +149,14 @@ BAD = {
     "a stuck sensor": (
         csv_text(np.where([[0, 0, 1]], 60.0, machine_rows(300, seed=13))),
         "heat: has not changed",
+    ),
+    "a value beyond float": (
+        changed(TEXT, 20, "2026-01-01T00:00:19,1e400,2,60"),
+        "1 missing values",
+    ),
+    "a cell without end": (
+        changed(TEXT, 20, f"2026-01-01T00:00:19,50,2,{'9' * 99_999}"),
+        "heat: no",
     ),
     "a half line": (TEXT + "2026-01-01T00:05:00,50", "missing values"),
 }

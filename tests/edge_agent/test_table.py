@@ -130,3 +130,10 @@ def test_any_bytes_are_read_or_refused(data, headed):
     except TableError:
         return
     assert len(times) == len(rows)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_spreadsheet_s_utf_16_is_named(encoding):
+    text = "\ufeff" * (encoding == "utf-16-be") + "time,flow\n1,2\n"
+    with pytest.raises(TableError, match="is UTF-16: save it as UTF-8"):
+        read(text.encode(encoding))
