@@ -1,4 +1,4 @@
-"""Two server processes on one PostgreSQL, killed (SIGKILL) again and again while a rollout goes on."""
+"""Two server processes and their PostgreSQL, killed (SIGKILL) at random while rollouts go on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -21,13 +22,10 @@ from fleet.control import devices
 from fleet.rollout.plan import Group, waves
 from fleet.store.database import Database
 from tests.fixtures.fleet_server import links
-from tests.fixtures.postgresql import new_schema
+from tests.fixtures.postgresql_cluster import Cluster, own_cluster
 from tests.fixtures.small_fleet import SmallFleet
 
-pytestmark = pytest.mark.soak
-
 ROOT = Path(__file__).resolve().parents[2]
-DEVICES = 40
 KILLS = int(os.environ.get("FLEET_KILLS", "100"))
 CLOSED = {"status": {"execution": "closed", "result": {"finished": "success"}}}
 
@@ -78,46 +76,67 @@ class Talker(threading.Thread):
         client.post(f"{href}/feedback", json=CLOSED)
 
 
-def test_nothing_is_lost_or_doubled(postgresql, tmp_path):
-    with new_schema(postgresql) as url:
-        database = Database(url)
-        fleet = SmallFleet(database, tmp_path)
-        fleet.add_devices(DEVICES)
-        text = url.render_as_string(hide_password=False)
-        workers = [Worker(tmp_path, text) for _ in range(2)]
-        stop = threading.Event()
-        ports = [worker.port for worker in workers]
-        names = [f"device-{number}" for number in range(DEVICES)]
-        talkers = [Talker(name, ports, fleet.gateway_token, stop) for name in names]
-        try:
-            for talker in talkers:
-                talker.start()
-            rollouts = []
-            for number in range(KILLS):
-                if not rollouts or fleet.status(rollouts[-1])["state"] == "finished":
-                    canary = Group(name="canary", percent=10, minimum_sample=3, exposure=4)
-                    release = fleet.release(f"1.0.{len(rollouts)}")
-                    fleet.now = time.time()
-                    rollouts.append(fleet.start(release, *waves(canary, (100,)), time_out_s=3600.0))
-                time.sleep(random.uniform(0.0, 1.0))
-                workers[number % 2].kill()
-                workers[number % 2].start()
-            end = time.monotonic() + 120
-            while fleet.status(rollouts[-1])["state"] != "finished" and time.monotonic() < end:
-                time.sleep(0.5)
-        finally:
-            stop.set()
-            for talker in talkers:
-                talker.join()
-            for worker in workers:
-                worker.kill()
-        assert [fleet.status(r)["state"] for r in rollouts] == ["finished"] * len(rollouts)
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with own_cluster() as cluster:
+        yield cluster
+
+
+@pytest.mark.soak
+def test_nothing_is_lost_or_doubled(cluster, tmp_path):
+    killed = survive(cluster, tmp_path, 40, KILLS)
+    print(f"killed: {dict(killed)}")
+
+
+@pytest.mark.slow
+def test_a_slice_of_it(cluster, tmp_path):
+    survive(cluster, tmp_path, 8, 3)
+
+
+def survive(cluster: Cluster, folder: Path, count: int, kills: int) -> Counter[str]:
+    """Kills so often, and then counts; gives who was killed how often."""
+    database = Database(cluster.url)
+    fleet = SmallFleet(database, folder)
+    fleet.add_devices(count)
+    text = cluster.url.render_as_string(hide_password=False)
+    workers = [Worker(folder, text) for _ in range(2)]
+    victims = {"first worker": workers[0], "second worker": workers[1], "PostgreSQL": cluster}
+    order = (list(victims) * kills)[:kills]
+    random.shuffle(order)
+    stop = threading.Event()
+    ports = [worker.port for worker in workers]
+    names = [f"device-{number}" for number in range(count)]
+    talkers = [Talker(name, ports, fleet.gateway_token, stop) for name in names]
+    try:
         for talker in talkers:
-            with database.read() as connection:
-                row = devices.find(connection, fleet.tenant.id, talker.device)
-                actions = devices.history(connection, row.id)
-            assert {str(action["id"]) for action in actions} == talker.shown
-            assert [a["rollout"] for a in actions] == sorted(rollouts, reverse=True)
-            assert Counter(a["state"] for a in actions) == {"success": len(rollouts)}
-            assert all([r["execution"] for r in a["reports"]] == ["closed"] for a in actions)
-        database.close()
+            talker.start()
+        rollouts = []
+        for name in order:
+            if not rollouts or fleet.status(rollouts[-1])["state"] == "finished":
+                canary = Group(name="canary", percent=30, minimum_sample=3, exposure=4)
+                release = fleet.release(f"1.0.{len(rollouts)}")
+                fleet.now = time.time()
+                rollouts.append(fleet.start(release, *waves(canary, (100,)), time_out_s=3600.0))
+            time.sleep(random.uniform(0.0, 1.0))
+            victims[name].kill()
+            victims[name].start()
+        end = time.monotonic() + 120
+        while fleet.status(rollouts[-1])["state"] != "finished" and time.monotonic() < end:
+            time.sleep(0.5)
+    finally:
+        stop.set()
+        for talker in talkers:
+            talker.join()
+        for worker in workers:
+            worker.kill()
+    assert [fleet.status(r)["state"] for r in rollouts] == ["finished"] * len(rollouts)
+    for talker in talkers:
+        with database.read() as connection:
+            row = devices.find(connection, fleet.tenant.id, talker.device)
+            actions = devices.history(connection, row.id, limit=1000)
+        assert {str(action["id"]) for action in actions} == talker.shown
+        assert [a["rollout"] for a in actions] == sorted(rollouts, reverse=True)
+        assert Counter(a["state"] for a in actions) == {"success": len(rollouts)}
+        assert all([r["execution"] for r in a["reports"]] == ["closed"] for a in actions)
+    database.close()
+    return Counter(order)
