@@ -29,6 +29,9 @@ def add_arguments(parser: Any) -> None:
         add_tenant(action)
         if name == "list":
             action.add_argument("--search", default="", metavar="TEXT", help="part of the id")
+            action.add_argument(
+                "--match", default="", metavar="FILTER", help="only such: hardware=pi-*"
+            )
             action.add_argument("--after", default="", metavar="ID", help="those that follow it")
             action.add_argument("--limit", type=int, default=100, metavar="N", help="default: 100")
         else:
@@ -56,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.search,
                 arguments.after,
                 arguments.limit,
+                arguments.match,
             ),
         )
         tell(arguments, {"devices": found}, "\n".join(_line(device) for device in found))

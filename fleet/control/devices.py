@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +12,14 @@ import sqlalchemy as sa
 from fleet.control import audit
 from fleet.control.names import is_device
 from fleet.control.tokens import hash_token, new_token
+from fleet.rollout.filters import Filter, Term
 from fleet.store.errors import ConflictError, NotFoundError
 from fleet.store.schema import DEVICE, Action, Device, Release, Report
 
 MAX_ATTRIBUTES = 200
 MAX_NAME = 128
 MAX_VALUE = 1024
+_AT_ONCE = 500  # rows of a listing that are looked through
 MODES = ("merge", "replace", "remove")
 _BY_NAME = sa.select(DEVICE).where(
     DEVICE.c.tenant_id == sa.bindparam("tenant"), DEVICE.c.name == sa.bindparam("name")
@@ -158,17 +161,29 @@ def listing(
     search: str = "",
     after: str = "",
     limit: int = 100,
+    matches: str = "",
 ) -> list[dict[str, Any]]:
-    """Devices by name: those whose name holds `search`, that follow `after`."""
+    """Devices by name: those whose name holds `search`, that follow `after` and pass the filter `matches`.
+
+    Raises:
+        PlanError: if `matches` is no filter (`fleet.rollout.filters`).
+    """
+    chosen = Filter.parse(matches)
     query = (
         sa.select(Device.name, Device.seen, Device.attributes, Release.name, Release.version)
         .outerjoin(Release, Release.id == Device.installed_id)
         .where(Device.tenant_id == tenant, Device.name > after)
         .order_by(Device.name)
-        .limit(limit)
     )
     if search:
         query = query.where(Device.name.contains(search, autoescape=True))
+    for term in chosen.terms:
+        if term.wanted:
+            query = query.where(_may_match(term))
+    if all(term.wanted and len(term.parts) == 1 for term in chosen.terms):
+        query = query.limit(limit)  # all that is found passes
+    rows = connection.execute(query, execution_options={"yield_per": _AT_ONCE})
+    passing = (row for row in rows if chosen.holds(row[0], row[2]))
     return [
         {
             "id": name,
@@ -176,8 +191,17 @@ def listing(
             "attributes": attributes,
             "installed": None if release is None else {"name": release, "version": version},
         }
-        for name, seen, attributes, release, version in connection.execute(query)
+        for name, seen, attributes, release, version in itertools.islice(passing, limit)
     ]
+
+
+def _may_match(term: Term) -> sa.ColumnElement[bool]:
+    """The term in SQL; where it has stars, SQLite's notion of equal letters is wider."""
+    value = Device.name if term.name == "id" else Device.attributes[term.name].as_string()
+    if len(term.parts) == 1:
+        return value == term.parts[0]
+    escaped = (re.sub(r"([%_\\])", r"\\\1", part) for part in term.parts)
+    return value.like("%".join(escaped), escape="\\")
 
 
 def history(connection: sa.Connection, device: int, limit: int = 50) -> list[dict[str, Any]]:

@@ -235,8 +235,10 @@ def _described(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def listing(connection: sa.Connection, tenant: int, limit: int = 100) -> list[dict[str, Any]]:
-    """A tenant's rollouts, newest first, without their groups."""
+def listing(
+    connection: sa.Connection, tenant: int, limit: int = 100, release: int | None = None
+) -> list[dict[str, Any]]:
+    """A tenant's rollouts, newest first, without their groups; those of one release alone if it is given."""
     query = (
         sa.select(
             Rollout.id, Rollout.name, Rollout.state, Rollout.reason, Rollout.created,
@@ -247,6 +249,8 @@ def listing(connection: sa.Connection, tenant: int, limit: int = 100) -> list[di
         .order_by(Rollout.id.desc())
         .limit(limit)
     )  # fmt: skip
+    if release is not None:
+        query = query.where(Rollout.release_id == release)
     return [
         {
             "id": row.id,

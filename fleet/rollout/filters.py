@@ -17,11 +17,28 @@ MAX_LENGTH = 1000
 _TERM = re.compile(r"([A-Za-z0-9_.:-]{1,64})(!?=)(\S{1,200})")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Term:
+    """One condition.
+
+    Attributes:
+        name: of the attribute; ``id`` for the device's id.
+        wanted: whether it must match.
+        parts: what the stars of the pattern part.
+        regex: the pattern.
+    """
+
+    name: str
+    wanted: bool
+    parts: tuple[str, ...]
+    regex: re.Pattern[str]
+
+
 @dataclasses.dataclass(frozen=True)
 class Filter:
-    """A filter that was read; `terms` are attribute, whether it must match, and the pattern."""
+    """A filter that was read: all its terms must hold."""
 
-    terms: tuple[tuple[str, bool, re.Pattern[str]], ...]
+    terms: tuple[Term, ...]
 
     @classmethod
     def parse(cls, text: str) -> Filter:
@@ -43,14 +60,15 @@ class Filter:
             if len(parts) > 9:
                 raise PlanError(f"filter: {word[:80]!r} has more than 8 stars")
             regex = re.compile(".*".join(map(re.escape, parts)), re.DOTALL)
-            terms.append((name, sign == "=", regex))
+            terms.append(Term(name=name, wanted=sign == "=", parts=tuple(parts), regex=regex))
         return cls(tuple(terms))
 
     def holds(self, device: str, attributes: Mapping[str, str]) -> bool:
         """Whether a device with this id and these attributes passes."""
         return all(
-            _matches(pattern, device if name == "id" else attributes.get(name)) == wanted
-            for name, wanted, pattern in self.terms
+            _matches(term.regex, device if term.name == "id" else attributes.get(term.name))
+            == term.wanted
+            for term in self.terms
         )
 
 

@@ -10,8 +10,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from fleet.control import tenants
+from edge_agent.bundle.archive import describe_files, pack
+from edge_agent.bundle.manifest import encode_manifest
+from fleet.control import releases, tenants
 from tests.fixtures.browser import PATIENCE_MS, chromium, complaints
+from tests.fixtures.bundles import bundle_parts
 from tests.fixtures.fleet_server import links
 from tests.fixtures.small_fleet import CANARY
 
@@ -68,13 +71,16 @@ def test_a_rollout_from_its_making_to_its_halt(page, server):
     for number in range(2):
         client = server.device(f"device-{number}")
         base = links(client.get(""))["deploymentBase"].partition("?")[0]
+        server.pass_time(60)
         status = {"execution": "closed", "result": {"finished": "failure"}, "details": [NASTY]}
         client.post(f"{base}/feedback", json={"status": status})
     page.reload()
     expect(page.locator("h1 .badge")).to_have_text("halted")
     expect(page.get_by_role("status")).to_contain_text("canary: 2 of 2 devices failed")
     page.get_by_text("Bring touched devices").click()
+    expect(page.get_by_role("img", name=re.compile("2 devices touched"))).to_be_visible()
     page.get_by_label("Version").select_option("model==1.0.0")
+    page.get_by_label("Devices of").select_option("canary")
     page.get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("back to model 1.0.0")
     page.get_by_role("link", name="Devices").click()
@@ -85,6 +91,45 @@ def test_a_rollout_from_its_making_to_its_halt(page, server):
     page.get_by_role("link", name="Audit log").click()
     expect(page.locator("main")).to_contain_text("anna")
     expect(page.locator("main")).to_contain_text("rollout halted")
+
+
+def test_devices_are_found_by_what_they_say_of_themselves(page, server):
+    server.add_devices(60, "pi", hardware="pi-4", region="eu-west")
+    server.add_devices(3, "cam", hardware="cam", region="eu-north")
+    page.goto("/devices")
+    page.get_by_label("Only devices with").fill("region=eu-* hardware=pi-*")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("tbody tr")).to_have_count(50)
+    page.get_by_role("link", name="Further devices").click()
+    expect(page.locator("tbody tr")).to_have_count(10)
+    page.get_by_label("Only devices with").fill("hardware")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("alert")).to_contain_text("NAME=PATTERN")
+
+
+def test_a_release_shows_its_card_and_where_it_came_from(page, server, tmp_path):
+    bundle = tmp_path / "model.bundle"
+    card = f"# Model card: model\n\n{NASTY}\n\n| word | recall |\n|---|---|\n| yes | 0.93 |\n"
+    manifest, files = bundle_parts()
+    files = {**files, "model_card.md": card.encode()}
+    manifest = dataclasses.replace(manifest, files=describe_files(files), minimum={})
+    bundle.write_bytes(pack(encode_manifest(manifest), files))
+    with server.database.write() as connection:
+        published = releases.publish_bundle(server.root, "default", bundle, None)
+        given = (connection, server.clock(), server.tenant, "test", server.root, published)
+        row = releases.register_bundle(*given)
+    server.add_devices(12)
+    server.start(row)
+    page.goto("/releases")
+    page.get_by_role("link", name=f"{row.name} {row.version}").click()
+    expect(page.get_by_role("heading", name="Model card: model")).to_be_visible()
+    expect(page.get_by_role("cell", name="0.93")).to_be_visible()
+    expect(page.locator(".card")).to_contain_text(NASTY)
+    expect(page.locator("dl")).to_contain_text(manifest.lineage)
+    expect(page.locator("dl")).to_contain_text(manifest.licence)
+    expect(page.locator(".badge.running")).to_be_visible()
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_no_page_is_wider_than_a_phone(page, server):

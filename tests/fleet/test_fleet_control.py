@@ -9,6 +9,7 @@ import pytest
 
 from fleet.control import actions, devices, releases, rollouts, tenants
 from fleet.control.actions import MAX_REPORTS
+from fleet.control.curves import curve
 from fleet.control.enrolment import join
 from fleet.rollout.action import Report
 from fleet.rollout.errors import ActionClosedError, ActionUnknownError, RolloutError
@@ -299,6 +300,56 @@ def test_attributes_merge_replace_and_go(small_fleet):
         told({str(n): "" for n in range(10_000)}, "merge")
     with pytest.raises(ConflictError, match="at most"):
         told({"a": "x" * 1025}, "merge")
+
+
+@pytest.mark.parametrize(
+    ("matches", "found"),
+    [
+        ("hardware=pi-4", ["a-0", "a-1"]),
+        ("hardware=pi*", ["a-0", "a-1", "b-0", "c-0"]),
+        ("hardware=PI*", []),
+        ("hardware!=pi*", ["d-0", "e-0"]),
+        ("id=a-* hardware=*", ["a-0", "a-1"]),
+        ("note=100%_\\*", ["c-0"]),
+        ("hardware=PI-5*", []),
+        ("", ["a-0", "a-1", "b-0", "c-0", "d-0", "e-0"]),
+    ],
+)
+def test_devices_are_found_by_what_they_say(any_fleet, matches, found):
+    any_fleet.add_devices(2, "a", hardware="pi-4")
+    any_fleet.add_devices(1, "b", hardware="pi-5", note="100 percent")
+    any_fleet.add_devices(1, "c", hardware="pi_5", note="100%_\\x")
+    any_fleet.add_devices(1, "d", hardware="cam")
+    any_fleet.add_devices(1, "e")
+    with any_fleet.database.read() as connection:
+        given = (connection, any_fleet.tenant.id)
+        assert [d["id"] for d in devices.listing(*given, matches=matches)] == found
+        pages = [
+            devices.listing(*given, after=after, limit=1, matches=matches)
+            for after in ("", *found[:-1])
+        ]
+    assert [d["id"] for page in pages for d in page] == found
+
+
+def test_a_curve_tells_who_was_touched_and_what_came_of_it_when(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(4)
+    rollout = fleet.start(fleet.release("1.0.0"), dataclasses.replace(ALL, error_threshold=1.0))
+    with fleet.database.read() as connection:
+        assert curve(connection, rollout) is None
+    shown = [fleet.poll(device) for device in ids[:2]]
+    fleet.tick(50.0)
+    fleet.report(ids[0], shown[0], "closed", "success")
+    shown.append(fleet.poll(ids[2]))
+    fleet.tick(50.0)
+    fleet.report(ids[2], shown[2], "closed", "failure")
+    with fleet.database.read() as connection:
+        went = curve(connection, rollout)
+    assert (went.begin, went.end) == (1000.0, 1100.0)
+    assert (went.touched[0], went.touched[-1]) == (2, 3)
+    middle = len(went.success) // 2
+    assert [went.success[i] for i in (0, middle - 2, middle + 1, -1)] == [0, 0, 1, 1]
+    assert [went.failed[i] for i in (0, middle, -1)] == [0, 0, 2]  # one reported, one timed out
 
 
 def test_rollouts_of_another_tenant_are_not_there(small_fleet):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -11,10 +12,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from fleet.control import audit, devices, releases, rollouts, telemetry
+from fleet.control.curves import curve
 from fleet.control.standing import Standings
 from fleet.rollout.errors import PlanError, RolloutError
 from fleet.rollout.plan import Group, Plan, waves
 from fleet.server.access import find_operator, refuse
+from fleet.server.dashboard.cards import read_card
 from fleet.server.dashboard.site import (
     COOKIE,
     REFRESH_S,
@@ -93,6 +96,7 @@ def routes(state: FleetState) -> list[Route]:
         page("/devices", _devices),
         page("/devices/{device}", _device),
         page("/releases", _releases),
+        page("/releases/{name}/{version}", _release),
         page("/audit", _audit),
         Route("/login", log_in, methods=["GET", "POST"]),
         Route("/logout", log_out, methods=["POST"]),
@@ -112,13 +116,14 @@ async def _rollout(seen: Visit) -> Response:
     number = _number(seen)
     status = await seen.state.read(lambda c: rollouts.status(c, seen.tenant.id, number))
     said = await seen.state.read(lambda c: audit.of_rollout(c, seen.tenant.id, number))
+    went = await seen.state.read(lambda c: curve(c, number))
     others = await seen.state.read(lambda c: releases.listing(c, seen.tenant.id))
     back = [row for row in others if row.name == status["release"]["name"]]
     back = [row for row in back if row.version != status["release"]["version"]]
     busy = status["state"] == "running"
     return seen.page(
         "rollout.html.j2", f"Rollout {number}",
-        rollout=status, entries=said, back=back, refresh=REFRESH_S if busy else None,
+        rollout=status, entries=said, curve=went, back=back, refresh=REFRESH_S if busy else None,
     )  # fmt: skip
 
 
@@ -139,7 +144,8 @@ async def _steer(seen: Visit) -> Response:
         if verb == "rollback":
             name, _, version = form.get("to", "").partition("==")
             row = releases.find(standings.connection, tenant, name, version)
-            return rollouts.roll_back(standings, tenant, who, number, row).id
+            group = form.get("group") or None
+            return rollouts.roll_back(standings, tenant, who, number, row, group).id
         raise not_found()
 
     moved = await seen.state.writer.do_alone(work)
@@ -178,12 +184,19 @@ async def _create(seen: Visit) -> Response:
 
 
 async def _devices(seen: Visit) -> Response:
-    search, after = seen.asked("search"), seen.asked("after")
-    found = await seen.state.read(lambda c: devices.listing(c, seen.tenant.id, search, after, 50))
+    search, after, match = seen.asked("search"), seen.asked("after"), seen.asked("match")
+    found, wrong = [], ""
+    try:
+        found = await seen.state.read(
+            lambda c: devices.listing(c, seen.tenant.id, search, after, 50, match)
+        )
+    except PlanError as e:
+        wrong = str(e)
     following = found[-1]["id"] if len(found) == 50 else None
     return seen.page(
-        "devices.html.j2", "Devices", devices=found, search=search, following=following
-    )
+        "devices.html.j2", "Devices", 400 if wrong else 200,
+        devices=found, search=search, match=match, wrong=wrong, following=following,
+    )  # fmt: skip
 
 
 async def _device(seen: Visit) -> Response:
@@ -201,6 +214,20 @@ async def _device(seen: Visit) -> Response:
 async def _releases(seen: Visit) -> Response:
     found = await seen.state.read(lambda c: releases.listing(c, seen.tenant.id))
     return seen.page("releases.html.j2", "Releases", releases=found)
+
+
+async def _release(seen: Visit) -> Response:
+    name, version = (str(seen.request.path_params[part]) for part in ("name", "version"))
+
+    def work(connection: Any) -> Any:
+        row = releases.find(connection, seen.tenant.id, name, version)
+        return row, rollouts.listing(connection, seen.tenant.id, release=row.id)
+
+    row, its = await seen.state.read(work)
+    card = None
+    if row.workload:
+        card = await asyncio.to_thread(read_card, seen.state.root / row.file)
+    return seen.page("release.html.j2", f"{name} {version}", release=row, rollouts=its, card=card)
 
 
 async def _audit(seen: Visit) -> Response:
