@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
+from edge_agent.commands.device_arguments import add_device, device_folder
 from edge_agent.commands.errors import CommandError
 
 NAME = "status"
@@ -15,6 +15,7 @@ DESCRIPTION = """\
 Says what runs on this device, where an update stands, and which bundles failed here and why; and, while
 the daemon runs, how its workloads are. It reads the device folder, asks the daemon, and changes nothing."""
 EXAMPLES = """\
+  python -m edge_agent status --json               # of the service, or $STATE_DIRECTORY
   python -m edge_agent status --config agent.toml
   python -m edge_agent status --root /var/lib/edge_agent --json
 
@@ -27,28 +28,21 @@ EXAMPLES = """\
 
 def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--config", type=Path, metavar="FILE", help="agent.toml")
-    where.add_argument("--root", type=Path, metavar="DEVICE_DIR", help="folder of this device")
-    parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
+    add_device(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints what the device folder says."""
     import dataclasses
 
-    from edge_agent.config import ConfigError, device_root, read_config
     from edge_agent.supervisor.control import ControlError, ask
     from edge_agent.update.errors import UpdateError
     from edge_agent.update.slots import DeviceFolder
 
     try:
-        root = arguments.root or device_root(read_config(arguments.config))
-        if not root.is_dir():
-            raise CommandError(f"{root}: no such folder: nothing was ever installed here")
-        folder = DeviceFolder(root)
+        folder = DeviceFolder(device_folder(arguments))
         daemon = ask(folder.root)
-    except (ConfigError, ControlError, UpdateError) as e:
+    except (ControlError, UpdateError) as e:
         raise CommandError(str(e)) from e
     memory = folder.memory()
     running = folder.running(memory)

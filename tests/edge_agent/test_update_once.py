@@ -12,6 +12,7 @@ from edge_agent.__main__ import main
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import Budget, Golden
 from edge_agent.command_line import parse
+from edge_agent.commands import device_arguments
 from edge_agent.update import errors, proof
 from fleet.repository.root_keys import RootKeys
 from tests.fixtures import dying_agent
@@ -105,6 +106,18 @@ def test_what_is_wrong_with_the_configuration_is_said(field, capsys, monkeypatch
         assert main(parse(["edge_agent", "update-once", "--config", str(path)])) == 1
         assert words in capsys.readouterr().err
     assert main(parse(["edge_agent", "status", "--root", str(field.folder / "none")])) == 1
+
+
+def test_status_without_a_word_on_where_is_of_this_device(field, capsys, monkeypatch):
+    field.publish(1)
+    field.update()
+    monkeypatch.setenv("STATE_DIRECTORY", str(field.device))
+    assert main(parse(["edge_agent", "status", "--json"])) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == "1.0.0"
+    monkeypatch.delenv("STATE_DIRECTORY")
+    monkeypatch.setattr(device_arguments, "INSTALLED", field.folder / "none")
+    assert main(parse(["edge_agent", "status"])) == 1
+    assert "give --config or --root" in capsys.readouterr().err
 
 
 def killed(field: Field, step: int, moment: str) -> bool:
