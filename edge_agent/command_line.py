@@ -28,6 +28,7 @@ from edge_agent.commands import (
     evaluate,
     install,
     replay,
+    reset,
     revert,
     run,
     score,
@@ -54,6 +55,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     install,
     update_once,
     status,
+    reset,
     tuf,
 )
 

@@ -24,6 +24,7 @@ from edge_agent.update.errors import BusyError
 from edge_agent.update.memory import Memory, Release, decode_memory, encode
 
 SLOTS = ("a", "b")
+LOCK = ".lock"
 BUNDLE_NAME = "release.bundle"
 _MAX_STATE_BYTES = 64 * 1024
 
@@ -158,7 +159,7 @@ class DeviceFolder:
             BusyError: if another update is under way.
         """
         with storage_errors(self.root):
-            descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

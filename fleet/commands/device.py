@@ -8,12 +8,18 @@ from typing import Any
 from fleet.commands.fleet_arguments import FORM, add_root, add_tenant, read, tell, who, writing
 
 NAME = "device"
-SUMMARY = "the devices: add, token, list, show"
+SUMMARY = "the devices: add, token, revoke, replace, list, show"
 DESCRIPTION = """\
 add makes a device and prints the token with which it comes; token prints a new one, and the former counts
-no more. A device with its tenant's gateway token needs neither: it is registered at its first poll."""
+no more. A device with its tenant's gateway token needs neither: it is registered at its first poll.
+revoke is for one that was lost: no token opens its id, and no rollout waits for it; `token` lets it in again.
+replace is for other hardware that takes over the id and its history: it prints the token with which that one
+comes, and forgets what the former was and ran. A lost device may have held the gateway's token: see
+`tenant token`."""
 EXAMPLES = """\
   python -m fleet device add --root var pump-17
+  python -m fleet device revoke --root var pump-17
+  python -m fleet device replace --root var pump-17 > fleet.token
   python -m fleet device list --root var --search pump --json
   python -m fleet device show --root var pump-17"""
 
@@ -22,7 +28,8 @@ def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (
-        ("add", "make one"), ("token", "a new token"), ("list", "all"), ("show", "its history"),
+        ("add", "make one"), ("token", "a new token"), ("revoke", "let it in no more"),
+        ("replace", "other hardware takes over"), ("list", "all"), ("show", "its history"),
     ):  # fmt: skip
         action = actions.add_parser(name, help=text, **FORM)
         add_root(action)
@@ -40,15 +47,29 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does what is asked; prints tokens, or what is known."""
-    from fleet.control import devices, telemetry, tenants
+    from fleet.control import devices, handover, telemetry, tenants
+    from fleet.control.tokens import REVOKED
 
-    if arguments.action in ("add", "token"):
+    if arguments.action in ("add", "token", "replace"):
         with writing(arguments) as standings:
             connection = standings.connection
             tenant = tenants.find(connection, arguments.tenant).id
-            make = devices.add if arguments.action == "add" else devices.renew_token
-            token = make(connection, standings.now, tenant, who(), arguments.device)
+            if arguments.action == "replace":
+                token = handover.replace(standings, tenant, who(), arguments.device)
+            else:
+                make = devices.add if arguments.action == "add" else devices.renew_token
+                token = make(connection, standings.now, tenant, who(), arguments.device)
         tell(arguments, {"id": arguments.device, "token": token}, token)
+        return 0
+    if arguments.action == "revoke":
+        with writing(arguments) as standings:
+            tenant = tenants.find(standings.connection, arguments.tenant).id
+            handover.revoke(standings, tenant, who(), arguments.device)
+        tell(
+            arguments,
+            {"id": arguments.device, "revoked": True},
+            f"{arguments.device}: no token opens it any more",
+        )
         return 0
     if arguments.action == "list":
         found = read(
@@ -72,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         return {
             "id": row.name,
             "seen": row.seen,
+            "revoked": row.token_hash == REVOKED,
             "attributes": row.attributes,
             "actions": devices.history(connection, row.id),
             "telemetry": telemetry.told_by(connection, row.id),

@@ -9,12 +9,16 @@ import sqlalchemy as sa
 
 from fleet.control.devices import eligible
 from fleet.control.standing import Standing, Standings
+from fleet.control.tokens import REVOKED
 from fleet.store.schema import ACTION, Action, Device, Release
 
 _BATCH = 2000
-_KNOWN = sa.select(ACTION.c.id).where(
+_KNOWN = sa.select(ACTION.c.id, ACTION.c.execution).where(
     ACTION.c.rollout_id == sa.bindparam("rollout"), ACTION.c.device_id == sa.bindparam("device")
 )
+REPLACED = "replaced"
+"""The last word of the hardware that a device was: what it had of a rollout, the new one has not."""
+
 _UNDERWAY = sa.select(ACTION.c.device_id).where(
     ACTION.c.rollout_id == sa.bindparam("rollout"),
     ACTION.c.state.in_(("offered", "running", "timed_out")),
@@ -33,6 +37,7 @@ def enrol(standings: Standings, standing: Standing) -> None:
     release = standings.release(standing.release_id)
     device = sa.select(Device.id, Device.name, Device.attributes, Device.installed_id).where(
         Device.tenant_id == standing.tenant_id,
+        sa.or_(Device.token_hash.is_(None), Device.token_hash != REVOKED),
         ~sa.exists().where(Action.device_id == Device.id, Action.rollout_id == standing.id),
     )
     if standing.rolls_back is not None:
@@ -64,6 +69,8 @@ def enrol(standings: Standings, standing: Standing) -> None:
 def join(standings: Standings, device: Any) -> None:
     """Gives a device that came late, or told more of itself, its action in each rollout that takes it.
 
+    So it does one whose hardware was replaced; its action begins anew then.
+
     Of several rollouts of one name of releases, only the newest that is not halted or given up counts:
     nobody is led through the past.
 
@@ -80,8 +87,14 @@ def join(standings: Standings, device: Any) -> None:
         release = standings.release(standing.release_id)
         if index is None or not eligible(release.minimum, device.attributes):
             continue
-        if connection.scalar(_KNOWN, {"rollout": id_, "device": device.id}) is None:
-            connection.execute(_INSERT, _action(standing, device.id, index, standings.now))
+        known = connection.execute(_KNOWN, {"rollout": id_, "device": device.id}).first()
+        fresh = _action(standing, device.id, index, standings.now)
+        if known is None:
+            connection.execute(_INSERT, fresh)
+            standings.changed(id_)
+        elif known.execution == REPLACED:
+            again = sa.update(ACTION).where(ACTION.c.id == known.id)
+            connection.execute(again.values(**fresh, offered=None, ended=None, confirmed=None))
             standings.changed(id_)
 
 

@@ -9,6 +9,8 @@ import hashlib
 import secrets
 
 _BYTES = 24
+REVOKED = ""
+"""Stands in the place of a digest where no token is let in: there is none whose digest this is."""
 
 
 def new_token() -> str:

@@ -16,7 +16,7 @@ from fleet.control.enrolment import join
 from fleet.control.names import is_device
 from fleet.control.standing import Standings
 from fleet.control.tenants import Identity
-from fleet.control.tokens import hash_token
+from fleet.control.tokens import REVOKED, hash_token
 from fleet.server.certificates import CERTIFIED
 from fleet.server.fleet_state import FleetState
 from fleet.server.lookup import Found
@@ -36,8 +36,8 @@ async def find_device(
         scope: of the request.
 
     Raises:
-        Problem: 401 if the token is none of its own or its tenant's, and no certificate names it; 429
-            if it comes too often, or failed to log in too often.
+        Problem: 401 if the token is none of its own or its tenant's, and no certificate names it, or if
+            the device was revoked; 429 if it comes too often, or failed to log in too often.
     """
     limits = state.limits
     if limits.refused is not None:
@@ -49,6 +49,7 @@ async def find_device(
         let_in = True
     found = await state.lookup.find(tenant.id, name) if is_device(name) else None
     if found is not None:
+        let_in = let_in and found.token_hash != REVOKED
         own = kind == "TargetToken" and _same(hash_token(token.strip()), found.token_hash)
         if let_in or own:
             if limits.device is not None:

@@ -59,8 +59,8 @@ class Operator(Base):
 class Device(Base):
     """A device: hawkBit's controller, by the id that it gives itself.
 
-    ``token_hash`` is null for one that comes by gateway token; ``seen`` is its last poll, written late
-    and in batches; ``asked`` is whether it is to be asked for its attributes.
+    ``token_hash`` is null for one that comes by gateway token, and empty for one that was revoked; ``seen``
+    is its last poll, written late and in batches; ``asked`` is whether it is to be asked for its attributes.
     """
 
     __tablename__ = "device"

@@ -1,0 +1,77 @@
+"""A device that is lost, and one that takes the place of another under the same id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from fleet.control import audit, devices
+from fleet.control.enrolment import REPLACED
+from fleet.control.standing import Standings
+from fleet.control.tokens import REVOKED, hash_token, new_token
+from fleet.store.schema import Action, Device
+
+
+def revoke(standings: Standings, tenant: int, who: str, name: str) -> None:
+    """Lets nobody in under the device's id any more, by whatever token, and no rollout wait for it.
+
+    Its history stays. `replace`, or a new token of its own (`devices.renew_token`), opens the id again.
+
+    Raises:
+        NotFoundError: if there is no such device.
+    """
+    connection = standings.connection
+    device = devices.find(connection, tenant, name)
+    _withdraw(standings, device.id)
+    _change(connection, device.id, token_hash=REVOKED, auto_confirm=None)
+    audit.note(connection, standings.now, tenant, who, "device revoke", name)
+
+
+def replace(standings: Standings, tenant: int, who: str, name: str) -> str:
+    """Other hardware takes over the id and its history; gives its token, which nothing gives again.
+
+    What the former one was and ran is forgotten, and so are its tokens. As soon as the new one has said
+    what it is, the rollouts that take late joiners give it their release, in the device's former groups
+    or those that its attributes put it in.
+
+    Raises:
+        NotFoundError: if there is no such device.
+    """
+    connection, token = standings.connection, new_token()
+    device = devices.find(connection, tenant, name)
+    _withdraw(standings, device.id)
+    connection.execute(
+        sa.update(Action)
+        .where(Action.device_id == device.id, Action.superseded.is_(False))
+        .values(execution=REPLACED)
+    )
+    _change(
+        connection,
+        device.id,
+        token_hash=hash_token(token),
+        attributes={},
+        asked=True,
+        auto_confirm=None,
+        seen=None,
+        installed_id=None,
+        installed_action_id=None,
+    )
+    audit.note(connection, standings.now, tenant, who, "device replace", name)
+    return token
+
+
+def _withdraw(standings: Standings, device: int) -> None:
+    """Ends what is open for the device: it cannot end it any more."""
+    mine = sa.and_(
+        Action.device_id == device, Action.state.in_(("scheduled", "offered", "running"))
+    )
+    ended = sa.update(Action).where(mine).values(
+        state="canceled", ended=standings.now, cancel_asked=False
+    )  # fmt: skip
+    for rollout in standings.connection.scalars(ended.returning(Action.rollout_id)).all():
+        standings.changed(rollout)
+
+
+def _change(connection: sa.Connection, device: int, **values: Any) -> None:
+    connection.execute(sa.update(Device).where(Device.id == device).values(**values))
