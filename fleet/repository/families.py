@@ -8,45 +8,22 @@ keys of a family are changed by the targets role, so a stolen one is put right w
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 from securesystemslib.signer import Key
 from tuf.api.metadata import DelegatedRole, Delegations, Targets
 
 from fleet.repository.errors import KeysError
-from fleet.repository.files import locked, sweep, write_whole
-from fleet.repository.keys import ROLES, DevelopmentKeys
+from fleet.repository.files import write_whole
+from fleet.repository.keys import ROLES
 from fleet.repository.releases import check_name
-from fleet.repository.sealing import Lifetimes, Sealer
 from fleet.repository.state import State, check_fresh, family_names, load, load_root
+from fleet.repository.workshop import Workshop
 
 
-class Families:
-    """The model families of the repository at `folder` that have keys of their own.
-
-    Args:
-        folder: of the repository, which is there already.
-        clock: gives the time in UTC.
-        lifetimes: validity of what is signed.
-        lock_seconds: how long to wait for another publisher.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        clock: Callable[[], datetime],
-        lifetimes: Lifetimes | None = None,
-        lock_seconds: float = 30.0,
-    ) -> None:
-        self._folder = folder.absolute()
-        self._clock = clock
-        self._lifetimes = lifetimes or Lifetimes()
-        self._lock_seconds = lock_seconds
-        self._keys = DevelopmentKeys(self._folder.parent / "keys")
-        self._sealer = Sealer(self._folder, self._keys, self._lifetimes, clock)
+class Families(Workshop):
+    """The model families of a repository, which is there already, that have keys of their own."""
 
     def delegate(self, name: str, held: Path | None = None) -> str:
         """Gives the family `name` a key: the one that the file `held` leads to, or a new one here.
@@ -98,7 +75,7 @@ class Families:
         """
         with self._loaded() as state:
             old = list(_check_family(state, name).keyids)
-            public = self._keys.add(name)
+            public = self.keys.add(name)
             state.targets.add_key(public, name)
             for keyid in old:
                 state.targets.revoke_key(keyid, name)
@@ -123,11 +100,11 @@ class Families:
             self._publish(state, name)
 
     def _key(self, name: str, held: Path | None) -> Key:
-        return self._keys.add(name) if held is None else self._keys.hold(name, held)
+        return self.keys.add(name) if held is None else self.keys.hold(name, held)
 
     def _moved(self, targets: Targets, name: str) -> Targets:
         """What `targets` lists of the family, taken out of it."""
-        moved = Targets(expires=self._clock())
+        moved = Targets(expires=self.clock())
         for path in [path for path in targets.targets if path.startswith(f"{name}/")]:
             moved.targets[path] = targets.targets.pop(path)
         return moved
@@ -136,22 +113,21 @@ class Families:
         family = state.families[name]
         for part in (state.targets, family):
             part.version += 1
-            part.expires = self._clock() + self._lifetimes.targets
+            part.expires = self.clock() + self.lifetimes.targets
         state.snapshot.version += 1
         state.timestamp.version += 1
         for file, data in [
-            self._sealer.list_family(state, name),
-            *self._sealer.seal_targets(state),
+            self.sealer.list_family(state, name),
+            *self.sealer.seal_targets(state),
         ]:
             write_whole(file, data)
 
     @contextlib.contextmanager
     def _loaded(self) -> Iterator[State]:
-        with locked(self._folder / ".lock", self._lock_seconds):
-            sweep(self._folder)
-            root = load_root(self._folder)
-            check_fresh(self._folder, root, self._clock())
-            yield load(self._folder, root)
+        with self.locked():
+            root = load_root(self.folder)
+            check_fresh(self.folder, root, self.clock())
+            yield load(self.folder, root)
 
 
 def _check_family(state: State, name: str) -> DelegatedRole:

@@ -15,9 +15,9 @@ Specification: https://theupdateframework.github.io/specification/latest/ (secti
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from typing import Unpack
 
 from tuf.api.metadata import (
     Root,
@@ -29,8 +29,8 @@ from tuf.api.metadata import (
 from edge_agent.bundle import archive
 from fleet.repository.deltas import Delta, drop_deltas, list_deltas, make_deltas, newest
 from fleet.repository.errors import ReleaseError, RepositoryDamagedError
-from fleet.repository.files import locked, sweep, write_whole
-from fleet.repository.keys import ROLES, DevelopmentKeys, Keys
+from fleet.repository.files import write_whole
+from fleet.repository.keys import ROLES
 from fleet.repository.releases import (
     Release,
     check_name,
@@ -39,14 +39,11 @@ from fleet.repository.releases import (
     make_target,
     read_releases,
 )
-from fleet.repository.sealing import File, Lifetimes, Sealer
+from fleet.repository.sealing import File
 from fleet.repository.state import State, check_fresh, damaged, load, load_root, trust_roots
+from fleet.repository.workshop import Settings, Workshop
 
 _FIRST_FILES = {"1.root.json", "1.targets.json", "1.snapshot.json"}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def refresh(folder: Path) -> datetime:
@@ -58,41 +55,19 @@ def refresh(folder: Path) -> datetime:
     return Repository(folder).refresh()
 
 
-class Repository:
+class Repository(Workshop):
     """The repository at `folder`, made there with development keys when first published to.
 
     Args:
         folder: holds ``metadata/`` and ``targets/``; what a web server may serve.
-        keys: where signatures come from; development keys in ``keys/`` beside `folder` by default.
-        lifetimes: validity of what is signed.
-        clock: gives the time in UTC.
-        lock_seconds: how long to wait for another publisher.
         deltas: from how many of the newest releases a new one gets deltas, and of how many they
             stay listed.
+        settings: those of `Workshop`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        keys: Keys | None = None,
-        lifetimes: Lifetimes | None = None,
-        clock: Callable[[], datetime] = _now,
-        lock_seconds: float = 30.0,
-        deltas: int = 3,
-    ) -> None:
-        self._folder = folder.absolute()
-        self._keys = keys or DevelopmentKeys(self._folder.parent / "keys")
-        self._lifetimes = lifetimes or Lifetimes()
-        self._clock = clock
-        self._sealer = Sealer(self._folder, self._keys, self._lifetimes, clock)
-        self._lock_seconds = lock_seconds
+    def __init__(self, folder: Path, *, deltas: int = 3, **settings: Unpack[Settings]) -> None:
+        super().__init__(folder, **settings)
         self._deltas = deltas
-
-    @property
-    def folder(self) -> Path:
-        """Where the repository lies."""
-        return self._folder
 
     def start(self) -> None:
         """Makes the repository, empty, where there is none yet.
@@ -100,8 +75,7 @@ class Repository:
         Raises:
             RepositoryError: if it cannot be made.
         """
-        with locked(self._folder / ".lock", self._lock_seconds):
-            sweep(self._folder)
+        with self.locked():
             if not self._published():
                 self._create()
 
@@ -123,8 +97,7 @@ class Repository:
                 f"{bundle_path}: made for the workload {bundle.manifest.workload}, not {workload}: "
                 "release the bundle that belongs to this workload"
             )
-        with locked(self._folder / ".lock", self._lock_seconds):
-            sweep(self._folder)
+        with self.locked():
             state = self._load() if self._published() else self._create()
             holder = state.holder(name)
             released = read_releases(holder, name)
@@ -147,15 +120,15 @@ class Repository:
             holder.targets[release.target] = target
             deltas = self._list_deltas(holder, release, released, data)
             holder.version += 1
-            holder.expires = self._clock() + self._lifetimes.targets
+            holder.expires = self.clock() + self.lifetimes.targets
             files = [
                 (self._target_path(target.path, target.hashes["sha256"]), content)
                 for target, content in [(target, data), *((d.target, d.data) for d in deltas)]
             ]
             following = _next(state)
             own = name in state.families
-            seal = self._sealer.seal_family(following, name) if own else None
-            _write([*files, *(seal or self._sealer.seal_targets(following))])
+            seal = self.sealer.seal_family(following, name) if own else None
+            _write([*files, *(seal or self.sealer.seal_targets(following))])
         return release
 
     def refresh(self) -> datetime:
@@ -168,9 +141,8 @@ class Repository:
             RepositoryError: if there is no repository, or it cannot be signed.
         """
         if not self._published():
-            raise RepositoryDamagedError(f"{self._folder}: no repository here: publish to it first")
-        with locked(self._folder / ".lock", self._lock_seconds):
-            sweep(self._folder)
+            raise RepositoryDamagedError(f"{self.folder}: no repository here: publish to it first")
+        with self.locked():
             state = self._load()
             self._renew(state)
         return min(state.snapshot.expires, state.timestamp.expires)
@@ -210,14 +182,14 @@ class Repository:
 
     def trust_roots(self) -> list[bytes]:
         """Every version of the root metadata, oldest first; the last is what new devices get."""
-        return trust_roots(self._folder)
+        return trust_roots(self.folder)
 
     def _metadata(self, file: str) -> Path:
-        return self._folder / "metadata" / file
+        return self.folder / "metadata" / file
 
     def _target_path(self, path: str, digest: str) -> Path:
         folder, _, file = path.rpartition("/")
-        return self._folder / "targets" / folder / f"{digest}.{file}"
+        return self.folder / "targets" / folder / f"{digest}.{file}"
 
     def _list_deltas(
         self, targets: Targets, release: Release, released: list[Release], data: bytes
@@ -237,12 +209,12 @@ class Repository:
         return deltas
 
     def _root(self) -> Root:
-        root = load_root(self._folder)
-        check_fresh(self._folder, root, self._clock())
+        root = load_root(self.folder)
+        check_fresh(self.folder, root, self.clock())
         return root
 
     def _load(self) -> State:
-        return load(self._folder, self._root())
+        return load(self.folder, self._root())
 
     def _published(self) -> bool:
         return self._metadata("timestamp.json").is_file()
@@ -257,19 +229,19 @@ class Repository:
         left = {path.name for path in self._metadata("").glob("*.json")} - _FIRST_FILES
         if left:
             raise damaged(self._metadata("timestamp.json"), f"it is missing beside {min(left)}")
-        keys = self._keys.create()
+        keys = self.keys.create()
         if not self.trust_roots():
-            root = Root(expires=self._clock() + self._lifetimes.root, consistent_snapshot=True)
+            root = Root(expires=self.clock() + self.lifetimes.root, consistent_snapshot=True)
             for role in ROLES:
                 root.add_key(keys[role], role)
-            _write([(self._metadata("1.root.json"), self._sealer.sign(root, root))])
-        targets = Targets(expires=self._clock() + self._lifetimes.targets)
+            _write([(self._metadata("1.root.json"), self.sealer.sign(root, root))])
+        targets = Targets(expires=self.clock() + self.lifetimes.targets)
         state = State(self._root(), targets, Snapshot(), Timestamp())
-        _write(self._sealer.seal_targets(state))
+        _write(self.sealer.seal_targets(state))
         return state
 
     def _renew(self, state: State) -> None:
-        _write(self._sealer.seal(_next(state)))
+        _write(self.sealer.seal(_next(state)))
 
 
 def _next(state: State) -> State:

@@ -14,11 +14,9 @@ every device as soon as it sees the new root.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner, Key
@@ -26,12 +24,13 @@ from tuf.api.exceptions import RepositoryError as TufError
 from tuf.api.metadata import Metadata, Root
 
 from fleet.repository.errors import KeysError
-from fleet.repository.files import locked, sweep, write_whole
+from fleet.repository.files import write_whole
 from fleet.repository.held_keys import hold
-from fleet.repository.keys import ROLES, DevelopmentKeys, read_signer, write_key, write_public
+from fleet.repository.keys import ROLES, read_signer, write_key, write_public
 from fleet.repository.repository import Repository
-from fleet.repository.sealing import Lifetimes, Sealer, sign
+from fleet.repository.sealing import sign
 from fleet.repository.state import load, load_root
+from fleet.repository.workshop import Workshop
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,30 +50,8 @@ class Signing:
     draft: Path | None
 
 
-class RootKeys:
-    """The keys of the repository at `folder`, and the changes to them.
-
-    Args:
-        folder: of the repository, which is there already.
-        clock: gives the time in UTC.
-        lifetimes: validity of what is signed.
-        lock_seconds: how long to wait for another publisher.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        clock: Callable[[], datetime],
-        lifetimes: Lifetimes | None = None,
-        lock_seconds: float = 30.0,
-    ) -> None:
-        self._folder = folder.absolute()
-        self._clock = clock
-        self._lifetimes = lifetimes or Lifetimes()
-        self._lock_seconds = lock_seconds
-        self.keys = DevelopmentKeys(self._folder.parent / "keys")
-        self._sealer = Sealer(self._folder, self.keys, self._lifetimes, clock)
+class RootKeys(Workshop):
+    """The keys of a repository, which is there already, and the changes to them."""
 
     def add(self, role: str, public: Key | None, threshold: int | None) -> Signing:
         """Lets one more key sign for `role`: `public`, or a new one in the folder of keys.
@@ -149,19 +126,19 @@ class RootKeys:
         Raises:
             KeysError: if no draft waits, or it does not follow the present root.
         """
-        with self._locked():
-            former = load_root(self._folder)
+        with self.locked():
+            former = load_root(self.folder)
             path = self._draft(former.version + 1)
             return self._settle(former, read_draft(path))
 
     def draft(self) -> tuple[Path, Metadata[Root]] | None:
         """The draft that waits for signatures, if there is one."""
-        path = self._draft(load_root(self._folder).version + 1)
+        path = self._draft(load_root(self.folder).version + 1)
         return (path, read_draft(path)) if path.is_file() else None
 
     def _change(self, change: Callable[[Root], None]) -> Signing:
-        with self._locked():
-            former = load_root(self._folder)
+        with self.locked():
+            former = load_root(self.folder)
             path = self._draft(former.version + 1)
             if path.is_file():
                 raise KeysError(
@@ -169,7 +146,7 @@ class RootKeys:
                 )
             root = copy.deepcopy(former)
             root.version += 1
-            root.expires = self._clock() + self._lifetimes.root
+            root.expires = self.clock() + self.lifetimes.root
             change(root)
             for role in ROLES:
                 if not 1 <= root.roles[role].threshold <= len(root.roles[role].keyids):
@@ -187,7 +164,7 @@ class RootKeys:
                 f"the draft has version {root.version}, and the present root {former.version}: make "
                 "the change again"
             )
-        self._sealer.add_signatures(made, Root.type, [former, root])
+        self.sealer.add_signatures(made, Root.type, [former, root])
         path = self._draft(root.version)
         found = root.get_root_verification_result(former, made.signed_bytes, made.signatures)
         signing = Signing(
@@ -199,24 +176,18 @@ class RootKeys:
         if not found.verified:
             write_whole(path, made.to_bytes())
             return signing
-        state = dataclasses.replace(load(self._folder, former), root=root)
+        state = dataclasses.replace(load(self.folder, former), root=root)
         for part in (state.targets, state.snapshot, state.timestamp):
             part.version += 1
-        state.targets.expires = self._clock() + self._lifetimes.targets
-        for file, data in self._sealer.seal_targets(state, former):
+        state.targets.expires = self.clock() + self.lifetimes.targets
+        for file, data in self.sealer.seal_targets(state, former):
             write_whole(file, data)
-        write_whole(self._sealer.path(f"{root.version}.root.json"), made.to_bytes())
+        write_whole(self.sealer.path(f"{root.version}.root.json"), made.to_bytes())
         path.unlink(missing_ok=True)
         return signing
 
     def _draft(self, version: int) -> Path:
-        return self._folder.parent / "draft" / f"{version}.root.json"
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        with locked(self._folder / ".lock", self._lock_seconds):
-            sweep(self._folder)
-            yield
+        return self.folder.parent / "draft" / f"{version}.root.json"
 
 
 def initialise(folder: Path) -> Repository:

@@ -116,7 +116,7 @@ def test_a_family_outlives_a_rotation_of_the_root_and_of_targets(site):
 
 def test_an_expired_family_is_refused_and_the_others_go_on(site):
     with site.families._loaded() as state:
-        site.families._lifetimes = type(site.families._lifetimes)(targets=timedelta(seconds=-1))
+        site.families.lifetimes = type(site.families.lifetimes)(targets=timedelta(seconds=-1))
         state.targets.expires = datetime.now(UTC)
         site.families._publish(state, WORDS)
     with pytest.raises(errors.ExpiredError, match="check this device's clock"):
