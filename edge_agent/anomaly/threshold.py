@@ -12,6 +12,7 @@ from edge_agent.anomaly import pareto
 from edge_agent.decoding import ADDED
 
 _LEAST_EXCESSES = 10
+_LEAST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class ThresholdRule:
 
 
 def threshold(scores: npt.NDArray[np.float64], rule: ThresholdRule) -> float:
-    """The threshold that `rule` gives for `scores` of normal rows.
+    """The threshold that `rule` gives for `scores` of normal rows; above 0, for a score of 0 is no anomaly.
 
     Raises:
         ValueError: if there are no scores, or one is not finite.
@@ -56,7 +57,7 @@ def threshold(scores: npt.NDArray[np.float64], rule: ThresholdRule) -> float:
         raise ValueError("a threshold needs finite scores of normal rows")
     level, stretch = _level(scores, rule), 1.0 if rule.stretch is None else rule.stretch
     typical = float(np.median(scores))
-    return typical + stretch * (level - typical) + rule.margin
+    return max(typical + stretch * (level - typical) + rule.margin, _LEAST)
 
 
 def _level(scores: npt.NDArray[np.float64], rule: ThresholdRule) -> float:

@@ -177,6 +177,20 @@ def test_nothing_is_learned_while_the_alarm_is_on_and_revert_takes_all_back():
     )
 
 
+def test_a_machine_that_stands_still_raises_no_alarm_until_it_moves():
+    chosen = dataclasses.replace(
+        KINDS["per machine"], threshold=ThresholdRule(stretch=1.0), alarm=AlarmPolicy()
+    )
+    scorer = learned(chosen)
+    still = np.tile([50.0, 2.0, 60.0], (500, 1))
+    still[400:, 1] += 0.1
+    found = scorer.process(still)
+    assert found.threshold[-1] > 0
+    assert not found.anomaly[:400].any()
+    assert found.anomaly[400:].all()
+    assert found.channel[450] == 1
+
+
 KEEPING = dataclasses.replace(
     ADAPTING,
     warm_up_rows=200,
