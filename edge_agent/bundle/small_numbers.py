@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-MAX_NUMBERS = 1 << 20
-"""Of a stream: some seconds of a small processor."""
+MAX_NUMBERS = 1 << 18
+"""Of a stream: at the worst, of numbers that are noise, some ten microseconds each on a fast processor."""
 
 _ALL, _TOP_BYTE, _MASK = 1 << 16, 0xFF000000, 0xFFFFFFFF
 _LEAST = 64  # of 65,536: no answer is taken to be less likely than this
