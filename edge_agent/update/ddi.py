@@ -28,6 +28,7 @@ _CLOSED = {404, 405, 410}
 _NOT_TAKEN = {400, 403}
 _SLEEP = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)", re.ASCII)
 _SECONDS = 60.0  # for one request
+_PORTS = {"http": 80, "https": 443}
 
 Execution = Literal[
     "closed", "proceeding", "scheduled", "download", "downloaded", "canceled", "rejected"
@@ -218,7 +219,7 @@ class DdiClient:
 
     def _ours(self, url: str) -> bool:
         """Whether `url` is of this very server, and no less safe: the token goes nowhere else."""
-        return urlsplit(url)[:2] == urlsplit(self._base)[:2]
+        return origin(url) == origin(self._base)
 
     def _connections(self) -> Connections:
         """For one request, which has its own time: between two of them a release may be installed."""
@@ -289,6 +290,16 @@ class DdiClient:
 
 class _ClosedError(UnreachableError):
     """The server knows no such thing, or not any more."""
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port, however they are written; a port that cannot be one is nobody's."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        port = None
+    return parts.scheme, parts.hostname, port
 
 
 def _chunk(chunks: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:

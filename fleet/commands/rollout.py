@@ -7,18 +7,32 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fleet.commands.fleet_arguments import FORM, add_root, add_tenant, read, tell, who, writing
+from fleet.commands.fleet_arguments import (
+    FORM,
+    add_root,
+    add_store,
+    add_tenant,
+    open_objects,
+    read,
+    tell,
+    who,
+    writing,
+)
 
 if TYPE_CHECKING:
     from fleet.rollout.plan import Plan
 
 NAME = "rollout"
-SUMMARY = "bring a release to devices: create, start, status, pause, resume, abort, rollback"
+SUMMARY = (
+    "bring a release to devices: create, start, follow, status, pause, resume, abort, rollback"
+)
 DESCRIPTION = """\
 A rollout has a canary first, then waves. It halts by itself when errors and silent devices pass the
 threshold, or when devices' telemetry shows that those with the release do worse than those without, and
 touches no more devices than have proven the release before. create prints its number;
-nothing happens before start. rollback brings the devices that it touched to another release."""
+nothing happens before start. rollback brings the devices that it touched to another release. follow is for
+programs, such as a pipeline's schedule: it creates and starts a rollout of the newest release that a Pusher
+put into the tenant's repository, and does nothing where that has a rollout already."""
 EXAMPLES = """\
   python -m fleet rollout create --root var keyword_spotting==1.0.3
       a canary of 1%, then waves up to 10% and 100%
@@ -27,6 +41,7 @@ EXAMPLES = """\
       each group works for 12 hours before the next begins; kinds of hardware are compared by themselves
   python -m fleet rollout create --root var pump==1.0.3 --plan plan.json
   python -m fleet rollout start --root var 7
+  python -m fleet rollout follow --root var keyword_spotting --canary 5 --bake 12
   python -m fleet rollout status --root var 7 --json
   python -m fleet rollout pause --root var 7 --reason "complaints from the field"
   python -m fleet rollout rollback --root var 7 --to keyword_spotting==1.0.2 --group canary
@@ -34,7 +49,14 @@ EXAMPLES = """\
 Exit code 3 of status: the rollout is halted, or was aborted."""
 
 _DUE = 3
-_STEPS = ("start", "status", "pause", "resume", "abort", "rollback")
+_STEPS = {
+    "start": "begin with the first group",
+    "status": "how it stands",
+    "pause": "touch no further device",
+    "resume": "go on after a pause or a halt",
+    "abort": "give it up, and ask devices at work to cancel",
+    "rollback": "bring the devices that it touched to another release",
+}
 
 
 def add_arguments(parser: Any) -> None:
@@ -42,6 +64,24 @@ def add_arguments(parser: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = actions.add_parser("create", help="plan it", **FORM)
     create.add_argument("release", metavar="NAME==VERSION")
+    follow = actions.add_parser("follow", help="create and start one of the newest release", **FORM)
+    follow.add_argument("release", metavar="NAME")
+    add_store(follow)
+    for each in (create, follow):
+        _add_plan(each)
+    steps = {name: actions.add_parser(name, help=text, **FORM) for name, text in _STEPS.items()}
+    for step in steps.values():
+        step.add_argument("rollout", type=int, metavar="ID")
+    for name in ("pause", "abort"):
+        steps[name].add_argument("--reason", default="", help="for the audit log")
+    steps["rollback"].add_argument("--to", required=True, metavar="NAME==VERSION")
+    steps["rollback"].add_argument("--group", metavar="NAME", help="devices of this group alone")
+    for each in (create, follow, *steps.values(), actions.add_parser("list", help="all", **FORM)):
+        add_root(each)
+        add_tenant(each)
+
+
+def _add_plan(create: Any) -> None:
     create.add_argument("--name", default="", help="what people call it")
     create.add_argument("--plan", type=Path, metavar="JSON", help="all of it, instead of these:")
     create.add_argument("--canary", type=float, default=1.0, metavar="PERCENT", help="default: 1")
@@ -50,11 +90,26 @@ def add_arguments(parser: Any) -> None:
         "--waves", type=float, nargs="+", default=(10.0, 100.0), metavar="PERCENT",
         help="share of all devices that is reached after each (default: 10 100)",
     )  # fmt: skip
-    create.add_argument("--match", default="", metavar="FILTER", help="only devices such as these")
-    create.add_argument("--success", type=float, default=0.9, help="default: 0.9")
-    create.add_argument("--error", type=float, default=0.1, help="default: 0.1")
-    create.add_argument("--sample", type=int, default=10, help="default: 10")
-    create.add_argument("--exposure", type=int, default=50, help="default: 50")
+    create.add_argument(
+        "--match", default="", metavar="FILTER",
+        help="only devices such as these: 'hardware=pi-4 region=eu-*'",
+    )  # fmt: skip
+    create.add_argument(
+        "--success", type=float, default=0.9, metavar="SHARE",
+        help="of a group that must succeed before the next begins (default: 0.9)",
+    )  # fmt: skip
+    create.add_argument(
+        "--error", type=float, default=0.1, metavar="SHARE",
+        help="of failures and silent devices above which it halts (default: 0.1)",
+    )  # fmt: skip
+    create.add_argument(
+        "--sample", type=int, default=10, metavar="N",
+        help="devices that must have decided before a group can be done (default: 10)",
+    )  # fmt: skip
+    create.add_argument(
+        "--exposure", type=int, default=50, metavar="N",
+        help="most devices that are touched and have not succeeded yet (default: 50)",
+    )  # fmt: skip
     create.add_argument(
         "--bake", type=float, default=0.0, metavar="HOURS",
         help="least time from group to group, for telemetry to come (default: 0)",
@@ -68,18 +123,9 @@ def add_arguments(parser: Any) -> None:
         help="compare also among devices alike in these, such as hardware",
     )  # fmt: skip
     create.add_argument(
-        "--time-out", type=float, default=21_600.0, metavar="S", help="default: 6 hours"
-    )
-    steps = {name: actions.add_parser(name, **FORM) for name in _STEPS}
-    for step in steps.values():
-        step.add_argument("rollout", type=int, metavar="ID")
-    for name in ("pause", "abort"):
-        steps[name].add_argument("--reason", default="", help="for the audit log")
-    steps["rollback"].add_argument("--to", required=True, metavar="NAME==VERSION")
-    steps["rollback"].add_argument("--group", metavar="NAME", help="devices of this group alone")
-    for each in (create, *steps.values(), actions.add_parser("list", help="all", **FORM)):
-        add_root(each)
-        add_tenant(each)
+        "--time-out", type=float, default=21_600.0, metavar="S",
+        help="a device that is silent for so long counts as failed (default: 6 hours)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -96,9 +142,14 @@ def run(arguments: argparse.Namespace) -> int:
             arguments,
             lambda c: rollouts.status(c, tenants.find(c, arguments.tenant).id, arguments.rollout),
         )
+    elif arguments.action == "follow":
+        status = _follow(arguments)
     else:
         status = _change(arguments)
-    tell(arguments, status, _text(status))
+    text = _text(status)
+    if arguments.action == "create":
+        text += f"\nnext: python -m fleet rollout start --root {arguments.root} {status['id']}"
+    tell(arguments, status, text)
     due = arguments.action == "status" and status["state"] in ("halted", "aborted")
     return _DUE if due else 0
 
@@ -135,6 +186,23 @@ def _change(arguments: argparse.Namespace) -> dict[str, Any]:
                 ).id
         standings.settle()
         return rollouts.status(connection, tenant, id_)
+
+
+def _follow(arguments: argparse.Namespace) -> dict[str, Any]:
+    from fleet.control import releases, rollouts, tenants
+
+    root, plan, objects = arguments.root.absolute(), _plan(arguments), open_objects(arguments)
+    with writing(arguments) as standings:
+        tenant = tenants.find(standings.connection, arguments.tenant)
+        given = (standings.connection, standings.now, tenant, who(), root)
+        row = releases.register_newest(*given, arguments.release, objects)
+        id_ = rollouts.latest_of(standings.connection, row.id)
+        new = id_ is None
+        if id_ is None:
+            id_ = rollouts.create(standings, tenant.id, who(), row, plan, arguments.name)
+            rollouts.start(standings, tenant.id, who(), id_)
+            standings.settle()
+        return rollouts.status(standings.connection, tenant.id, id_) | {"new": new}
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:

@@ -20,6 +20,7 @@ MAX_ATTRIBUTES = 200
 MAX_NAME = 128
 MAX_VALUE = 1024
 _AT_ONCE = 500  # rows of a listing that are looked through
+MAX_TOLD = 400
 MODES = ("merge", "replace", "remove")
 _BY_NAME = sa.select(DEVICE).where(
     DEVICE.c.tenant_id == sa.bindparam("tenant"), DEVICE.c.name == sa.bindparam("name")
@@ -205,7 +206,7 @@ def _may_match(term: Term) -> sa.ColumnElement[bool]:
 
 
 def history(connection: sa.Connection, device: int, limit: int = 50) -> list[dict[str, Any]]:
-    """A device's actions, newest first, each with what it said of them."""
+    """A device's actions, newest first, each with what it said of them: its newest `MAX_TOLD` reports."""
     query = (
         sa.select(*Action.__table__.columns, Release.name, Release.version)
         .join(Release, Release.id == Action.release_id)
@@ -229,7 +230,8 @@ def history(connection: sa.Connection, device: int, limit: int = 50) -> list[dic
     ]
     by_id = {action["id"]: action["reports"] for action in actions}
     said = sa.select(*Report.__table__.columns).where(Report.action_id.in_(list(by_id)))
-    for row in connection.execute(said.order_by(Report.id)):
+    newest = connection.execute(said.order_by(Report.id.desc()).limit(MAX_TOLD)).all()
+    for row in reversed(newest):
         by_id[row.action_id].append(
             {
                 "kind": row.kind,

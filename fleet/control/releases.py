@@ -15,7 +15,7 @@ from fleet.control import audit
 from fleet.control.names import check_file
 from fleet.repository import Release as Published
 from fleet.repository import Repository
-from fleet.repository.releases import check_name
+from fleet.repository.releases import check_name, highest
 from fleet.repository.versions import parse
 from fleet.store.errors import ConflictError, NotFoundError
 from fleet.store.objects import MARK, Objects, object_name
@@ -70,6 +70,27 @@ def register_bundle(
         filename=published.target.rpartition("/")[2],
         minimum=dict(manifest.minimum),
     )  # fmt: skip
+
+
+def register_newest(
+    connection: sa.Connection,
+    now: float,
+    tenant: Any,
+    who: str,
+    root: Path,
+    name: str,
+    objects: Objects | None = None,
+) -> Any:
+    """The row of the release with the highest version that stands in the tenant's TUF repository.
+
+    Raises:
+        NotFoundError: if the repository has no release of that name.
+    """
+    repository = Repository(repository_folder(root, tenant.name))
+    released = repository.releases(name)
+    if not released:
+        raise NotFoundError(f"{name[:80]}: no such release in {repository.folder}")
+    return register_bundle(connection, now, tenant, who, root, highest(released), objects)
 
 
 def add_file(

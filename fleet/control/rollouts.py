@@ -265,6 +265,15 @@ def listing(
     ]
 
 
+def latest_of(connection: sa.Connection, release: int) -> int | None:
+    """The newest rollout of a release that is no roll-back to it; None if it had none."""
+    return connection.scalar(
+        sa.select(sa.func.max(Rollout.id)).where(
+            Rollout.release_id == release, Rollout.rolls_back.is_(None)
+        )
+    )
+
+
 def _insert(
     standings: Standings,
     tenant: int,

@@ -293,7 +293,9 @@ def _served(method: str, path: str, handler: Handler, summary: str, **more: Any)
 
 
 _MODULE = "/softwaremodules/{module:number}/artifacts"
-_HISTORY: dict[str, Schema] = {"actionHistory": {"type": "integer"}}
+_HISTORY: dict[str, Schema] = {
+    "actionHistory": {"description": "how many messages, -1 for all; what is no number counts as 0"}
+}
 _EMPTY = {"media_type": ""}
 _FILE = {"media_type": "application/octet-stream", "others": (206, 304)}
 _SERVED: tuple[Served, ...] = (

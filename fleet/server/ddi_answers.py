@@ -49,7 +49,7 @@ TELEMETRY = optional(
     **dict.fromkeys(("busy_ms", "score_sum", "distance"), _AMOUNT),
 )
 INSTALLED = thing(name=TEXT, version=TEXT)
-_WHO: Schema = {"type": "string", "pattern": "^[ -~]*$", "maxLength": 64}
+_WHO: Schema = {"type": "string", "pattern": "^[ -~]*$"}
 INITIATOR = optional({"type": "object"}, initiator=maybe(_WHO))
 CONSENT = optional(thing(confirmation=one_of("confirmed", "denied")), code=_CODE, details=_DETAILS)
 

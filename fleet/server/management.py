@@ -179,29 +179,38 @@ async def _steer(call: Call) -> Any:
     number, verb = call.rollout(), call.request.path_params["verb"]
     if verb not in VERBS:
         raise not_found()
-    body = await call.json()
-    reason, group = body.get("reason", ""), body.get("group")
+    reason = (await call.json()).get("reason", "")
     if not isinstance(reason, str) or len(reason) > 500 or "\0" in reason:
         raise Problem(400, "reason: give up to 500 characters")
-    if not (group is None or isinstance(group, str)):
-        raise Problem(400, "group: give a name")
     tenant, who = call.tenant.id, call.who.name
 
     def work(standings: Standings) -> Any:
-        moved = number
         if verb == "start":
             rollouts.start(standings, tenant, who, number)
         elif verb == "pause":
             rollouts.pause(standings, tenant, who, number, reason)
         elif verb == "resume":
             rollouts.resume(standings, tenant, who, number)
-        elif verb == "abort":
-            rollouts.abort(standings, tenant, who, number, reason)
         else:
-            row = _find_release(standings.connection, tenant, body.get("release"))
-            moved = rollouts.roll_back(standings, tenant, who, number, row, group).id
+            rollouts.abort(standings, tenant, who, number, reason)
         standings.settle()
-        return rollouts.status(standings.connection, tenant, moved)
+        return rollouts.status(standings.connection, tenant, number)
+
+    return await call.state.writer.do_alone(work)
+
+
+async def _roll_back(call: Call) -> Any:
+    number, body = call.rollout(), await call.json()
+    release, group = body.get("release"), body.get("group")
+    if not (group is None or isinstance(group, str)):
+        raise Problem(400, "group: give a name")
+    tenant, who = call.tenant.id, call.who.name
+
+    def work(standings: Standings) -> Any:
+        row = _find_release(standings.connection, tenant, release)
+        made = rollouts.roll_back(standings, tenant, who, number, row, group).id
+        standings.settle()
+        return rollouts.status(standings.connection, tenant, made)
 
     return await call.state.writer.do_alone(work)
 
@@ -286,8 +295,13 @@ _SERVED: tuple[Served, ...] = (
         "how a rollout stands",
     ),
     _served(
+        "POST", "/{tenant}/rollouts/{rollout:number}/rollback", "operator", _roll_back,
+        answers.ROLLOUT, "brings the devices that it touched to another release; gives the rollout that does",
+        body=answers.ROLL_BACK,
+    ),
+    _served(
         "POST", "/{tenant}/rollouts/{rollout:number}/{verb}", "operator", _steer, answers.ROLLOUT,
-        "steers a rollout; `rollback` takes a `release` and gives the rollout that brings it",
+        "steers a rollout",
         body=answers.STEERING,
     ),
     _served(

@@ -29,7 +29,8 @@ NEW_DEVICE = thing(id=TEXT)
 NEW_ROLLOUT = optional(
     thing(release=_VERSION, plan=_PLAN), name={"type": "string", "maxLength": 100}
 )
-STEERING = optional({"type": "object"}, reason=_REASON, group=maybe(TEXT), release=_VERSION)
+STEERING = optional({"type": "object"}, reason=_REASON)
+ROLL_BACK = optional(thing(release=_VERSION), group=maybe(TEXT))
 ADVANCE = thing(advance_s={"type": "number", "minimum": 0, "maximum": 1e9})
 
 CLOCK = thing(now=MOMENT)

@@ -9,7 +9,7 @@ from typing import Any
 from fleet.server.operations import DEVICE, OPERATOR, Operation
 from fleet.server.schemas import INTEGER, TEXT, Schema, one_of, thing
 
-VERBS = ("start", "pause", "resume", "abort", "rollback")
+VERBS = ("start", "pause", "resume", "abort")
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _NUMBER: Schema = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
 _NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:@+-]{0,255}$"}

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from edge_agent.update import telemetry
-from edge_agent.update.ddi import DdiClient
+from edge_agent.update.ddi import DdiClient, origin
 from edge_agent.update.directed import Directed
 from edge_agent.update.errors import UnreachableError
 from edge_agent.update.memory import Memory, Report
@@ -183,6 +183,23 @@ def test_a_token_that_is_kept_from_listeners_is_kept_from_them_throughout(server
     with pytest.raises(UnreachableError, match="sends the agent to another server"):
         ddi.deployment(f"{server.address}/d/8")
     assert server.sent == []
+
+
+@pytest.mark.parametrize(
+    ("base", "href", "ours"),
+    [
+        ("https://fleet.example", "https://fleet.example:443/x", True),
+        ("https://fleet.example:443", "https://Fleet.Example/x", True),
+        ("http://fleet.example:80", "http://fleet.example/x", True),
+        ("https://fleet.example", "https://fleet.example:8443/x", False),
+        ("https://fleet.example", "https://fleet.example.evil/x", False),
+        ("https://fleet.example", "https://fleet.example@evil.example/x", False),
+        ("https://fleet.example", "http://fleet.example:443/x", False),
+        ("https://fleet.example", "https://fleet.example:x/x", False),
+    ],
+)
+def test_a_server_is_the_same_however_its_address_is_written(base, href, ours):
+    assert (origin(base) == origin(href)) is ours
 
 
 def test_a_download_between_two_reports_costs_them_no_time(server, ddi, monkeypatch):

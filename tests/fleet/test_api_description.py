@@ -53,6 +53,7 @@ def test_the_description_is_served_and_names_what_there_is(server: RunningFleet)
         "post /{tenant}/controller/v1/{controller}/deploymentBase/{action}/feedback",
         "get /{tenant}/tuf/{path}",
         "post /api/v1/{tenant}/rollouts/{rollout}/{verb}",
+        "post /api/v1/{tenant}/rollouts/{rollout}/rollback",
         "get /metrics",
     } <= named
     steer = said["paths"]["/api/v1/{tenant}/rollouts/{rollout}/{verb}"]["post"]

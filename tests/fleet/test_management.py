@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,9 +18,11 @@ from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.waiting import Limits
 from fleet.__main__ import main
 from fleet.command_line import parse
-from fleet.control import releases, tenants
+from fleet.control import devices, releases, tenants
+from fleet.repository import Repository
 from fleet.rollout.plan import Plan, encode
 from fleet.server.poll import sleep
+from fleet.store.database import Database, default_url
 from tests.fixtures.bundles import make_bundle
 from tests.fixtures.fleet_server import links
 from tests.fixtures.small_fleet import CANARY
@@ -190,3 +193,38 @@ def test_the_commands_and_a_server_process(tmp_path, capsys):
         assert server.wait(60) == 0
     assert fleet("device", "list")["devices"][0]["seen"] is not None
     assert fleet("audit")["entries"][0]["what"] == "rollout halted"
+
+
+def test_a_pipeline_follows_what_it_released(tmp_path, capsys):
+    """What the hook of a schedule runs after each run, whether that released anything or not."""
+    root = tmp_path / "fleet"
+
+    def fleet(*arguments: str, code: int = 0):
+        assert main(parse(["fleet", *arguments, "--root", str(root), "--json"])) == code
+        said = capsys.readouterr()
+        return json.loads(said.out) if said.out else said.err
+
+    def follow(code: int = 0):
+        group = ("--canary-devices", "lab", "--waves", "100")
+        return fleet("rollout", "follow", "model", *group, code=code)
+
+    fleet("init")
+    fleet("device", "add", "lab")
+    assert "no such release" in follow(1)
+    bundle = make_bundle(tmp_path / "a.bundle")
+    published = Repository(root / "repository").publish(
+        "model", bundle, "1.2.0", "keyword_spotting"
+    )
+    assert "no device is in its first group" in follow(1)
+    assert fleet("release", "list")["releases"] == []
+    with (
+        contextlib.closing(Database(default_url(root))) as database,
+        database.write() as connection,
+    ):
+        told = {"agent": "9.0", "tflite_runtime": "2.14.0"}
+        devices.set_attributes(connection, 1, told, "merge")
+    first = follow()
+    assert (first["new"], first["state"]) == (True, "running")
+    assert first["release"] == {"name": "model", "version": published.version}
+    again = follow()
+    assert (again["new"], again["id"]) == (False, first["id"])
