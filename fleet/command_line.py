@@ -60,11 +60,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Prints the help or what is wrong, and exits, if there is nothing to run.
     """
     flags.FLAGS(argv[:1])
-    arguments: argparse.Namespace = _parser().parse_args(argv[1:])
+    arguments: argparse.Namespace = make_parser().parse_args(argv[1:])
     return arguments
 
 
-def _parser() -> argparse_flags.ArgumentParser:
+def make_parser() -> argparse_flags.ArgumentParser:
+    """What reads the command line."""
     parser = argparse_flags.ArgumentParser(
         prog="python -m fleet", description=_DESCRIPTION, epilog=_EPILOG, **_FORM
     )

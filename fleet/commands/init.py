@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         made,
         f"made a fleet in {root}\nadmin's token:   {admin}\ngateway's token: {gateway}\n"
-        "Keep them: they are not shown again.\n"
+        "Keep them: they are not shown again. With admin's you log in at the server's pages; with the\n"
+        "gateway's (or one of its own, from `device add`) a device comes.\n"
         f"next: python -m fleet serve --root {arguments.root}",
     )
     return 0

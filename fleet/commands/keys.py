@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fleet.commands.fleet_arguments import tell
+
 if TYPE_CHECKING:
     from fleet.repository.root_keys import RootKeys, Signing
 
@@ -60,6 +62,7 @@ def add_arguments(parser: Any) -> None:
                 "--repository", type=Path, metavar="R", required=name != "sign",
                 help="folder of the repository",
             )  # fmt: skip
+        made.add_argument("--json", action="store_true", help="JSON on stdout")
         if name in ("add", "rotate", "revoke"):
             made.add_argument("role", help=f"{', '.join(_ROLES)}, or a family of models")
         return made
@@ -97,40 +100,56 @@ def run(arguments: argparse.Namespace) -> int:
     from fleet.repository.errors import KeysError
 
     if arguments.action == "new":
-        print(f"made {arguments.file} and {root_keys.new_key(arguments.file)}")
+        public_file = root_keys.new_key(arguments.file)
+        made = {"file": str(arguments.file), "public": str(public_file)}
+        tell(arguments, made, f"made {arguments.file} and {public_file}")
         return 0
     if arguments.action == "hold":
         public_file = root_keys.hold_key(arguments.uri, arguments.file)
-        print(f"made {arguments.file}, which leads to the key, and {public_file}")
+        made = {"file": str(arguments.file), "public": str(public_file)}
+        tell(arguments, made, f"made {arguments.file}, which leads to the key, and {public_file}")
         return 0
     if arguments.action == "init":
-        made = root_keys.initialise(arguments.repository)
-        print(f"made {made.folder}; devices trust {made.folder}/metadata/1.root.json")
+        folder = root_keys.initialise(arguments.repository).folder
+        trusted = f"{folder}/metadata/1.root.json"
+        made = {"repository": str(folder), "root": trusted}
+        tell(arguments, made, f"made {folder}; devices trust {trusted}")
         return 0
     if arguments.action == "sign" and arguments.repository is None:
         if arguments.draft is None or arguments.key is None:
             raise KeysError("keys sign: give DRAFT and --key, or --repository")
-        print(f"signed by {root_keys.sign_draft(arguments.draft, arguments.key)}")
+        signer = root_keys.sign_draft(arguments.draft, arguments.key)
+        tell(arguments, {"draft": str(arguments.draft), "signed_by": signer}, f"signed by {signer}")
         return 0
     if arguments.action == "delegate" or getattr(arguments, "role", _ROLES[0]) not in _ROLES:
-        print(_change_family(arguments))
+        keyid, text = _change_family(arguments)
+        tell(arguments, {"role": arguments.role, "key": keyid}, text)
         return 0
     keys = root_keys.RootKeys(arguments.repository, clock=lambda: datetime.now(UTC))
     signing = _change(keys, arguments)
     if signing.draft is None:
-        print(f"published root {signing.version}")
+        done = {"root": signing.version, "waits": False}
+        tell(arguments, done, f"published root {signing.version}")
         return 0
     former, own = signing.missing
-    print(
+    tell(
+        arguments,
+        {
+            "root": signing.version,
+            "waits": True,
+            "draft": str(signing.draft),
+            "missing": {"former": former, "own": own},
+            "unsigned": list(signing.unsigned),
+        },
         f"root {signing.version} waits in {signing.draft}: {former} more signatures of the former "
         f"root's keys and {own} of its own are needed, from among "
-        f"{', '.join(keyid[:8] for keyid in signing.unsigned)}"
+        f"{', '.join(keyid[:8] for keyid in signing.unsigned)}",
     )
     return _WAITS
 
 
-def _change_family(arguments: argparse.Namespace) -> str:
-    """Changes the keys of a family of models; gives what came of it in words."""
+def _change_family(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Changes the keys of a family of models; gives the key's id, and what came of it in words."""
     from datetime import UTC, datetime
 
     from fleet.repository.errors import KeysError
@@ -140,19 +159,22 @@ def _change_family(arguments: argparse.Namespace) -> str:
     name = arguments.role
     match arguments.action:
         case "delegate":
-            return f"{name} is signed by {families.delegate(name, arguments.held)} from now on"
+            keyid = families.delegate(name, arguments.held)
+            return keyid, f"{name} is signed by {keyid} from now on"
         case "rotate":
-            return f"{name} is signed by {families.rotate(name)} from now on, and by no other key"
+            keyid = families.rotate(name)
+            return keyid, f"{name} is signed by {keyid} from now on, and by no other key"
         case "revoke":
             families.revoke(name, arguments.keyid)
-            return f"{name} is not signed by {arguments.keyid} any more"
+            return arguments.keyid, f"{name} is not signed by {arguments.keyid} any more"
         case _:
             if arguments.public or arguments.threshold:
                 raise KeysError(
                     f"{name}: a family's releases are signed where they are made, by any one of its "
                     "keys: give --held, or nothing for a new key here"
                 )
-            return f"{name} is signed by {families.add(name, arguments.held)} too"
+            keyid = families.add(name, arguments.held)
+            return keyid, f"{name} is signed by {keyid} too"
 
 
 def _change(keys: RootKeys, arguments: argparse.Namespace) -> Signing:

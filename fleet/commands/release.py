@@ -64,7 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
         tell(arguments, {"releases": [releases.described(row) for row in rows]}, text)
         return 0
     row = _add(arguments) if arguments.action == "add" else _register(arguments)
-    tell(arguments, releases.described(row), f"{row.name} {row.version}: {row.size} bytes")
+    release = f"{row.name}=={row.version}"
+    text = (
+        f"{row.name} {row.version}: {row.size} bytes\nnext: python -m fleet rollout create --root "
+    )
+    tell(arguments, releases.described(row), f"{text}{arguments.root} {release}")
     return 0
 
 

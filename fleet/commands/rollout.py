@@ -49,6 +49,7 @@ EXAMPLES = """\
 Exit code 3 of status: the rollout is halted, or was aborted."""
 
 _DUE = 3
+_WAVES = (10.0, 100.0)
 _STEPS = {
     "start": "begin with the first group",
     "status": "how it stands",
@@ -87,8 +88,8 @@ def _add_plan(create: Any) -> None:
     create.add_argument("--canary", type=float, default=1.0, metavar="PERCENT", help="default: 1")
     create.add_argument("--canary-devices", nargs="+", default=(), metavar="ID")
     create.add_argument(
-        "--waves", type=float, nargs="+", default=(10.0, 100.0), metavar="PERCENT",
-        help="share of all devices that is reached after each (default: 10 100)",
+        "--waves", type=float, nargs="+", metavar="PERCENT",
+        help="share of all devices that is reached after each (default: 10 100, those above the canary)",
     )  # fmt: skip
     create.add_argument(
         "--match", default="", metavar="FILTER",
@@ -225,9 +226,12 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         exposure=arguments.exposure,
         bake_s=3600 * arguments.bake,
     )
+    shares = arguments.waves
+    if shares is None:
+        shares = [share for share in _WAVES if share > canary.percent]
     metrics = METRICS if arguments.metrics is None else arguments.metrics
     return Plan(
-        groups=waves(canary, arguments.waves),
+        groups=waves(canary, shares),
         target=arguments.match,
         time_out_s=arguments.time_out,
         quality=Quality(metrics=tuple(metrics), slices=tuple(arguments.slices)),

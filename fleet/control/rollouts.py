@@ -15,7 +15,7 @@ from fleet.rollout.errors import RolloutError
 from fleet.rollout.plan import Group, Plan, encode
 from fleet.rollout.quality import Comparison, compare
 from fleet.store.errors import NotFoundError
-from fleet.store.schema import Action, Release, Rollout
+from fleet.store.schema import Action, Device, Release, Rollout
 
 
 def create(
@@ -47,6 +47,12 @@ def start(standings: Standings, tenant: int, who: str, id_: int) -> Standing:
     standing = _of(standings, tenant, id_)
     engine.start(standing.rollout)
     enrol(standings, standing)
+    anybody = sa.select(Device.id).where(Device.tenant_id == tenant).limit(1)
+    if standings.connection.scalar(anybody) is None:
+        raise RolloutError(
+            f"rollout {id_}: no device has come yet: let them poll the server, with the gateway's token or "
+            "with one of their own (`python -m fleet device add`), and start it then"
+        )
     first = sa.select(Action.id).where(Action.rollout_id == id_, Action.group_index == 0).limit(1)
     if standings.connection.scalar(first) is None:
         raise RolloutError(

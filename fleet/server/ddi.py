@@ -238,10 +238,11 @@ async def _confirm(asked: Asked) -> Response:
 
 
 async def _activate(asked: Asked) -> Response:
-    initiator = (await asked.json()).get("initiator") or "device"
+    initiator = (await asked.json()).get("initiator")
+    initiator = "" if initiator is None else initiator
     if not (isinstance(initiator, str) and initiator.isprintable()):
         raise Problem(400, "initiator: give a text of characters that print")
-    name = initiator[:64]
+    name = initiator[:64] or "device"
     await asked.state.writer.do(lambda s: actions.auto_confirm(s, asked.device.id, name))
     return Response()
 

@@ -2,9 +2,13 @@
 
 import dataclasses
 import io
+import json
 import shutil
 import tarfile
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -17,6 +21,8 @@ from fleet.repository.files import locked
 from fleet.store.database import Database, default_url
 from fleet.store.dump import dump
 from fleet.store.errors import StoreError
+from tests.fixtures.fleet_process import serving
+from tests.fixtures.fleet_server import links
 from tests.fixtures.small_fleet import CANARY, SmallFleet
 
 
@@ -204,3 +210,41 @@ def test_nobody_publishes_while_metadata_is_read(lived, tmp_path, monkeypatch):
     with tarfile.open(file) as opened:
         names = opened.getnames()
     assert names.count("repository/metadata/timestamp.json") == 1
+
+
+def test_a_fleet_that_serves_is_moved_with_two_commands(tmp_path, capsys):
+    """What was done until the backup goes on elsewhere, with the tokens that everybody has."""
+    old, new, file = tmp_path / "old", tmp_path / "new", str(tmp_path / "fleet.tar.gz")
+
+    def fleet(root: Path, *arguments: str):
+        assert main(parse(["fleet", *arguments, "--root", str(root), "--json"])) == 0
+        return json.loads(capsys.readouterr().out)
+
+    tokens = fleet(old, "init")
+    image = tmp_path / "image.swu"
+    image.write_bytes(b"image")
+    fleet(old, "release", "add", str(image), "--name", "os", "--version", "1.0.0")
+    token = fleet(old, "device", "add", "cam")["token"]
+    fleet(old, "rollout", "create", "os==1.0.0", "--canary", "100")
+    fleet(old, "rollout", "start", "1")
+    device = {"Authorization": f"TargetToken {token}"}
+    admin = {"Authorization": f"Bearer {tokens['admin_token']}"}
+    poll = "default/controller/v1/cam"
+    with serving(old) as address:
+        while "deploymentBase" not in (
+            shown := links(httpx.get(f"{address}/{poll}", headers=device))
+        ):
+            pass
+        fleet(old, "backup", file)
+    fleet(new, "restore", file)
+    with serving(new) as address:
+        found = links(httpx.get(f"{address}/{poll}", headers=device))
+        assert urlsplit(found["deploymentBase"])[2:] == urlsplit(shown["deploymentBase"])[2:]
+        (chunk,) = httpx.get(found["deploymentBase"], headers=device).json()["deployment"]["chunks"]
+        href = chunk["artifacts"][0]["_links"]["download"]["href"]
+        assert httpx.get(href, headers=device).content == b"image"
+        base = found["deploymentBase"].partition("?")[0]
+        said = {"status": {"execution": "closed", "result": {"finished": "success"}}}
+        assert httpx.post(f"{base}/feedback", json=said, headers=device).status_code == 200
+        status = httpx.get(f"{address}/api/v1/default/rollouts/1", headers=admin).json()
+        assert status["groups"][0]["success"] == 1

@@ -329,8 +329,8 @@ def test_a_resource_that_is_there_refuses_other_methods_as_such(server):
         answer = client.request(method, path)
         assert is_problem(answer, 405)
         assert answer.headers["allow"]
+    for initiator in (5, {}, [], False, "\n"):
+        body = {"initiator": initiator}
+        assert is_problem(client.post("/confirmationBase/activateAutoConfirm", json=body), 400)
     for number in ("x", "9" * 5000, "-1"):
         assert is_problem(client.get(f"/deploymentBase/{number}"), 404)
-    assert is_problem(
-        client.post("/confirmationBase/activateAutoConfirm", json={"initiator": 5}), 400
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import json
@@ -9,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,7 @@ import pytest
 from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.waiting import Limits
 from fleet.__main__ import main
-from fleet.command_line import parse
+from fleet.command_line import make_parser, parse
 from fleet.control import devices, releases, tenants
 from fleet.repository import Repository
 from fleet.rollout.plan import Plan, encode
@@ -63,7 +65,7 @@ def test_a_refused_start_leaves_nothing(server):
     here = f"/api/v1/default/rollouts/{server.admin.post('/api/v1/default/rollouts', json=body).json()['id']}"
     refused = server.admin.post(f"{here}/start")
     assert refused.status_code == 409
-    assert "no device is in its first group" in refused.json()["detail"]
+    assert "no device has come yet" in refused.json()["detail"]
     assert server.admin.get(here).json()["state"] == "ready"
     assert "rollout start" not in str(server.admin.get("/api/v1/default/audit").json())
 
@@ -228,3 +230,55 @@ def test_a_pipeline_follows_what_it_released(tmp_path, capsys):
     assert first["release"] == {"name": "model", "version": published.version}
     again = follow()
     assert (again["new"], again["id"]) == (False, first["id"])
+
+
+def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, set[str]]]:
+    inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    for actions in inner:
+        for word, each in actions.choices.items():
+            yield from _commands(each, f"{name} {word}")
+    if not inner:
+        yield name, set(parser._option_string_actions)
+
+
+def test_every_command_speaks_json():
+    commands = dict(_commands(make_parser(), "fleet"))
+    assert len(commands) > 30
+    assert [name for name, options in commands.items() if "--json" not in options] == []
+
+
+def test_keys_are_told_as_json(tmp_path, capsys):
+    def keys(*arguments: str, code: int = 0):
+        assert main(parse(["fleet", "keys", *arguments, "--json"])) == code
+        return json.loads(capsys.readouterr().out)
+
+    place = ("--repository", str(tmp_path / "repository"))
+    assert keys("init", *place)["root"].endswith("metadata/1.root.json")
+    anna = str(tmp_path / "anna.pem")
+    assert keys("new", anna) == {"file": anna, "public": f"{anna}.pub"}
+    assert keys("rotate", "timestamp", *place) == {"root": 2, "waits": False}
+    waits = keys("add", "root", "--public", f"{anna}.pub", "--threshold", "2", *place, code=3)
+    assert (waits["waits"], waits["missing"]) == (True, {"former": 0, "own": 1})
+    assert keys("sign", waits["draft"], "--key", anna)["signed_by"] in waits["unsigned"]
+    assert keys("sign", *place) == {"root": 3, "waits": False}
+    assert len(keys("delegate", "pumps", *place)["key"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("canary", "groups"),
+    [("1", ["canary", "wave-1", "wave-2"]), ("30", ["canary", "wave-1"]), ("100", ["canary"])],
+)
+def test_the_waves_that_nobody_named_follow_the_canary(tmp_path, capsys, canary, groups):
+    root = ("--root", str(tmp_path / "fleet"))
+    image = tmp_path / "image.swu"
+    image.write_bytes(b"image")
+    for command in (
+        ("init",),
+        ("release", "add", str(image), "--name", "os", "--version", "1.0.0"),
+        ("rollout", "create", "os==1.0.0", "--canary", canary),
+    ):
+        assert main(parse(["fleet", *command, *root, "--json"])) == 0
+    made = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [group["name"] for group in made["groups"]] == groups
+    assert main(parse(["fleet", "rollout", "start", "1", *root])) == 1
+    assert "no device has come yet" in capsys.readouterr().err
