@@ -28,6 +28,7 @@ def open_encoder(
     minimum: Mapping[str, str],
     runtime: Runtime = "auto",
     threads: int = 1,
+    delegate: str = "",
     make: MakeModel = Model,
 ) -> Model:
     """Loads a model that takes feature codes as they are, whatever it gives.
@@ -39,6 +40,7 @@ def open_encoder(
         minimum: least versions of the agent and the runtimes.
         runtime: which interpreter.
         threads: threads of one inference.
+        delegate: as `open_model` takes it.
         make: as `open_model` takes it.
 
     Raises:
@@ -46,7 +48,7 @@ def open_encoder(
         RuntimeModelError: if no runtime here takes it.
     """
     try:
-        model = open_model(data, runtime=runtime, threads=threads, make=make)
+        model = open_model(data, runtime=runtime, threads=threads, delegate=delegate, make=make)
     except RuntimeModelError as e:
         raise RuntimeModelError(f"{name}: {e}") from e
     try:
@@ -66,12 +68,14 @@ def open_classifier(
     minimum: Mapping[str, str],
     runtime: Runtime = "auto",
     threads: int = 1,
+    delegate: str = "",
     make: MakeModel = Model,
 ) -> Model:
     """As `open_encoder`, of a model that gives `labels` probabilities."""
     model = open_encoder(
-        data, name, shape=shape, minimum=minimum, runtime=runtime, threads=threads, make=make
-    )
+        data, name, shape=shape, minimum=minimum, runtime=runtime, threads=threads,
+        delegate=delegate, make=make,
+    )  # fmt: skip
     _check_output(model, name, labels)
     return model
 

@@ -96,7 +96,12 @@ MakeModel = Callable[[Any, str, str], Model]
 
 
 def open_model(
-    data: bytes, *, runtime: Runtime = "auto", threads: int = 1, make: MakeModel = Model
+    data: bytes,
+    *,
+    runtime: Runtime = "auto",
+    threads: int = 1,
+    delegate: str = "",
+    make: MakeModel = Model,
 ) -> Model:
     """Loads a .tflite model.
 
@@ -104,17 +109,22 @@ def open_model(
         data: the bytes of the file.
         runtime: which interpreter; ``auto`` takes LiteRT where it is installed.
         threads: threads of one inference.
+        delegate: a shared library that takes over what it can of the model, such as an Edge TPU's; empty
+            for none.
         make: makes the model of an interpreter that is ready, its name and its version.
 
     Raises:
         RuntimeModelError: if no such runtime is installed, the file is damaged, the runtime lacks
-            an operator, or input or output are not int8.
+            an operator, or input or output are not int8; or there is no such delegate.
     """
     name, module, version = _load(runtime)
+    delegates = [_loaded(module, delegate)] if delegate else None
     try:
         check_structure(data)
         with _quiet():
-            interpreter = module.Interpreter(model_content=data, num_threads=threads)
+            interpreter = module.Interpreter(
+                model_content=data, num_threads=threads, experimental_delegates=delegates
+            )
             interpreter.allocate_tensors()
             return make(interpreter, name, version)
     except StructureError as e:
@@ -123,6 +133,26 @@ def open_model(
         ) from e
     except (ValueError, RuntimeError, MemoryError) as e:
         raise RuntimeModelError(f"{name} {version} does not take the model: {e}") from e
+
+
+def check_delegate(delegate: str, *, runtime: Runtime = "auto") -> None:
+    """Sees whether the shared library `delegate` can be had now.
+
+    Raises:
+        RuntimeModelError: if not, as where its hardware is unplugged.
+    """
+    _loaded(_load(runtime)[1], delegate)
+
+
+def _loaded(module: types.ModuleType, delegate: str) -> Any:
+    try:
+        with _quiet():
+            return module.load_delegate(delegate)
+    except (ValueError, OSError) as e:
+        raise RuntimeModelError(
+            f"the delegate {delegate} cannot be loaded ({str(e).strip() or 'no reason given'}): see that "
+            "its library is installed and its hardware plugged in"
+        ) from e
 
 
 def _load(runtime: Runtime) -> tuple[str, types.ModuleType, str]:

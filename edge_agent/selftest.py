@@ -46,8 +46,16 @@ class SelfTestResult:
     tolerance: float
 
 
-def run(bundle: Bundle, *, runtime: Runtime = "auto") -> SelfTestResult:
+def run(
+    bundle: Bundle, *, runtime: Runtime = "auto", threads: int = 1, delegate: str = ""
+) -> SelfTestResult:
     """Runs the golden vectors of a bundle.
+
+    Args:
+        bundle: the bundle.
+        runtime: which interpreter.
+        threads: threads of one inference of a keyword model.
+        delegate: a shared library that takes over what it can of a keyword model; empty for none.
 
     Raises:
         SelfTestError: if an output is further off than the bundle allows, the vectors do not fit,
@@ -59,7 +67,9 @@ def run(bundle: Bundle, *, runtime: Runtime = "auto") -> SelfTestResult:
     if isinstance(manifest, AnomalyManifest):
         return _rows(bundle, manifest.golden.tolerance)
     if isinstance(manifest, KeywordManifest):
-        words = KeywordClassifier(manifest, bundle.files, runtime=runtime)
+        words = KeywordClassifier(
+            manifest, bundle.files, runtime=runtime, threads=threads, delegate=delegate
+        )
         models = {manifest.golden.outputs: words.model}
         if words.gate is not None:
             models |= {

@@ -147,17 +147,24 @@ class Keyword:
             ``wyoming-wake:HOST:PORT``, where a wake-word service is to listen.
         bundle: what to run; empty for the release in the device folder.
         runtime: which interpreter.
+        threads: threads of one inference.
+        delegate: a shared library that takes over what it can of the model, such as
+            ``libedgetpu.so.1``; empty for none.
         sinks: where its events go, of those that there are.
     """
 
     source: str
     bundle: str = ""
     runtime: Literal["auto", "litert", "tflite_runtime"] = "auto"
+    threads: int = 1
+    delegate: str = ""
     sinks: tuple[SinkName, ...] = SINKS
 
     def __post_init__(self) -> None:
         if not self.source:
             raise ValueError("source must be - or a path")
+        if not 1 <= self.threads <= 64:
+            raise ValueError("threads must be 1 to 64")
         for scheme in (WYOMING_SCHEME, WAKE_SCHEME):
             if self.source.startswith(scheme):
                 address_of(self.source, scheme)

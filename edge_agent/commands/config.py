@@ -55,6 +55,8 @@ source = "-"                          # raw 16-bit mono at 16 kHz, or WAV: -, a 
                                       # or wyoming-wake:127.0.0.1:10400, to be a wake-word service of it
 #bundle = "words.bundle"              # default: the release in the device folder
 runtime = "auto"                      # auto, litert or tflite_runtime
+threads = 1                           # of one inference
+#delegate = "libedgetpu.so.1"         # a library that takes over what it can of the model
 sinks = ["stdout", "mqtt", "webhook"]
 
 #[anomaly]

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -76,6 +77,14 @@ def clip_windows(codes: Codes, frames: int, policy: DetectionPolicy) -> Codes:
     return np.stack([codes[..., start : start + frames, :] for start in starts], axis=-3)
 
 
+class _How(TypedDict):
+    """How a model is opened, as `open_model` takes it."""
+
+    runtime: Runtime
+    threads: int
+    delegate: str
+
+
 class KeywordClassifier:
     """The model of a bundle, and the gate in front of it, if it has one.
 
@@ -97,6 +106,7 @@ class KeywordClassifier:
         *,
         runtime: Runtime = "auto",
         threads: int = 1,
+        delegate: str = "",
         head: Head | None = None,
     ) -> None:
         """Loads the model.
@@ -106,6 +116,7 @@ class KeywordClassifier:
             files: the others in it.
             runtime: which interpreter.
             threads: threads of one inference.
+            delegate: a shared library that takes over what it can of the models; empty for none.
             head: a last layer that was learned on this device, in the place of the bundle's. The gate,
                 which knows nothing of it and would not open for its words, is left out then.
 
@@ -120,6 +131,7 @@ class KeywordClassifier:
                 "or use its own command (python -m edge_agent --help)"
             )
         gate, stage = _stages(manifest)
+        how: _How = {"runtime": runtime, "threads": threads, "delegate": delegate}
         self.warm_up_frames = manifest.warm_up_frames
         self.labels = manifest.labels if head is None else head.labels
         self.features = manifest.features
@@ -132,16 +144,16 @@ class KeywordClassifier:
         if clip_margin(self.policy) > self.frames:
             raise ClassifierError("policy.clip_hops reach beyond the clip: build the bundle again")
         if head is None:
-            self.model = _opened(manifest, stage, files, runtime, threads, manifest.labels)
+            self.model = _opened(manifest, stage, files, how, manifest.labels)
             self._read: Callable[[Codes], Float32] = functools.partial(dequantised, self.model)
         else:
-            self.model = _opened_backbone(manifest, stage, files, runtime, threads, head)
+            self.model = _opened_backbone(manifest, stage, files, how, head)
             self._read = functools.partial(_answer_of, head, self.model)
         self.gate: OpenedGate | None = None
         self._gate_macs, self._macs = 0, manifest.macs
         self._windows = self._classified = 0
         if head is None and gate is not None and gate.gate is not None:
-            model = _opened(manifest, gate, files, runtime, threads, GATE_OUTPUTS)
+            model = _opened(manifest, gate, files, how, GATE_OUTPUTS)
             self.gate = OpenedGate(model, gate.gate.opens_at, self.labels)
             self._gate_macs = gate.gate.macs
             self._macs -= gate.gate.macs
@@ -224,8 +236,7 @@ def _opened(
     manifest: KeywordManifest,
     stage: Stage,
     files: Mapping[str, bytes],
-    runtime: Runtime,
-    threads: int,
+    how: _How,
     outputs: Sequence[str],
 ) -> Model:
     return open_classifier(
@@ -234,8 +245,7 @@ def _opened(
         shape=_shape(manifest, stage),
         labels=len(outputs),
         minimum=manifest.minimum,
-        runtime=runtime,
-        threads=threads,
+        **how,
         make=_maker(stage),
     )
 
@@ -244,8 +254,7 @@ def _opened_backbone(
     manifest: KeywordManifest,
     stage: Stage,
     files: Mapping[str, bytes],
-    runtime: Runtime,
-    threads: int,
+    how: _How,
     head: Head,
 ) -> Model:
     """The stage's model up to what its last layer takes."""
@@ -260,8 +269,7 @@ def _opened_backbone(
         stage.model,
         shape=_shape(manifest, stage),
         minimum=manifest.minimum,
-        runtime=runtime,
-        threads=threads,
+        **how,
         make=_maker(stage),
     )
     if math.prod(model.output.shape) != head.weights.shape[1]:

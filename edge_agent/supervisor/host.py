@@ -273,6 +273,8 @@ class Daemon:
             watch=BundleWatch(self._folder, table.bundle),
             root=str(self._folder.root),
             room=config.adaptation.room,
+            threads=table.threads if isinstance(table, Keyword) else 1,
+            delegate=table.delegate if isinstance(table, Keyword) else "",
             alarm_bytes=table.alarm_bytes if isinstance(table, Anomaly) else 0,
         )
 

@@ -35,6 +35,8 @@ class Settings:
     Attributes:
         source: as in agent.toml.
         runtime: which interpreter.
+        threads: threads of one inference.
+        delegate: as in agent.toml.
         mqtt: the broker, where the source is a topic.
         device: the device's id.
         limits: how long it is waited for.
@@ -52,6 +54,8 @@ class Settings:
     watch: BundleWatch
     root: str
     room: str = "follow"
+    threads: int = 1
+    delegate: str = ""
     alarm_bytes: int = 0
 
 
@@ -200,6 +204,8 @@ class Workload:
             bundle=bundle.path,
             source=settings.source,
             runtime=settings.runtime,
+            threads=settings.threads,
+            delegate=settings.delegate,
             root=settings.root,
             room=settings.room,
             alarm_bytes=settings.alarm_bytes,

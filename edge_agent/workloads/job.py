@@ -32,6 +32,8 @@ class Job:
         bundle: path of the bundle.
         source: where the input comes from, as in agent.toml.
         runtime: which interpreter.
+        threads: threads of one inference.
+        delegate: a shared library that takes over what it can of the model; empty for none.
         root: the device folder, where what was learned lies; empty for a workload that learns nothing.
         alarm_bytes: what the hours around alarms may hold in the device folder; 0 for none of them.
         room: ``follow`` where thresholds may follow the room, else ``shipped``.
@@ -43,6 +45,8 @@ class Job:
     bundle: str
     source: str
     runtime: str = "auto"
+    threads: int = 1
+    delegate: str = ""
     root: str = ""
     room: str = "follow"
     alarm_bytes: int = 0

@@ -25,7 +25,7 @@ from edge_agent.keyword.head import Head
 from edge_agent.keyword.policy import Detection
 from edge_agent.keyword.room import Room
 from edge_agent.keyword.spotting import Spotter
-from edge_agent.runtime import RuntimeModelError
+from edge_agent.runtime import RuntimeModelError, check_delegate
 from edge_agent.sources.microphone import Microphone
 from edge_agent.sources.patient import Patience, SourceError, open_bytes
 from edge_agent.sources.pcm import RAW_RATE, raw_blocks
@@ -137,11 +137,13 @@ class _Words:
         bundle: the bundle.
         head: what was learned, if anything was.
         adaptation: what the status says of that.
+        delegate: what takes over what it can of the model; empty for none.
     """
 
     bundle: archive.Bundle
     head: Head | None
     adaptation: dict[str, Any]
+    delegate: str
 
 
 def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) -> None:
@@ -253,6 +255,7 @@ def _facts(words: _Words, classifier: KeywordClassifier) -> dict[str, Any]:
     return {
         "runtime": classifier.model.runtime,
         "runtime_version": classifier.model.version,
+        "delegate": words.delegate or None,
         "labels": list(classifier.labels),
         "adaptation": words.adaptation,
     }
@@ -261,14 +264,28 @@ def _facts(words: _Words, classifier: KeywordClassifier) -> dict[str, Any]:
 def _words(job: Job, speaker: Speaker) -> _Words:
     runtime: Any = job.runtime
     try:
+        delegate = _delegate(job, speaker)
         bundle = archive.read(job.bundle)
-        selftest.run(bundle, runtime=runtime)
+        selftest.run(bundle, runtime=runtime, threads=job.threads, delegate=delegate)
     except (
         archive.BundleError, selftest.SelfTestError, ClassifierError, RuntimeModelError
     ) as e:  # fmt: skip
         raise RefusedError(f"{job.bundle}: {e}") from e
     head, adaptation = learned_head(job, bundle, speaker)
-    return _Words(bundle=bundle, head=head, adaptation=adaptation)
+    return _Words(bundle=bundle, head=head, adaptation=adaptation, delegate=delegate)
+
+
+def _delegate(job: Job, speaker: Speaker) -> str:
+    """The delegate of the settings; none, which is told, where it cannot be had: better slow than deaf."""
+    if not job.delegate:
+        return ""
+    runtime: Any = job.runtime
+    try:
+        check_delegate(job.delegate, runtime=runtime)
+    except RuntimeModelError as e:
+        speaker.event("note", {"text": f"{e}; the processor does its work until then"})
+        return ""
+    return job.delegate
 
 
 def _classifier(job: Job, words: _Words, counting: Counting) -> CountingClassifier:
@@ -276,8 +293,9 @@ def _classifier(job: Job, words: _Words, counting: Counting) -> CountingClassifi
     bundle = words.bundle
     try:
         classifier = CountingClassifier(
-            bundle.manifest, bundle.files, runtime=runtime, head=words.head
-        )
+            bundle.manifest, bundle.files, runtime=runtime, threads=job.threads,
+            delegate=words.delegate, head=words.head,
+        )  # fmt: skip
     except (ClassifierError, RuntimeModelError) as e:
         raise RefusedError(f"{job.bundle}: {e}") from e
     classifier.counting = counting

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_agent.tables import Limits
 from tests.bench.table import TOP, Figure, data_folder, publish
 from tests.fixtures.anomaly_bundles import csv_text, machine_rows, write_anomaly_bundle
 from tests.fixtures.daemons import daemon, write_config
@@ -261,6 +262,8 @@ def _whole_daemon(folder: Path, bundle: Path) -> list[Figure]:
             '[mqtt]\nhost = "127.0.0.1"\nport = 9\n'
             f'[repository]\nurl = "{field.address}"\ntrusted_root = "root.json"\n'
             f"[update]\npoll = 1.0\nrate_limit = {_RATE_LIMIT}\n",
+            # As by default: how often the supervisor looks depends on it.
+            first_wait=Limits().first_wait,
         )
         with daemon(config) as running:
             pids = [running.process.pid, running.pid("keyword"), running.pid("anomaly")]
