@@ -10,7 +10,15 @@ from fleet.control import audit, devices
 from fleet.control.enrolment import REPLACED
 from fleet.control.standing import Standings
 from fleet.control.tokens import REVOKED, hash_token, new_token
-from fleet.store.schema import Action, Device
+from fleet.store.schema import Action, Device, Report
+
+_LAST_WORD = {
+    "kind": "handover",
+    "execution": REPLACED,
+    "finished": "none",
+    "code": None,
+    "details": ["other hardware took over the id"],
+}
 
 
 def revoke(standings: Standings, tenant: int, who: str, name: str) -> None:
@@ -41,11 +49,16 @@ def replace(standings: Standings, tenant: int, who: str, name: str) -> str:
     connection, token = standings.connection, new_token()
     device = devices.find(connection, tenant, name)
     _withdraw(standings, device.id)
-    connection.execute(
+    marked = connection.scalars(
         sa.update(Action)
         .where(Action.device_id == device.id, Action.superseded.is_(False))
         .values(execution=REPLACED)
-    )
+        .returning(Action.id)
+    ).all()
+    for action in marked:
+        connection.execute(
+            sa.insert(Report).values(**_LAST_WORD, action_id=action, received=standings.now)
+        )
     _change(
         connection,
         device.id,

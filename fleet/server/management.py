@@ -9,9 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fleet.control import audit, devices, releases, rollouts, telemetry, tenants
+from fleet.control import audit, devices, handover, releases, rollouts, telemetry, tenants
 from fleet.control.standing import Standings
 from fleet.control.tenants import Identity
+from fleet.control.tokens import REVOKED
 from fleet.rollout.plan import decode
 from fleet.server import management_answers as answers
 from fleet.server.access import find_tenant, identify
@@ -130,6 +131,7 @@ async def _device(call: Call) -> Any:
         "id": row.name,
         "created": row.created,
         "seen": row.seen,
+        "revoked": row.token_hash == REVOKED,
         "attributes": row.attributes,
         "actions": actions,
         "telemetry": told,
@@ -142,6 +144,20 @@ async def _token(call: Call) -> Any:
     token = await call.state.writer.do_alone(
         lambda s: devices.renew_token(s.connection, s.now, tenant, who, name)
     )
+    return {"id": name, "token": token}
+
+
+async def _revoke(call: Call) -> Any:
+    name = str(call.request.path_params["device"])
+    tenant, who = call.tenant.id, call.who.name
+    await call.state.writer.do_alone(lambda s: handover.revoke(s, tenant, who, name))
+    return {"id": name, "revoked": True}
+
+
+async def _replace(call: Call) -> Any:
+    name = str(call.request.path_params["device"])
+    tenant, who = call.tenant.id, call.who.name
+    token = await call.state.writer.do_alone(lambda s: handover.replace(s, tenant, who, name))
     return {"id": name, "token": token}
 
 
@@ -279,6 +295,14 @@ _SERVED: tuple[Served, ...] = (
     _served(
         "POST", "/{tenant}/devices/{device}/token", "operator", _token, answers.TOKEN,
         "a new token; the former one counts no more",
+    ),
+    _served(
+        "POST", "/{tenant}/devices/{device}/revoke", "operator", _revoke, answers.REVOKED,
+        "a lost device: nothing opens its id, and no rollout waits for it",
+    ),
+    _served(
+        "POST", "/{tenant}/devices/{device}/replace", "operator", _replace, answers.TOKEN,
+        "other hardware takes over the id and its history; its token is given this once",
     ),
     _served("GET", "/{tenant}/releases", "viewer", _releases, answers.RELEASES, "all releases"),
     _served(

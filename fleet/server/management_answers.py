@@ -36,6 +36,7 @@ ADVANCE = thing(advance_s={"type": "number", "minimum": 0, "maximum": 1e9})
 CLOCK = thing(now=MOMENT)
 TENANTS = thing(tenants=listed(thing(name=TEXT, poll_s=NUMBER)))
 TOKEN = thing(id=TEXT, token=TEXT)
+REVOKED = thing(id=TEXT, revoked=BOOLEAN)
 DEVICES = thing(
     devices=listed(
         thing(id=TEXT, seen=maybe(MOMENT), attributes=TEXT_BY_NAME, installed=maybe(_VERSION))
@@ -43,7 +44,7 @@ DEVICES = thing(
     next=maybe(TEXT),
 )
 _REPORT = thing(
-    kind=one_of("deployment", "cancel", "confirmation"), received=MOMENT, execution=TEXT,
+    kind=one_of("deployment", "cancel", "confirmation", "handover"), received=MOMENT, execution=TEXT,
     finished=TEXT, code=maybe(INTEGER), details=TEXTS,
 )  # fmt: skip
 _ACTION = thing(
@@ -51,7 +52,7 @@ _ACTION = thing(
     ended=maybe(MOMENT), reports=listed(_REPORT),
 )  # fmt: skip
 DEVICE = thing(
-    id=TEXT, created=MOMENT, seen=maybe(MOMENT), attributes=TEXT_BY_NAME,
+    id=TEXT, created=MOMENT, seen=maybe(MOMENT), revoked=BOOLEAN, attributes=TEXT_BY_NAME,
     actions=listed(_ACTION), telemetry=listed(thing(release=_VERSION, updated=MOMENT)),
 )  # fmt: skip
 RELEASES = thing(

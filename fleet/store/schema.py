@@ -166,7 +166,8 @@ class Action(Base):
 
 
 class Report(Base):
-    """What a device said of an action; ``kind`` is deployment, cancel or confirmation."""
+    """What a device said of an action; ``kind`` is deployment, cancel or confirmation; handover
+    where it says nothing any more, because other hardware took its place."""
 
     __tablename__ = "report"
 

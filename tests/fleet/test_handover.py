@@ -71,6 +71,18 @@ def test_other_hardware_takes_over_the_id_says_what_it_is_and_is_given_the_relea
     assert (shown["attributes"], shown["revoked"]) == ({"hardware": "new"}, False)
     (kept,) = shown["actions"]
     assert kept["state"] == "success"
+    assert [said["kind"] for said in kept["reports"]] == ["deployment", "handover", "deployment"]
+
+
+def test_operators_revoke_and_replace_over_the_api(server):
+    server.add_devices(1)
+    here = f"/api/v1/default/devices/{ID}"
+    assert server.admin.post(f"{here}/revoke").json() == {"id": ID, "revoked": True}
+    assert server.admin.get(here).json()["revoked"]
+    assert server.device(ID).get("").status_code == 401
+    token = server.admin.post(f"{here}/replace").json()["token"]
+    assert server.device(ID, f"TargetToken {token}").get("").status_code == 200
+    assert server.admin.post("/api/v1/default/devices/nobody/revoke").status_code == 404
 
 
 def test_no_rollout_waits_for_a_device_that_is_lost(any_fleet):
