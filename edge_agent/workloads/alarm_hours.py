@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edge_agent.sources.table import RowBlock
 from edge_agent.watching.alarm_folder import AlarmFolder
-from edge_agent.watching.alarm_hour import AlarmHour, AlarmHours
+from edge_agent.watching.alarm_hour import AFTER_S, AlarmHour, AlarmHours
 from edge_agent.watching.watch import Finding
 from edge_agent.workloads.job import Job
 from edge_agent.workloads.speaking import Speaker
@@ -26,9 +27,17 @@ _MOST_DESCRIPTORS = 256
 class HourWriter:
     """Keeps the last hour of a stream, and writes it where there was an alarm in it."""
 
-    def __init__(self, job: Job, channels: list[str], speaker: Speaker) -> None:
+    def __init__(
+        self,
+        job: Job,
+        channels: list[str],
+        speaker: Speaker,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Writes into ``alarms/`` of the job's device folder; nothing if the job allows no bytes."""
         self._speaker = speaker
+        self._clock = clock
+        self._taken = clock()
         self._folder: AlarmFolder | None = None
         if job.root and job.alarm_bytes:
             self._folder = AlarmFolder(Path(job.root) / FOLDER, job.alarm_bytes)
@@ -39,8 +48,16 @@ class HourWriter:
         """The next rows, and what was found in each."""
         if self._folder is None:
             return
+        self._taken = self._clock()
         for hour in self._hours.take(block, findings):
             self._write(self._folder, hour)
+        self._drawn()
+
+    def waited(self) -> None:
+        """No row has come for a while: a machine that failed may have been stopped, and says no more."""
+        if self._folder is not None and self._clock() - self._taken >= AFTER_S:
+            for hour in self._hours.rest():
+                self._write(self._folder, hour)
         self._drawn()
 
     def close(self) -> None:

@@ -70,6 +70,7 @@ def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) ->
     remembering = Remembering(job, digest, watch, speaker)
     remembering.ready({"runtime": "numpy", "channels": watch.channels})
     hours = HourWriter(job, watch.channels, speaker)
+    patience.on_wait(lambda _: hours.waited())
     alarms = Alarms(watch, hours, speaker, counting)
     try:
         for block in source.blocks(watch.channels):

@@ -11,9 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_agent.sources.table import RowBlock
 from edge_agent.watching.alarm_folder import AlarmFolder
 from edge_agent.watching.alarm_hour import AlarmHour, Kept
 from edge_agent.watching.watch import Finding
+from edge_agent.workloads.alarm_hours import HourWriter
+from edge_agent.workloads.counting import Counting
+from edge_agent.workloads.job import Job
+from edge_agent.workloads.speaking import Speaker
 from tests.fixtures.anomaly_bundles import csv_text, machine_rows, write_anomaly_bundle
 from tests.fixtures.daemons import daemon, write_config
 
@@ -52,6 +57,20 @@ def test_alarms_of_the_same_name_do_not_replace_each_other(tmp_path):
     assert [folder.add(_hour("7")).name for _ in range(3)] == [
         "alarm-7.csv", "alarm-7-2.csv", "alarm-7-3.csv",
     ]  # fmt: skip
+
+
+def test_an_alarm_after_which_no_row_comes_is_written_all_the_same(tmp_path, capfd):
+    now = [0.0]
+    job = Job(bundle="", source="-", root=str(tmp_path), alarm_bytes=1 << 20)
+    hours = HourWriter(job, ["flow"], Speaker(Counting()), clock=lambda: now[0])
+    kept = _hour("t0", rows=3).rows
+    block = RowBlock(times=["t0"] * 3, seconds=np.arange(3.0), rows=np.ones((3, 1)))
+    hours.take(block, [row.finding for row in kept])
+    for now[0], written in ((599.0, 0), (600.0, 1), (1300.0, 1)):
+        hours.waited()
+        assert len(list((tmp_path / "alarms").glob("*.csv"))) == written
+    hours.close()
+    assert len(list((tmp_path / "alarms").iterdir())) == 2
 
 
 @pytest.fixture
