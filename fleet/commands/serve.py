@@ -18,8 +18,8 @@ SUMMARY = "serve devices (hawkBit's DDI), operators, and the update repository"
 DESCRIPTION = """\
 Serves the fleet of R: hawkBit's Direct Device Integration API v1 at /TENANT/controller/v1/ID, the TUF
 repository at /TENANT/tuf/, the operators' JSON API at /api/v1 (described at /openapi.json), pages, health
-and metrics. SIGTERM ends it in order. It serves this machine alone unless --host says otherwise; tokens then
-belong behind TLS, and the limits below hold."""
+and metrics. SIGTERM ends it in order; SIGHUP has it read its certificate again. It serves this machine
+alone unless --host says otherwise; tokens then belong behind TLS, and the limits below hold."""
 EXAMPLES = """\
   python -m fleet serve --root var
   python -m fleet serve --root var --host 0.0.0.0 --port 8443 --certificate chain.pem --key key.pem

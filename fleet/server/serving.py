@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import logging
 import signal
 import socket
 import ssl
@@ -24,6 +25,7 @@ from fleet.store.errors import StoreError
 from fleet.store.objects import Objects
 
 _GRACE_S = 20
+_log = logging.getLogger("fleet")
 _BACKLOG = 2048
 
 
@@ -57,6 +59,17 @@ class Guard:
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
+    def renew(self, config: uvicorn.Config) -> None:
+        """Reads the server's certificate again; connections that are there go on with the former one."""
+        if config.ssl is None or self.certificate is None:
+            return
+        try:
+            make = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            make.load_cert_chain(self.certificate, self.key)  # what is half written changes nothing
+            config.ssl.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as e:
+            _log.warning("%s: %s: the former certificate stays", self.certificate, e)
+
 
 def serve(
     root: Path,
@@ -68,7 +81,7 @@ def serve(
     announce: Callable[[str], None] | None = None,
     objects: Objects | None = None,
 ) -> None:
-    """Serves the fleet of `root` until SIGINT or SIGTERM.
+    """Serves the fleet of `root` until SIGINT or SIGTERM; SIGHUP reads the certificate again.
 
     What is being answered then is answered, for up to 20 seconds; last polls are written.
 
@@ -112,6 +125,7 @@ def serve(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda *_: guard.renew(config))
     scheme = "https" if guard.certificate else "http"
     address = f"[{host}]" if ":" in host else host
     with listening:

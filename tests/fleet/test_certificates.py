@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import signal
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from fleet.command_line import parse
 from fleet.server.proxies import Proxies
 from fleet.store.errors import StoreError
 from tests.fixtures.authorities import Authority
-from tests.fixtures.fleet_process import serving
+from tests.fixtures.fleet_process import server_process, serving
 
 HASH = "5E72A0"
 
@@ -69,6 +73,33 @@ def test_a_certificate_lets_in_the_device_that_it_names_where_its_authority_coun
         for shown in (theirs.issue("cam"), ours.issue("cam", expired=True)):
             with _client(web, shown) as stranger, pytest.raises(httpx.TransportError):
                 stranger.get(f"{poll}/cam")
+
+
+def test_a_new_certificate_is_taken_without_a_restart(root, tmp_path):
+    former, later = Authority(tmp_path / "former"), Authority(tmp_path / "later")
+    pair = [tmp_path / "server.pem", tmp_path / "server.key"]
+
+    def put(issued: tuple[str, str]) -> None:
+        for source, target in zip(issued, pair, strict=True):
+            shutil.copy(source, target)
+
+    put(former.issue("server"))
+    with server_process(root, "--certificate", str(pair[0]), "--key", str(pair[1])) as running:
+        with _client(former) as client:
+            assert client.get(f"{running.address}/health/live").status_code == 200
+        pair[1].write_text("half")
+        running.process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        with _client(former) as client:
+            assert client.get(f"{running.address}/health/live").status_code == 200
+        put(later.issue("server"))
+        running.process.send_signal(signal.SIGHUP)
+        for _ in range(100):
+            with _client(later) as client, contextlib.suppress(httpx.ConnectError):
+                assert client.get(f"{running.address}/health/live").status_code == 200
+                return
+            time.sleep(0.1)
+    pytest.fail("the former certificate is still shown")
 
 
 def test_options_that_cannot_go_together_are_refused(root, tmp_path, capsys):
