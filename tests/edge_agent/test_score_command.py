@@ -234,6 +234,34 @@ def test_a_live_stream_is_scored_row_by_row(bundle):
         assert process.wait(timeout=30) == 0
 
 
+# A child's ru_maxrss begins at what its parent holds; this does not.
+_MEASURED = """
+import sys
+from edge_agent.__main__ import run
+sys.argv[0] = "edge_agent"
+try:
+    run()
+finally:
+    with open("/proc/self/status") as file:
+        print(next(line for line in file if line.startswith("VmHWM")), file=sys.stderr)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(bundle, tmp_path):
+    head, body = csv_text(machine_rows(1000)).split("\n", 1)
+    peaks = []
+    for copies in (20, 120):
+        path = tmp_path / f"{copies}.csv"
+        path.write_text(f"{head}\n{body * copies}")
+        arguments = ["score", "--bundle", str(bundle), "--csv", str(path), "--json"]
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURED, *arguments],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True,
+        )  # fmt: skip
+        peaks.append(int(done.stderr.decode().rpartition("VmHWM:")[2].split()[0]))
+    assert peaks[1] < peaks[0] + 2048  # kB; 100,000 more scores and times would be ten times that
+
+
 def test_replay_keeps_the_file_s_pace(bundle, tmp_path):
     (tmp_path / "a.csv").write_text(csv_text(machine_rows(4, seed=14)))
     command = [sys.executable, "-m", "edge_agent", "replay", "--bundle", bundle, "--csv"]
