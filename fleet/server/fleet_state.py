@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +33,8 @@ from fleet.store.schema import Action, Device
 T = TypeVar("T")
 TICK_S = 1.0
 SEEN_S = 10.0
+_SEEN_AT_ONCE = 5000
+_BEGIN_S = 30.0
 _log = logging.getLogger("fleet")
 
 
@@ -79,8 +83,21 @@ class FleetState:
         self.draining = False
 
     async def begin(self) -> None:
-        """Reads what is there, and lets time pass from now on."""
-        await self.refresh()
+        """Reads what is there, and lets time pass from now on.
+
+        Raises:
+            StoreError: if the database cannot be reached, and not within half a minute either.
+        """
+        until = time.monotonic() + _BEGIN_S
+        while True:
+            try:
+                await self.refresh()
+                break
+            except StoreError as e:
+                if time.monotonic() > until:
+                    raise
+                _log.warning("%s", e)
+                await asyncio.sleep(TICK_S)
         self._ticking = asyncio.create_task(self._tick_for_ever())
 
     async def end(self) -> None:
@@ -130,10 +147,13 @@ class FleetState:
         )
         rows = [{"device": device, "moment": moment} for device, moment in sorted(seen.items())]
 
-        def write(standings: Standings) -> None:
-            standings.connection.execute(update, rows)
+        def write(standings: Standings, some: list[dict[str, float]]) -> None:
+            standings.connection.execute(update, some)
 
-        await self.writer.do(write)
+        # In pieces, so that what devices wait for is written between them.
+        for start in range(0, len(rows), _SEEN_AT_ONCE):
+            some = rows[start : start + _SEEN_AT_ONCE]
+            await self.writer.do_alone(functools.partial(write, some=some))
 
     async def _tick_for_ever(self) -> None:
         waited = 0.0
@@ -147,6 +167,8 @@ class FleetState:
                     await self.write_seen()
             except StoreError as e:
                 _log.warning("%s", e)
+            except Exception:  # noqa: BLE001 - whatever it is, time must not stand still for rollouts
+                _log.exception("the time that passes was not looked at")
 
     def _settled(self, standings: Sequence[Standing]) -> None:
         self.rooms.take(standings, self.clock())
