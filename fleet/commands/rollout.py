@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,8 @@ EXAMPLES = """\
   python -m fleet rollout create --root var pump==1.0.3 --canary-devices lab-1 lab-2 --waves 5 25 100
   python -m fleet rollout create --root var pump==1.0.3 --bake 12 --slices hardware firmware
       each group works for 12 hours before the next begins; kinds of hardware are compared by themselves
+  python -m fleet rollout create --root var pump==1.0.3 --waves x4 --not-before 2026-12-01T22:00
+      a canary of 1%, then waves up to 4%, 16%, 64% and 100%, from that evening on
   python -m fleet rollout create --root var pump==1.0.3 --plan plan.json
   python -m fleet rollout start --root var 7
   python -m fleet rollout follow --root var keyword_spotting --canary 5 --bake 12
@@ -88,8 +92,9 @@ def _add_plan(create: Any) -> None:
     create.add_argument("--canary", type=float, default=1.0, metavar="PERCENT", help="default: 1")
     create.add_argument("--canary-devices", nargs="+", default=(), metavar="ID")
     create.add_argument(
-        "--waves", type=float, nargs="+", metavar="PERCENT",
-        help="share of all devices that is reached after each (default: 10 100, those above the canary)",
+        "--waves", nargs="+", metavar="PERCENT",
+        help="share of all devices that is reached after each (default: 10 100, those above the canary); "
+        "x4: four times as many after each",
     )  # fmt: skip
     create.add_argument(
         "--match", default="", metavar="FILTER",
@@ -127,6 +132,11 @@ def _add_plan(create: Any) -> None:
         "--time-out", type=float, default=21_600.0, metavar="S",
         help="a device that is silent for so long counts as failed (default: 6 hours)",
     )  # fmt: skip
+    for name, text in (("before", "touch no device before it"), ("after", "nor any after it")):
+        create.add_argument(
+            f"--not-{name}", type=_moment, metavar="TIME",
+            help=f"{text}, such as 2026-12-01T22:00 (this machine's time) or 2026-12-01T22:00+01:00",
+        )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -153,6 +163,10 @@ def run(arguments: argparse.Namespace) -> int:
     tell(arguments, status, text)
     due = arguments.action == "status" and status["state"] in ("halted", "aborted")
     return _DUE if due else 0
+
+
+def _moment(text: str) -> float:
+    return datetime.datetime.fromisoformat(text).timestamp()
 
 
 def _change(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -208,7 +222,7 @@ def _follow(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _plan(arguments: argparse.Namespace) -> Plan:
     from fleet.rollout.errors import PlanError
-    from fleet.rollout.plan import Group, Plan, decode, waves
+    from fleet.rollout.plan import Group, Plan, decode, parse_shares, waves
     from fleet.rollout.quality import METRICS, Quality
 
     if arguments.plan is not None:
@@ -226,14 +240,16 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         exposure=arguments.exposure,
         bake_s=3600 * arguments.bake,
     )
-    shares = arguments.waves
-    if shares is None:
-        shares = [share for share in _WAVES if share > canary.percent]
+    shares: Sequence[float] = [share for share in _WAVES if share > canary.percent]
+    if arguments.waves is not None:
+        shares = parse_shares(arguments.waves, canary.percent)
     metrics = METRICS if arguments.metrics is None else arguments.metrics
     return Plan(
         groups=waves(canary, shares),
         target=arguments.match,
         time_out_s=arguments.time_out,
+        not_before=0.0 if arguments.not_before is None else arguments.not_before,
+        not_after=arguments.not_after,
         quality=Quality(metrics=tuple(metrics), slices=tuple(arguments.slices)),
     )
 

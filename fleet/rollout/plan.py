@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fleet.rollout.checks import bounded, check
+from fleet.rollout.errors import PlanError
 from fleet.rollout.filters import Filter
 from fleet.rollout.quality import Quality
 
@@ -137,6 +138,29 @@ def waves(canary: Group, shares: Sequence[float], like: Group | None = None) -> 
         )
         reached = share
     return tuple(groups)
+
+
+def parse_shares(words: Sequence[str], canary: float) -> tuple[float, ...]:
+    """The shares of `waves` as a person writes them: ``10 25 100``, or ``x4`` for four times as many each.
+
+    Args:
+        words: the numbers, or the one factor.
+        canary: percent of the canary; where it takes listed devices alone (0), a factor begins with 1.
+
+    Raises:
+        PlanError: if a word is no number, or the factor is below 1.1.
+    """
+    try:
+        if len(words) == 1 and words[0].startswith("x"):
+            factor = float(words[0].removeprefix("x"))
+            check(1.1 <= factor <= 1000, "waves", f"x{factor:g}: give a factor of 1.1 to 1000")
+            shares = [canary * factor if canary else 1.0]
+            while shares[-1] < 100:
+                shares.append(shares[-1] * factor)
+            return (*shares[:-1], 100.0)
+        return tuple(float(word) for word in words)
+    except ValueError:
+        raise PlanError(f"waves: {' '.join(words)[:80]}: give numbers, or x4 for example") from None
 
 
 def encode(plan: Plan) -> dict[str, Any]:

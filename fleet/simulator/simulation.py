@@ -63,7 +63,7 @@ class Setting:
     canary_share: float = 0.01
     behaviour: Behaviour = dataclasses.field(default_factory=Behaviour)
     seed: int = 1
-    connections: int = 64
+    connections: int = 256
     most_steps: int = 500
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 
 import pytest
@@ -23,7 +24,7 @@ from fleet.rollout.errors import (
 )
 from fleet.rollout.filters import Filter
 from fleet.rollout.membership import Membership
-from fleet.rollout.plan import Group, Plan, decode, encode, waves
+from fleet.rollout.plan import Group, Plan, decode, encode, parse_shares, waves
 
 TIME_OUT = 100.0
 GROUP = Group(
@@ -349,6 +350,28 @@ def test_waves_must_rise():
         waves(dataclasses.replace(GROUP, percent=10), (10, 100))
 
 
+@pytest.mark.parametrize(
+    ("words", "canary", "shares"),
+    [
+        (["10", "25", "100"], 1.0, (10, 25, 100)),
+        (["x4"], 1.0, (4, 16, 64, 100)),
+        (["x10"], 1.0, (10, 100)),
+        (["x10"], 0.0, (1, 10, 100)),
+        (["x2"], 60.0, (100,)),
+        ([], 100.0, ()),
+    ],
+)
+def test_waves_may_be_written_out_or_grow(words, canary, shares):
+    assert parse_shares(words, canary) == shares
+    waves(dataclasses.replace(GROUP, percent=canary, devices=("lab-1",)), shares)
+
+
+@pytest.mark.parametrize("words", [["x1"], ["x"], ["xnan"], ["ten"], ["x4", "100"]])
+def test_waves_that_are_none_are_refused(words):
+    with pytest.raises(PlanError, match="waves: "):
+        parse_shares(words, 1.0)
+
+
 def test_each_device_is_in_one_group_and_shares_are_kept():
     of = plan(
         dataclasses.replace(GROUP, percent=5, devices=("bench-1",)),
@@ -398,8 +421,10 @@ class Fleet(RuleBasedStateMachine):
         sample=st.integers(1, 4),
         exposure=st.integers(1, 4),
         ramp=st.sampled_from([0.0, 1.0, 2.0]),
+        bake=st.sampled_from([0.0, 200.0]),
+        window=st.sampled_from([(0.0, None), (60.0, None), (0.0, 700.0), (60.0, 61.0)]),
     )
-    def begin(self, sizes, error, success, sample, exposure, ramp):
+    def begin(self, sizes, error, success, sample, exposure, ramp, bake, window):
         self.now = 0.0
         self.plan = plan(
             *(
@@ -412,9 +437,12 @@ class Fleet(RuleBasedStateMachine):
                     exposure=exposure,
                     ramp=ramp,
                     patience_s=500,
+                    bake_s=bake,
                 )
                 for index in range(len(sizes))
-            )
+            ),
+            not_before=window[0],
+            not_after=window[1],
         )
         self.devices = [(index, Action()) for index, size in enumerate(sizes) for _ in range(size)]
         self.rollout = engine.start(Rollout.of(self.plan))
@@ -439,8 +467,13 @@ class Fleet(RuleBasedStateMachine):
         return [count(index) for index in range(len(self.plan.groups))]
 
     def settle(self) -> None:
-        counts = self.counts()
+        counts, before = self.counts(), self.rollout.groups
         self.rollout = engine.advance(self.plan, self.rollout, counts, self.now)
+        for group, count, old, new in zip(
+            self.plan.groups, counts, before, self.rollout.groups, strict=True
+        ):
+            if count.devices and old.done is None and new.done is not None:
+                assert self.now >= new.begun + group.bake_s
         again = engine.advance(self.plan, self.rollout, counts, self.now)
         assert again == self.rollout
 
@@ -462,6 +495,7 @@ class Fleet(RuleBasedStateMachine):
         if engine.allowance(self.plan, self.rollout, group, before, self.now):
             assert self.rollout.state in (RolloutState.RUNNING, RolloutState.FINISHED)
             assert all(g.done is not None for g in self.rollout.groups[:group])
+            assert self.plan.not_before <= self.now <= (self.plan.not_after or self.now)
             self.change(device, actions.offer(action, self.now))
             after = self.counts()[group]
             assert after.touched == before.touched + 1
@@ -557,6 +591,14 @@ class Fleet(RuleBasedStateMachine):
             return
         for index, count in enumerate(self.counts()):
             assert engine.allowance(self.plan, self.rollout, index, count, self.now) == 0
+
+    @invariant()
+    def groups_begin_in_turn(self):
+        groups = self.rollout.groups
+        for before, state in itertools.pairwise(groups):
+            if state.begun is not None:
+                assert before.done is not None
+                assert before.done <= state.begun
 
     @invariant()
     def a_halt_says_why(self):

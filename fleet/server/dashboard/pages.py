@@ -15,7 +15,7 @@ from fleet.control import audit, devices, releases, rollouts, telemetry
 from fleet.control.curves import curve
 from fleet.control.standing import Standings
 from fleet.rollout.errors import PlanError, RolloutError
-from fleet.rollout.plan import Group, Plan, waves
+from fleet.rollout.plan import Group, Plan, parse_shares, waves
 from fleet.server.access import find_operator, refuse
 from fleet.server.dashboard.cards import read_card
 from fleet.server.dashboard.site import (
@@ -247,7 +247,7 @@ def _plan(fields: dict[str, str]) -> Plan:
         minimum_sample=int(fields["sample"]),
         exposure=int(fields["exposure"]),
     )
-    groups = waves(canary, [_finite(share) for share in fields["waves"].split()[:50]])
+    groups = waves(canary, parse_shares(fields["waves"].split()[:50], canary.percent))
     return Plan(
         groups=groups, target=fields["match"], time_out_s=3600 * _finite(fields["time_out"])
     )
