@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from fleet.control import audit, releases, telemetry
 from fleet.control.enrolment import enrol
-from fleet.control.standing import Standing, Standings, live, samples
+from fleet.control.standing import Standing, Standings, at_work, live, samples
 from fleet.rollout import engine
 from fleet.rollout.engine import RolloutState
 from fleet.rollout.errors import RolloutError
@@ -165,14 +165,15 @@ def roll_back(
 def tick(standings: Standings) -> list[Standing]:
     """What the passing of time does: actions time out, groups begin and end; gives what may touch devices."""
     connection, now = standings.connection, standings.now
-    at_work = Action.state.in_(("offered", "running"))
-    started = sa.select(Rollout.id).where(Rollout.started.is_not(None))
-    busy = sa.select(Action.rollout_id).where(at_work, Action.rollout_id.in_(started)).distinct()
-    for id_ in connection.scalars(busy).all():
+    for id_ in at_work(connection):
         before = now - standings.of(id_).plan.time_out_s
         expired = connection.execute(
             sa.update(Action)
-            .where(Action.rollout_id == id_, at_work, Action.offered <= before)
+            .where(
+                Action.rollout_id == id_,
+                Action.state.in_(("offered", "running")),
+                Action.offered <= before,
+            )
             .values(state="timed_out", ended=now, cancel_asked=False)
         )
         if expired.rowcount:

@@ -18,9 +18,9 @@ from fleet.rollout import engine, quality
 from fleet.rollout.action import IN_FLIGHT
 from fleet.rollout.engine import Counts, GroupState, Rollout, RolloutState
 from fleet.rollout.membership import Membership
-from fleet.rollout.plan import Plan, decode
+from fleet.rollout.plan import MAX_GROUPS, Plan, decode
 from fleet.store.errors import NotFoundError
-from fleet.store.schema import RELEASE, ROLLOUT, Action, Sample
+from fleet.store.schema import ACTION, RELEASE, ROLLOUT, Action, Sample
 from fleet.store.schema import Rollout as Row
 
 ENGINE = "rollout engine"
@@ -34,6 +34,16 @@ _NEWEST = (
         ROLLOUT.c.rolls_back.is_(None),
     )
     .group_by(RELEASE.c.name)
+)
+# The groups are named so that the index is searched: years of actions that ended are not looked at.
+_AT_WORK = (
+    sa.select(ACTION.c.rollout_id)
+    .where(
+        ACTION.c.rollout_id.in_(sa.select(ROLLOUT.c.id).where(ROLLOUT.c.started.is_not(None))),
+        ACTION.c.group_index.in_(range(MAX_GROUPS)),
+        ACTION.c.state.in_(sorted(IN_FLIGHT)),
+    )
+    .distinct()
 )
 _MOST_SAMPLES = 1000  # of each side: what they do not show is nothing to halt a rollout for
 
@@ -236,6 +246,11 @@ def samples(connection: sa.Connection, rollout: int) -> list[quality.Sample]:
 def live(connection: sa.Connection) -> list[int]:
     """The ids of the rollouts that may touch devices."""
     return list(connection.scalars(sa.select(Row.id).where(Row.state.in_(LIVE)).order_by(Row.id)))
+
+
+def at_work(connection: sa.Connection) -> list[int]:
+    """The ids of the rollouts with actions that devices are at work on; asked every second."""
+    return list(connection.scalars(_AT_WORK))
 
 
 def _load(connection: sa.Connection, id_: int) -> Standing:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from fleet.control import rollouts, tenants
-from fleet.control.standing import Standing, Standings, live
+from fleet.control.standing import Standing, Standings, at_work, live
 from fleet.server.clock import Clock
 from fleet.server.limits import Limits
 from fleet.server.lookup import make_lookup
@@ -28,7 +28,7 @@ from fleet.server.writer import Writer
 from fleet.store.database import Database
 from fleet.store.errors import StoreError
 from fleet.store.objects import Objects
-from fleet.store.schema import Action, Device
+from fleet.store.schema import Device
 
 T = TypeVar("T")
 TICK_S = 1.0
@@ -127,7 +127,7 @@ class FleetState:
 
     async def refresh(self) -> None:
         """Learns what other processes changed, and does what the time demands."""
-        found, busy = await self.read(lambda c: (tenants.list_all(c), bool(live(c)) or _at_work(c)))
+        found, busy = await self.read(lambda c: (tenants.list_all(c), bool(live(c) or at_work(c))))
         self.tenants = {tenant.name: tenant for tenant in found}
         if busy:
             standing = await self.writer.do(rollouts.tick)
@@ -172,8 +172,3 @@ class FleetState:
 
     def _settled(self, standings: Sequence[Standing]) -> None:
         self.rooms.take(standings, self.clock())
-
-
-def _at_work(connection: sa.Connection) -> bool:
-    query = sa.select(Action.id).where(Action.state.in_(("offered", "running"))).limit(1)
-    return connection.scalar(query) is not None

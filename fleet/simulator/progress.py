@@ -9,6 +9,7 @@ from typing import Any
 
 _EVERY_S = 10.0
 _USUAL_GROWTH = 2.0
+_LEAST_GROWTH = 1.2  # a group that hardly grows is at its beginning, or about to halt
 
 
 class Progress:
@@ -65,7 +66,7 @@ def steps_left(groups: Sequence[dict[str, Any]], exposure: int, growth: float, w
         growth: how many times as many devices of a group are touched after a step as before it.
         wait: steps until a silent device times out, which the last ones of a rollout may do.
     """
-    growth = growth if growth > 1 else _USUAL_GROWTH
+    growth = growth if growth > _LEAST_GROWTH else _USUAL_GROWTH
     steps = 0
     for group in groups:
         if group["state"] != "done" and group["touched"] < group["devices"]:

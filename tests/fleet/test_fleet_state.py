@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from fleet.control.standing import at_work
 from fleet.server import fleet_state
 from fleet.server.clock import SimulatedClock
 from fleet.server.fleet_state import FleetState
@@ -75,3 +77,25 @@ def test_last_polls_are_written_in_pieces(small_fleet, monkeypatch):
     with small_fleet.database.read() as connection:
         seen = connection.scalars(sa.select(DEVICE.c.seen).order_by(DEVICE.c.id)).all()
     assert seen == [2000.0] * 4 + [None]
+
+
+def test_what_it_looks_at_every_second_is_not_all_that_ever_was(small_fleet):
+    """A fleet of years has millions of actions that ended."""
+    ids = small_fleet.add_devices(8)
+    small_fleet.start(small_fleet.release("1.0.0"))
+    for _ in range(4):
+        small_fleet.go_round(ids)
+    newer = small_fleet.start(small_fleet.release("1.1.0"))
+    with small_fleet.database.read() as connection:
+        assert at_work(connection) == []
+    assert any(small_fleet.poll(device) for device in ids)
+    asked: list[Any] = []
+    with small_fleet.database.read() as connection:
+        sa.event.listen(connection, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+        assert at_work(connection) == [newer]
+    (query,) = asked
+    with small_fleet.database.read() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query[0]}", query[1]).all()
+    (searched,) = [row[3] for row in plan if " action " in row[3]]
+    assert searched.startswith("SEARCH")
+    assert "state=?" in searched, "no action is looked at that is not at work"
