@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from fleet.control.telemetry import Told
 from fleet.rollout.action import Report
@@ -16,6 +17,7 @@ from fleet.server.problems import Problem
 
 DEVICE_BYTES = 256 * 1024
 OPERATOR_BYTES = 2 * 1024 * 1024
+PATIENCE_S = 60.0
 MAX_DETAILS = 50
 MAX_DETAIL = 512
 MOST_TOLD = 1e12
@@ -43,17 +45,37 @@ async def read_json(request: Request, most: int) -> dict[str, Any]:
         most: bytes that it may have.
 
     Raises:
-        Problem: 413 if it is longer, 400 if it is no JSON object.
+        Problem: 413 if it is longer, 408 if it does not come, 400 if it is no JSON object.
+    """
+    return parse_object(await read_body(request, most))
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """The body.
+
+    Args:
+        request: whose body.
+        most: bytes that it may have.
+
+    Raises:
+        Problem: 413 if it is longer, 408 if it is not whole within `PATIENCE_S`, 400 if the client goes away.
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdecimal() and int(length[:20]) > most:
         raise Problem(413, f"the body may have {most} bytes")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise Problem(413, f"the body may have {most} bytes")
-    return parse_object(bytes(body))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise Problem(413, f"the body may have {most} bytes")
+    except TimeoutError:
+        close = {"Connection": "close"}  # what is still to come is no request
+        raise Problem(408, f"the body did not come within {PATIENCE_S:g} s", close) from None
+    except ClientDisconnect:
+        raise Problem(400, "the client went away") from None
+    return bytes(body)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _REFUSALS = {
     403: "the operator's role does not reach so far",
     404: "there is no such thing, or not for whoever asks",
     405: "no such method here",
+    408: "the body did not come in time",
     409: "it does not go with what is there",
     410: "the action has ended",
     412: "the file has another ETag",

@@ -1,7 +1,8 @@
-"""HTTP/1.1 as uvicorn speaks it, with what it leaves open: client certificates, long headers, problems."""
+"""HTTP/1.1 as uvicorn speaks it, with what it leaves open: client certificates, endless heads, problems."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -9,6 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from fleet.server.certificates import CERTIFIED, Authorities, Certified
 from fleet.server.problems import Problem
 
+PATIENCE_S = 30.0
+"""In which the head of a request must come, and the first one of a connection."""
 _MOST_HEAD = 64 * 1024
 
 
@@ -18,17 +21,36 @@ def make_protocol(authorities: Authorities) -> type[HttpToolsProtocol]:
     class Protocol(HttpToolsProtocol):
         _certified: Certified | None = None
         _head = 0
+        _awaited = True
+        _waiting: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._wait()
             tls = transport.get_extra_info("ssl_object")
             shown = None if tls is None else tls.getpeercert(binary_form=True)
             if shown:
                 self._certified = authorities.certify(shown)
 
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_waiting()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            # A head nearly always comes in one piece, which takes no timer.
+            if self._awaited and self._waiting is None:
+                self._wait()
+
+        def on_headers_complete(self) -> None:
+            self._awaited = False
+            self._stop_waiting()
+            super().on_headers_complete()
+
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self._head = 0
+            self._awaited = True
             if self._certified is not None:
                 cast("dict[str, object]", self.scope)[CERTIFIED] = self._certified
 
@@ -41,7 +63,25 @@ def make_protocol(authorities: Authorities) -> type[HttpToolsProtocol]:
             super().on_header(name, value)
 
         def send_400_response(self, msg: str) -> None:
-            refused = Problem(431 if self._head > _MOST_HEAD else 400, msg).response()
+            self._refuse(Problem(431 if self._head > _MOST_HEAD else 400, msg))
+
+        def _wait(self) -> None:
+            self._waiting = self.loop.call_later(PATIENCE_S, self._give_up)
+
+        def _stop_waiting(self) -> None:
+            if self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
+
+        def _give_up(self) -> None:
+            self._waiting = None
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._wait()  # the request before is still being answered
+            elif not self.transport.is_closing():
+                self._refuse(Problem(408, f"no request came within {PATIENCE_S:g} s"))
+
+        def _refuse(self, problem: Problem) -> None:
+            refused = problem.response()
             head = [b"HTTP/1.1 %d \r\n" % refused.status_code]
             head += [b"%s: %s\r\n" % header for header in refused.raw_headers]
             self.transport.write(

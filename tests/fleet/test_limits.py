@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -131,13 +132,77 @@ def test_on_this_machine_alone_there_are_no_limits(root):
 )
 def test_what_is_no_request_is_a_problem_too(root, request_, status):
     with serving(root) as address:
-        place = urlsplit(address)
-        with socket.create_connection((place.hostname, place.port), 60) as connection:
-            connection.sendall(request_)
-            answer = b""
-            while block := connection.recv(65_536):
-                answer += block
-    head, _, body = answer.partition(b"\r\n\r\n")
+        head, body = _answer(address, request_)
     assert b"application/problem+json" in head
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert json.loads(body)["status"] == status
+
+
+def _answer(address: str, sent: bytes) -> tuple[bytes, bytes]:
+    """Head and body of what the server says to this, until it hangs up."""
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname, place.port), 60) as connection:
+        connection.sendall(sent)
+        answer = b""
+        while block := connection.recv(65_536):
+            answer += block
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head, body
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\n",
+    ],
+)
+def test_a_head_that_does_not_come_holds_no_connection(server, monkeypatch, sent):
+    monkeypatch.setattr("fleet.server.protocol.PATIENCE_S", 0.3)
+    head, body = _answer(server.address, sent)
+    answered = head + body
+    assert b"HTTP/1.1 408 " in answered
+    assert answered.endswith(b"}")
+    assert server.admin.get("/health/live").status_code == 200
+
+
+def test_a_body_that_does_not_come_holds_no_connection(server, monkeypatch):
+    monkeypatch.setattr("fleet.server.bodies.PATIENCE_S", 0.3)
+    server.device("cam").get("")
+    head, body = _answer(
+        server.address,
+        b"PUT /default/controller/v1/cam/configData HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
+        b"Authorization: GatewayToken %s\r\n\r\n{" % server.gateway_token.encode(),
+    )
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["status"] == 408
+
+
+def test_a_slow_but_steady_client_is_served(server, monkeypatch):
+    monkeypatch.setattr("fleet.server.protocol.PATIENCE_S", 5.0)
+    place = urlsplit(server.address)
+    with socket.create_connection((place.hostname, place.port), 60) as connection:
+        for _ in range(3):
+            for piece in (b"GET /health/live HT", b"TP/1.1\r\nHo", b"st: a\r\n", b"\r\n"):
+                connection.sendall(piece)
+                time.sleep(0.02)
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_answer_under_way_is_not_cut_by_the_next_request(server, monkeypatch):
+    monkeypatch.setattr("fleet.server.protocol.PATIENCE_S", 0.2)
+    content = bytes(range(256)) * 100_000
+    place = server.root / "repository" / "targets" / "large.bin"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    url = urlsplit(server.address)
+    with socket.create_connection((url.hostname, url.port), 60) as connection:
+        connection.sendall(
+            b"GET /default/tuf/targets/large.bin HTTP/1.1\r\nHost: a\r\n\r\nGET /x HT"
+        )
+        answer = connection.recv(1000)
+        time.sleep(1)
+        while len(answer) < len(content):
+            answer += connection.recv(1 << 20)
+        assert content in answer + connection.recv(1 << 20)

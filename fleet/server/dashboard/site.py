@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse
 
 from fleet.control.tenants import Identity
 from fleet.server.access import find_operator
+from fleet.server.bodies import read_body
 from fleet.server.fleet_state import FleetState
 from fleet.server.problems import Problem, not_found
 
@@ -92,16 +93,12 @@ async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form that one of our own pages sent.
 
     Raises:
-        Problem: 403 if another site sent it, 413 or 400 if it is none.
+        Problem: 403 if another site sent it, 408, 413 or 400 if it does not come, is too long, or none.
     """
     origin = request.headers.get("origin")
     if origin not in (None, "null") and not _is_ours(origin, request.headers.get("host", "")):
         raise Problem(403, "the form was sent from another site")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_FORM:
-            raise Problem(413, "the form is too long")
+    body = await read_body(request, _MOST_FORM)
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
     except ValueError:
