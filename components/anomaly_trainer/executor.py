@@ -75,6 +75,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
         "why": choice.why,
         "compared": {name: dataclasses.asdict(c) for name, c in compared.items()},
         "compared_on": _judged_by(logs),
+        "watches": "rows" if preprocessing.vibration is None else "signal",
         "crosswise": _crosswise(measured, parameters, quality),
         "channels": list(series.channels),
     }

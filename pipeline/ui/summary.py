@@ -146,9 +146,9 @@ def _commands(report: Mapping[str, Any], extras: SummaryExtras) -> Iterator[Text
     commands = []
     refused = root / report["recipe"] / _REFUSED
     if bundle is not None:
-        commands.append(_use(report["recipe"], bundle))
+        commands.append(_use(report, bundle))
     elif refused.exists():
-        commands.append(_use(report["recipe"], str(refused)))
+        commands.append(_use(report, str(refused)))
     if bundle is not None and "root" in extras:
         repository = extras.get("repository_url", str(root / "repository"))
         install = ["install", "--repository", repository, "--trusted-root", str(root / "root.json")]
@@ -162,8 +162,11 @@ def _commands(report: Mapping[str, Any], extras: SummaryExtras) -> Iterator[Text
         yield Text(f"  {shlex.join(['python', '-m', 'edge_agent', *arguments])}")
 
 
-def _use(recipe: str, bundle: str) -> tuple[str, list[str]]:
-    """How a bundle of `recipe` is used: what for, and the agent's command."""
+def _use(report: Mapping[str, Any], bundle: str) -> tuple[str, list[str]]:
+    """How the bundle of a run is used: what for, and the agent's command."""
+    recipe = report["recipe"]
+    if recipe == "anomaly_detection" and report["metrics"].get("watches") == "signal":
+        return "watch a signal", ["score", "--bundle", bundle, "--wav", "FILE.wav"]
     if recipe == "anomaly_detection":
         return "watch a log", ["score", "--bundle", bundle, "--csv", "FILE.csv"]
     if recipe == "image_classification":

@@ -161,6 +161,7 @@ def test_without_labels_planted_faults_choose_and_the_false_alarms_decide(tmp_pa
     found = read_json(made["evaluation"] / "evaluation.json")
     assert found["roc_auc"] is None
     assert found["compared_on"] == "planted faults"
+    assert found["watches"] == "rows"
     assert found["compared"]["pca"]["quality"] > 0.8
     assert found["false_alarm_rate"] <= 0.02
     assert [gate.name for gate in read_gates(made["evaluation"])] == ["false_alarm_rate"]
@@ -242,6 +243,7 @@ def test_signals_are_learned_from_the_healthy_ones_and_the_bundle_makes_its_rows
     assert aucs["broken_9.wav"] == 1.0
     assert aucs["broken_9.wav at -12 dB"] > 0.5
     assert aucs["normal_9.wav"] is None
+    assert found["watches"] == "signal"
     write_json(made["model"] / "lineage.json", {"cache_key": "ab" * 32})
     bundle = archive.read(packaged(made, tmp_path)["bundle"] / "candidate.bundle")
     assert bundle.manifest.vibration.sample_rate == 8000

@@ -197,6 +197,16 @@ def test_the_summary_of_series_in_nab_s_form_says_its_scores_beside_the_best_con
     assert "NAB, reward low fn, and the best control 77.5 31.3" in said
 
 
+@pytest.mark.parametrize(
+    ("watches", "source"), [("rows", "--csv FILE.csv"), ("signal", "--wav FILE.wav")]
+)
+def test_what_to_try_next_takes_what_the_bundle_was_taught_with(watches: str, source: str) -> None:
+    stream = io.StringIO()
+    with RunView(stream) as view:
+        view.summary({**REPORT, "recipe": "anomaly_detection", "metrics": {"watches": watches}})
+    assert source in plain(stream.getvalue())
+
+
 def test_pace_is_that_of_the_last_minute_and_counts_down() -> None:
     pace = Pace()
     assert pace.seconds_left(0.0) is None
