@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import signal
 import subprocess
 import sys
 import tempfile
@@ -53,7 +52,14 @@ def own_server() -> Iterator[OwnServer]:
             releases.add_file(connection, now, tenant, "simulator", root, source, *RELEASE)
         database.close()
         command = [sys.executable, "-m", "fleet.simulator.served", folder]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # In a session of its own: Ctrl-C is for the simulation, which then ends the server in order.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -62,7 +68,4 @@ def own_server() -> Iterator[OwnServer]:
                 raise OSError("the server did not start: see its message above")
             yield OwnServer(url, token, gateway, process.pid)
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            process.communicate()  # the end of its input is the end of it

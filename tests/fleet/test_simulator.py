@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,31 @@ def test_a_server_that_goes_on_after_a_halt_is_found_out(run, monkeypatch):
     monkeypatch.setattr("fleet.server.rooms.LIVE", tuple(engine.RolloutState))
     told = run(failure_rate=1.0, silent_rate=0.0)
     assert "devices were touched after the halt" in " ".join(told["violations"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill"])
+def test_its_server_does_not_outlive_it(number):
+    command = [sys.executable, "-m", "fleet", "simulate", "--devices", "20000"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    try:
+        until = time.monotonic() + 60
+        while not (server := children.read_text().split()) and time.monotonic() < until:
+            time.sleep(0.1)
+        (server_id,) = server
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+        until = time.monotonic() + 60
+        while Path(f"/proc/{server_id}/cmdline").exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not Path(f"/proc/{server_id}/cmdline").exists()
+        assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+        assert "Traceback" not in said
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_command_brings_its_own_server():
