@@ -116,7 +116,7 @@ def test_a_delta_that_cannot_be_had_falls_back_to_the_whole_file(site, how):
 
 def resign(site: Site, change) -> None:
     """Lets `change` at the custom fields of 1.0.1, signed by the repository's own keys."""
-    keys, metadata = site.repository._keys, site.repository.folder / "metadata"
+    keys, metadata = site.repository.keys, site.repository.folder / "metadata"
     loaded = Metadata.from_file(str(metadata / "3.targets.json"))
     change(loaded.signed.targets)
     loaded.signed.version = 4
