@@ -122,9 +122,14 @@ def _flattery(evaluation: Mapping[str, Any]) -> str:
     chosen, crosswise = "Detector and threshold were chosen on these files", evaluation["crosswise"]
     if crosswise is None:
         return f"{chosen}, which flatters them; there are too few to choose on some and measure others."
+    false, missed = crosswise["false_alarm_rate"], crosswise["missed_rate"]
+    figures = [f"the quality is {crosswise['quality']:.3f}"]
+    if false is not None:
+        figures.append(f"{100 * false:.1f}% of normal rows lie at the threshold or above it")
+    # Without labels nobody can say what is missed.
+    if missed is not None:
+        figures.append(f"{100 * missed:.1f}% of anomalous rows lie below it")
     return (
         f"{chosen} (by {evaluation['compared_on']}), which flatters them: chosen on each half of the files "
-        f"and measured on the other, the quality is {crosswise['quality']:.3f}, "
-        f"{100 * crosswise['false_alarm_rate']:.1f}% of normal rows lie at the threshold or above it, and "
-        f"{100 * crosswise['missed_rate']:.1f}% of anomalous rows below it."
+        f"and measured on the other, {'; '.join(figures)}."
     )

@@ -177,6 +177,11 @@ def test_without_labels_each_half_is_held_against_the_other_as_it_is(tmp_path):
     # The planted faults raise the threshold of no one, and nobody can say what is missed.
     assert found["crosswise"]["false_alarm_rate"] < 0.05
     assert found["crosswise"]["missed_rate"] is None
+    write_json(made["model"] / "lineage.json", {"cache_key": "ab" * 32})
+    bundle = archive.read(packaged(made, tmp_path)["bundle"] / "candidate.bundle")
+    card = bundle.files["model_card.md"].decode()
+    assert "(by planted faults), which flatters them" in card
+    assert "of normal rows lie at the threshold or above it." in card
 
 
 def test_simulated_pumps_are_learned_without_any_data(tmp_path):
