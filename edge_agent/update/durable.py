@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,6 +85,20 @@ def replace_link(link: Path, target: Path) -> None:
         remove(part)
         raise
     sync_folder(link.parent)
+
+
+def make_newest(path: Path, others: Iterable[Path]) -> None:
+    """Gives the file `path` a later time than `others` have, though the clock was set back meanwhile.
+
+    Raises:
+        OSError: if the file is gone.
+    """
+    newest = 0
+    for other in others:
+        with contextlib.suppress(FileNotFoundError):
+            newest = max(newest, other.stat().st_mtime_ns)
+    if path.stat().st_mtime_ns <= newest:
+        os.utime(path, ns=(newest + 1, newest + 1))
 
 
 def make_folder(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 from edge_agent.update import durable
@@ -46,10 +48,15 @@ class AlarmFolder:
 
     def _write(self, path: Path, data: bytes, keep: Path | None = None) -> bool:
         durable.make_folder(self._folder)
-        sizes = {file: file.stat() for file in self._folder.glob("alarm-*")}
+        sizes: dict[Path, os.stat_result] = {}
+        for file in self._folder.glob("alarm-*"):
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # a picture that is being drawn makes room too
+                sizes[file] = file.stat()
         held = sum(about.st_size for about in sizes.values())
         oldest = sorted(sizes, key=lambda file: (sizes[file].st_mtime_ns, file.name))
-        need = len(data) + (sizes[keep].st_size if keep else 0)
+        need = len(data) + (sizes[keep].st_size if keep in sizes else 0)
         if need > self._most:
             return False
         for file in oldest:
@@ -59,4 +66,5 @@ class AlarmFolder:
                 durable.remove(file)
                 held -= sizes[file].st_size
         durable.write_whole(path, data)
+        durable.make_newest(path, (file for file in sizes if file != path))
         return True

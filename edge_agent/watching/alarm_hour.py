@@ -1,6 +1,7 @@
 """The rows around an alarm: fifty minutes before it began and ten after, kept while they pass by.
 
-Memory is bounded by the newest `MOST_ROWS` rows. Where rows have no time, a row counts as a second.
+Memory is bounded by the newest `MOST_ROWS` rows, fewer of many channels. Where rows have no time, a row
+counts as a second; a source whose clock is set back goes on from where it was.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from edge_agent.watching.watch import Finding
 
 BEFORE_S, AFTER_S = 3000.0, 600.0
 MOST_ROWS = 20_000
+MOST_VALUES = 300_000
+_LONGEST_NAME = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +50,8 @@ class AlarmHour:
     @property
     def name(self) -> str:
         """A file's name without its ending, after the time at which the alarm began."""
-        return "alarm-" + re.sub(r"[^0-9A-Za-z]+", "-", str(self.rows[self.begun].finding.time))
+        begun = re.sub(r"[^0-9A-Za-z]+", "-", str(self.rows[self.begun].finding.time))
+        return f"alarm-{begun[:_LONGEST_NAME]}"
 
     def csv(self) -> str:
         """The rows as a table: time, values, score, threshold, anomaly (1 or 0), channel."""
@@ -69,8 +73,10 @@ class AlarmHours:
     def __init__(self, channels: Sequence[str]) -> None:
         """Keeps nothing yet."""
         self._channels = channels
-        self._rows: collections.deque[Kept] = collections.deque(maxlen=MOST_ROWS)
-        self._clock = 0.0
+        most = max(1, min(MOST_ROWS, MOST_VALUES // max(1, len(channels))))
+        self._rows: collections.deque[Kept] = collections.deque(maxlen=most)
+        self._clock = self._set_back = 0.0
+        self._second = -math.inf
         self._on = False
         self._begun: Kept | None = None
 
@@ -79,8 +85,7 @@ class AlarmHours:
         for values, second, finding in zip(
             block.rows.tolist(), block.seconds.tolist(), findings, strict=True
         ):
-            # What has no time, or goes back, comes right after what came before it.
-            self._clock = self._clock + 1.0 if math.isnan(second) else max(self._clock, second)
+            self._clock = self._next(second)
             if self._begun is not None and self._clock >= self._begun.second + AFTER_S:
                 yield self._hour(self._begun)
             kept = Kept(second=self._clock, values=tuple(values), finding=finding)
@@ -90,6 +95,15 @@ class AlarmHours:
             if finding.anomaly and not self._on and self._begun is None:
                 self._begun = kept
             self._on = finding.anomaly
+
+    def _next(self, second: float) -> float:
+        """The stream's own clock at a row of this time, which never goes back, nor stands still for long."""
+        if math.isnan(second):
+            return self._clock + 1.0
+        if second < self._second:
+            self._set_back += self._second - second
+        self._second = second
+        return max(self._clock, second + self._set_back)
 
     def rest(self) -> Iterator[AlarmHour]:
         """The alarm whose ten minutes were not over when the stream ended, if there is one."""

@@ -8,6 +8,7 @@ A bundle that is rolled back to has its own again. Everything appears by rename,
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -21,10 +22,11 @@ from edge_agent.adaptation.errors import AdaptationError
 from edge_agent.adaptation.reverts import Reverts, reverts
 from edge_agent.anomaly.rows import Parameters
 from edge_agent.anomaly.scoring import ADAPTED
+from edge_agent.bundle.archive import MAX_BUNDLE_BYTES
 
 KEPT = 2
 _NAME = re.compile(r"anomaly-[0-9a-f]{16}\.npz")
-_MAX_BYTES = 4 * 1024 * 1024
+_MAX_BYTES = 2 * MAX_BUNDLE_BYTES  # what was learned, and what adaptation moved
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,9 @@ class KeptStreams:
         try:
             with durable.storage_errors(self._root):
                 durable.make_folder(self._folder)
-                durable.write_whole(self._path(stream.bundle), _encode(stream))
+                path = self._path(stream.bundle)
+                durable.write_whole(path, _encode(stream))
+                durable.make_newest(path, (one for one in self._paths() if one != path))
                 for old in self._paths()[KEPT:]:
                     durable.remove(old)
         except StorageError as e:
@@ -113,8 +117,12 @@ class KeptStreams:
         """The newest first."""
         if not self._folder.is_dir():
             return []
-        found = [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda path: -path.stat().st_mtime_ns)
+        found: dict[Path, int] = {}
+        for path in self._folder.iterdir():
+            if _NAME.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):  # its watcher may be removing it
+                    found[path] = path.stat().st_mtime_ns
+        return sorted(found, key=lambda path: -found[path])
 
 
 def _encode(stream: KeptStream) -> bytes:

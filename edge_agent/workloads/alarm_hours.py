@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from edge_agent.workloads.speaking import Speaker
 FOLDER = "alarms"
 _DRAWN_S = 5.0  # that the end waits for a picture
 _MOST_DESCRIPTORS = 256
+_LONGEST_DRAWING_S = 120
 
 
 class HourWriter:
@@ -102,6 +104,8 @@ def _fork_to_draw(folder: AlarmFolder, hour: AlarmHour, table: Path) -> int:
         # Whoever reads our pipe must see its end when we end, not when the picture is done.
         os.closerange(3, _MOST_DESCRIPTORS)
         os.nice(10)
+        # Locks that other threads held at the fork, such as those of MQTT, are never let go of here.
+        signal.alarm(_LONGEST_DRAWING_S)
         from edge_agent.watching.alarm_picture import NoPillowError, draw
 
         with contextlib.suppress(NoPillowError):  # without the extra there is the table alone

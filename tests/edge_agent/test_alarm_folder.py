@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 from edge_agent.sources.table import RowBlock
+from edge_agent.watching import alarm_picture
 from edge_agent.watching.alarm_folder import AlarmFolder
 from edge_agent.watching.alarm_hour import AlarmHour, Kept
 from edge_agent.watching.watch import Finding
+from edge_agent.workloads import alarm_hours
 from edge_agent.workloads.alarm_hours import HourWriter
 from edge_agent.workloads.counting import Counting
 from edge_agent.workloads.job import Job
@@ -52,6 +54,18 @@ def test_the_folder_stays_within_its_bound_and_the_newest_stay(tmp_path):
     assert _held(tmp_path / "alarms") == 3 * size
 
 
+def test_the_newest_stay_though_the_clock_was_set_back(tmp_path):
+    """A device without a clock of its own begins in a year long past, until the network tells it better."""
+    size = len(_hour("t0").csv())
+    folder = AlarmFolder(tmp_path, 3 * size + size // 2)
+    ahead = time.time() + 1e8
+    for number in range(3):
+        os.utime(folder.add(_hour(f"t{number}")), (ahead + number, ahead + number))
+    folder.add(_hour("t3"))
+    folder.add(_hour("t4"))
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["alarm-t2", "alarm-t3", "alarm-t4"]
+
+
 def test_alarms_of_the_same_name_do_not_replace_each_other(tmp_path):
     folder = AlarmFolder(tmp_path, 1 << 20)
     assert [folder.add(_hour("7")).name for _ in range(3)] == [
@@ -71,6 +85,20 @@ def test_an_alarm_after_which_no_row_comes_is_written_all_the_same(tmp_path, cap
         assert len(list((tmp_path / "alarms").glob("*.csv"))) == written
     hours.close()
     assert len(list((tmp_path / "alarms").iterdir())) == 2
+
+
+def test_a_picture_that_is_never_done_does_not_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(alarm_picture, "draw", lambda hour: time.sleep(600))
+    monkeypatch.setattr(alarm_hours, "_LONGEST_DRAWING_S", 1)
+    monkeypatch.setattr(alarm_hours, "_DRAWN_S", 60.0)
+    job = Job(bundle="", source="-", root=str(tmp_path), alarm_bytes=1 << 20)
+    hours = HourWriter(job, ["flow"], Speaker(Counting()))
+    block = RowBlock(times=["t0"], seconds=np.zeros(1), rows=np.ones((1, 1)))
+    hours.take(block, [_hour("t0", rows=1).rows[0].finding])
+    begun = time.monotonic()
+    hours.close()
+    assert time.monotonic() - begun < 50
+    assert [path.name for path in (tmp_path / "alarms").iterdir()] == ["alarm-t0.csv"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from edge_agent.sources.table import RowBlock
-from edge_agent.watching.alarm_hour import MOST_ROWS, AlarmHours, write_hour
+from edge_agent.watching.alarm_hour import MOST_ROWS, MOST_VALUES, AlarmHours, write_hour
 from edge_agent.watching.alarm_picture import draw
 from edge_agent.watching.watch import Finding
 
@@ -69,6 +69,41 @@ def test_an_alarm_that_begins_later_has_an_hour_of_its_own():
 def test_a_dense_stream_does_not_fill_the_memory():
     (hour,) = hours(MOST_ROWS + 5000, range(MOST_ROWS, MOST_ROWS + 10), step=0.01)
     assert len(hour.rows) == MOST_ROWS
+
+
+def test_rows_of_many_channels_do_not_fill_it_either():
+    keeper = AlarmHours([f"c{n}" for n in range(3000)])
+    rows = np.zeros((150, 3000))
+    given = RowBlock(times=range(150), seconds=np.arange(150.0), rows=rows)
+    on = Finding(time=0, score=2.0, anomaly=True, channel="c0", threshold=1.0)
+    assert list(keeper.take(given, [on] * 150)) == []
+    (hour,) = keeper.rest()
+    assert len(hour.rows) * 3000 == MOST_VALUES
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        slice(1000, None),  # set back by an hour, as in autumn
+        slice(1000, 1001),  # one row of the wrong year
+    ],
+)
+def test_a_clock_that_is_set_back_does_not_hold_an_hour_up(wrong):
+    given = block(0, 4000)
+    given.seconds[wrong] += -3600.0 if wrong.stop is None else 1e9
+    found = list(AlarmHours(CHANNELS).take(given, findings(given, range(1100, 1110))))
+    (hour,) = found
+    assert [hour.rows[hour.begun].values[0], hour.rows[-1].values[0]] == pytest.approx(
+        [1100, 1700], abs=2
+    )
+
+
+def test_a_time_that_is_a_long_text_makes_no_longer_name_than_a_file_may_have(tmp_path):
+    finding = Finding(time="x" * 5000, score=2.0, anomaly=True, channel=None, threshold=1.0)
+    keeper = AlarmHours(CHANNELS)
+    assert list(keeper.take(block(0, 1), [finding])) == []
+    (hour,) = keeper.rest()
+    assert write_hour(tmp_path, hour, None).exists()
 
 
 def test_the_table_holds_values_scores_and_gaps(tmp_path):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,25 @@ def test_the_newest_streams_stay(tmp_path):
     assert len(streams.all()) == KEPT
     assert streams.of("ab" * 32, "-") is None
     assert set(streams.of("ef" * 32, "-").parameters) == {"threshold.levels", "adapted.shift"}
+
+
+def test_what_is_kept_last_stays_though_the_clock_was_set_back(tmp_path):
+    streams = KeptStreams(tmp_path)
+    ahead = time.time() + 1e8
+    for bundle in ("ab", "cd"):
+        streams.keep(_stream(bundle, tmp_path))
+    for path in (tmp_path / "adaptations").glob("anomaly-*.npz"):
+        os.utime(path, (ahead, ahead))
+    streams.keep(_stream("ef", tmp_path))
+    assert streams.all()[0].bundle[:2] == "ef"
+    assert len(streams.all()) == KEPT
+
+
+def test_a_stream_that_learned_as_much_as_a_bundle_may_hold_comes_back(tmp_path):
+    streams = KeptStreams(tmp_path)
+    large = {"detector.basis": np.ones((1500, 1000), np.float32)}
+    streams.keep(dataclasses.replace(_stream("ab", tmp_path), parameters=large))
+    assert streams.of("ab" * 32, "-").parameters["detector.basis"].shape == (1500, 1000)
 
 
 def test_what_is_taken_back_does_not_come_back(tmp_path):
