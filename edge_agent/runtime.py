@@ -135,15 +135,6 @@ def open_model(
         raise RuntimeModelError(f"{name} {version} does not take the model: {e}") from e
 
 
-def check_delegate(delegate: str, *, runtime: Runtime = "auto") -> None:
-    """Sees whether the shared library `delegate` can be had now.
-
-    Raises:
-        RuntimeModelError: if not, as where its hardware is unplugged.
-    """
-    _loaded(_load(runtime)[1], delegate)
-
-
 def _loaded(module: types.ModuleType, delegate: str) -> Any:
     try:
         with _quiet():

@@ -25,7 +25,7 @@ from edge_agent.keyword.head import Head
 from edge_agent.keyword.policy import Detection
 from edge_agent.keyword.room import Room
 from edge_agent.keyword.spotting import Spotter
-from edge_agent.runtime import RuntimeModelError, check_delegate
+from edge_agent.runtime import RuntimeModelError
 from edge_agent.sources.microphone import Microphone
 from edge_agent.sources.patient import Patience, SourceError, open_bytes
 from edge_agent.sources.pcm import RAW_RATE, raw_blocks
@@ -264,9 +264,10 @@ def _facts(words: _Words, classifier: KeywordClassifier) -> dict[str, Any]:
 def _words(job: Job, speaker: Speaker) -> _Words:
     runtime: Any = job.runtime
     try:
-        delegate = _delegate(job, speaker)
         bundle = archive.read(job.bundle)
-        selftest.run(bundle, runtime=runtime, threads=job.threads, delegate=delegate)
+        delegate = _delegate(job, bundle, speaker)
+        if not delegate:
+            selftest.run(bundle, runtime=runtime, threads=job.threads)
     except (
         archive.BundleError, selftest.SelfTestError, ClassifierError, RuntimeModelError
     ) as e:  # fmt: skip
@@ -275,15 +276,20 @@ def _words(job: Job, speaker: Speaker) -> _Words:
     return _Words(bundle=bundle, head=head, adaptation=adaptation, delegate=delegate)
 
 
-def _delegate(job: Job, speaker: Speaker) -> str:
-    """The delegate of the settings; none, which is told, where it cannot be had: better slow than deaf."""
+def _delegate(job: Job, bundle: archive.Bundle, speaker: Speaker) -> str:
+    """The delegate of the settings, with which the bundle has passed its self-test.
+
+    None, which is told, where it cannot be had or gives something else: better slow than deaf, and no bundle
+    is to blame for it.
+    """
     if not job.delegate:
         return ""
     runtime: Any = job.runtime
     try:
-        check_delegate(job.delegate, runtime=runtime)
-    except RuntimeModelError as e:
-        speaker.event("note", {"text": f"{e}; the processor does its work until then"})
+        selftest.run(bundle, runtime=runtime, threads=job.threads, delegate=job.delegate)
+    except (selftest.SelfTestError, RuntimeModelError) as e:
+        told = f"{job.delegate}: the processor does the work of this delegate until the next start: {e}"
+        speaker.event("note", {"text": told})
         return ""
     return job.delegate
 

@@ -13,7 +13,7 @@ import pytest
 
 import edge_agent
 from edge_agent.config import ConfigError, read_config
-from edge_agent.runtime import RuntimeModelError, check_delegate, open_model
+from edge_agent.runtime import RuntimeModelError, open_model
 from tests.fixtures.bundles import LABELS, MODEL, bundle_parts, make_bundle
 from tests.fixtures.daemons import daemon, write_config
 from tests.fixtures.speech import utterance
@@ -35,7 +35,7 @@ static int prepare(void *context, struct Delegate *delegate) {
   FILE *mark = fopen(getenv("DELEGATE_MARK"), "a");
   fputs("given a model\\n", mark);
   fclose(mark);
-  return 0;
+  return getenv("DELEGATE_FAILS") != NULL;
 }
 struct Delegate *tflite_plugin_create_delegate(
     char **keys, char **values, size_t count, void (*report)(const char *)) {
@@ -87,8 +87,6 @@ def test_one_that_is_not_there_is_named(runtime, tmp_path):
     (tmp_path / "libtext.so").write_text("no library")
     for name in ("libnone.so.1", str(tmp_path / "libtext.so")):
         with pytest.raises(RuntimeModelError, match=f"{name} cannot be loaded.*plugged in"):
-            check_delegate(name, runtime=runtime)
-        with pytest.raises(RuntimeModelError, match=name):
             open_model(b"", runtime=runtime, delegate=name)
 
 
@@ -120,6 +118,14 @@ def test_a_daemon_gives_it_the_model(library, tmp_path):
 def test_a_daemon_whose_hardware_is_unplugged_says_so_and_hears(tmp_path):
     (note,), told = hears(tmp_path, "libedgetpu-none.so.1")
     assert "libedgetpu-none.so.1 cannot be loaded" in note
+    assert told is None
+
+
+def test_a_daemon_whose_delegate_fails_blames_no_bundle_and_hears(library, tmp_path):
+    mark = tmp_path / "mark"
+    (note,), told = hears(tmp_path, str(library), DELEGATE_MARK=str(mark), DELEGATE_FAILS="1")
+    assert f"{library}: the processor does the work" in note
+    assert mark.read_text() == "given a model\n"
     assert told is None
 
 
