@@ -66,7 +66,7 @@ values for anomalies, and says what pictures show; `run` does all but the last, 
 _EPILOG = """\
 examples:
   python -m edge_agent install --repository https://example.org/repository \\
-      --trusted-root root.json --root /var/lib/edge_agent keyword_spotting
+      --trusted-root root.json --root /var/lib/edge-agent keyword_spotting
   python -m edge_agent run --config agent.toml
   python -m edge_agent update-once --config agent.toml
   python -m edge_agent status --config agent.toml

@@ -17,7 +17,7 @@ Lists the versions of what was learned on this device with `enroll`, the oldest 
 what the watcher learned from its rows, by bundle."""
 EXAMPLES = """\
   python -m edge_agent adaptations --config agent.toml
-  python -m edge_agent adaptations --root /var/lib/edge_agent --json
+  python -m edge_agent adaptations --root /var/lib/edge-agent --json
 
 --json prints one line:
   {"current": 2, "versions": [{"version": 1, "bundle": .., "words": {"lamp": 8}, "heard": {..},

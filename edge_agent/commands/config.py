@@ -22,7 +22,7 @@ EXAMPLE = """\
 
 [device]
 #id = "pump-7"                        # what events call it; default: the host name
-#root = "/var/lib/edge_agent"         # the device folder; default: $STATE_DIRECTORY
+#root = "/var/lib/edge-agent"         # the device folder; default: $STATE_DIRECTORY
 
 # Where releases come from. Without it or [fleet], nothing is updated.
 #[repository]

@@ -25,7 +25,7 @@ the same word are replaced. Feature codes of the recordings stay in the device f
 learned again when a new bundle arrives; no sound is kept."""
 EXAMPLES = """\
   python -m edge_agent enroll lamp lamp-*.wav --config agent.toml
-  python -m edge_agent enroll stop my-stop-*.wav --root /var/lib/edge_agent --json
+  python -m edge_agent enroll stop my-stop-*.wav --root /var/lib/edge-agent --json
 
 --json prints one line:
   {"version": 2, "bundle": .., "words": {"lamp": 8}, "heard": {"lamp": 0.9}, "check_before": 0.92,

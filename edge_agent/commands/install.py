@@ -16,7 +16,7 @@ Fetches a release through TUF, checks it against the trusted root, tests it here
 bundle that runs. The trusted root comes with the device, never from the repository."""
 EXAMPLES = """\
   python -m edge_agent install --repository https://example.org/repository \\
-      --trusted-root root.json --root /var/lib/edge_agent keyword_spotting
+      --trusted-root root.json --root /var/lib/edge-agent keyword_spotting
   python -m edge_agent install --repository var/repository --trusted-root var/root.json \\
       --root device keyword_spotting==1.0.2"""
 

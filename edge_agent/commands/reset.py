@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
-from edge_agent.commands.device_arguments import add_device, device_folder
+from edge_agent.commands.device_arguments import device_folder
 from edge_agent.commands.errors import CommandError
 
 NAME = "reset"
 SUMMARY = "forget all that this device was, as it changes hands"
 DESCRIPTION = """\
 For a device that changes hands: forgets everything in the device folder, which are bundles, trust, failures,
-what was learned here, and what waits to be sent. Stop the daemon first. agent.toml and the token of the
-fleet server are files of yours, and stay. A device that is only to trust other keys needs no reset: give it
-the other root.json, as repository.trusted_root or to `install`."""
+what was learned here, and what waits to be sent. Stop the daemon first, and name the folder: it is not
+guessed. agent.toml, root.json and the token of the fleet server are files of yours, and stay, for they lie
+elsewhere; a folder that holds an agent.toml is not emptied. A device that is only to trust other keys needs
+no reset: give it the other root.json, as repository.trusted_root or to `install`."""
 EXAMPLES = """\
-  python -m edge_agent reset --root /var/lib/edge_agent
+  python -m edge_agent reset --root /var/lib/edge-agent
   python -m edge_agent reset --config agent.toml --json
 
---json prints one line: {"root": "/var/lib/edge_agent"}"""
+--json prints one line: {"root": "/var/lib/edge-agent"}"""
 
 
 def add_arguments(parser: Any) -> None:
-    """Declares what the command takes."""
-    add_device(parser)
+    """Declares what the command takes: the device must be named, for nothing brings back what it was."""
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--config", type=Path, metavar="FILE", help="agent.toml")
+    where.add_argument("--root", type=Path, metavar="DEVICE_DIR", help="folder of this device")
+    parser.add_argument("--json", action="store_true", help="one line of JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,6 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
     root = device_folder(arguments).absolute()
     if not (root / "slots").is_dir():
         raise CommandError(f"{root}: is no device folder: it has no slots/: name the right one")
+    settings = next(root.glob("*.toml"), None)
+    if settings is not None:
+        raise CommandError(
+            f"{settings}: would go with the device folder: move it elsewhere, with the files that it names, "
+            "and try again"
+        )
     try:
         if ask(root) is not None:
             raise CommandError(f"{root}: the daemon runs: stop it, then try again")

@@ -20,7 +20,7 @@ takes it up within a second or so; a version of another bundle is learned anew o
 have moved since the warm-up; `warm_up`, that and the warm-up itself, which then begins anew."""
 EXAMPLES = """\
   python -m edge_agent revert --config agent.toml
-  python -m edge_agent revert 0 --root /var/lib/edge_agent
+  python -m edge_agent revert 0 --root /var/lib/edge-agent
   python -m edge_agent revert --anomaly warm_up --config agent.toml      after the machine was repaired
 
 --json prints one line: {"from": 2, "to": 1}; with --anomaly {"adapted": 1, "warm_up": 0}: how often"""

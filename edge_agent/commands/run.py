@@ -21,7 +21,7 @@ EXAMPLES = """\
 
 agent.toml:
   [device]
-  root = "/var/lib/edge_agent"
+  root = "/var/lib/edge-agent"
   [keyword]
   source = "-"                        # raw 16-bit mono at 16 kHz, or WAV; or a FIFO, or a file
   [anomaly]

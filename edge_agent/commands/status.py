@@ -17,7 +17,7 @@ the daemon runs, how its workloads are. It reads the device folder, asks the dae
 EXAMPLES = """\
   python -m edge_agent status --json               # of the service, or $STATE_DIRECTORY
   python -m edge_agent status --config agent.toml
-  python -m edge_agent status --root /var/lib/edge_agent --json
+  python -m edge_agent status --root /var/lib/edge-agent --json
 
 --json prints one line:
   {"bundle": path or null, "name": .., "version": .., "digest": .., "slot": "a", "state": "committed",

@@ -24,7 +24,7 @@ EXAMPLES = """\
 
 agent.toml:
   [device]
-  root = "/var/lib/edge_agent"
+  root = "/var/lib/edge-agent"
   [repository]
   url = "https://example.org/repository"
   release = "keyword_spotting"

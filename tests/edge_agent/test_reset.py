@@ -68,6 +68,21 @@ def test_another_folder_is_not_emptied(tmp_path, capsys):
     assert (tmp_path / "precious").exists()
 
 
+def test_the_device_is_named_and_not_guessed(field, monkeypatch, capsys):
+    monkeypatch.setenv("STATE_DIRECTORY", str(field.device))
+    with pytest.raises(SystemExit, match="2"):
+        reset()
+    assert "one of the arguments --config --root is required" in capsys.readouterr().err
+    assert DeviceFolder(field.device).current() is not None
+
+
+def test_settings_in_the_device_folder_do_not_go_with_it(field, capsys):
+    (field.device / "agent.toml").write_text("[device]\n")
+    reset("--root", field.device, code=1)
+    assert "agent.toml: would go with the device folder" in capsys.readouterr().err
+    assert DeviceFolder(field.device).current() is not None
+
+
 def test_a_death_at_any_step_leaves_a_folder_that_can_be_reset(field, monkeypatch):
     """Each removal is followed by a sync: the process dies there, once at each of them."""
 
