@@ -96,7 +96,7 @@ def _operation(each: Operation) -> dict[str, Any]:
         {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in each.query.items()
     ]
-    said = f"Takes a {each.role}. " if each.role else ""
+    said = f"For {each.role}s: " if each.role else ""
     described: dict[str, Any] = {
         "operationId": _identifier(each),
         "summary": said + each.summary,

@@ -57,7 +57,7 @@ def test_the_description_is_served_and_names_what_there_is(server: RunningFleet)
         "get /metrics",
     } <= named
     steer = said["paths"]["/api/v1/{tenant}/rollouts/{rollout}/{verb}"]["post"]
-    assert (steer["security"], steer["summary"][:18]) == ([{"operator": []}], "Takes a operator. ")
+    assert (steer["security"], steer["summary"][:15]) == ([{"operator": []}], "For operators: ")
 
 
 def test_a_plan_is_described_by_its_fields() -> None:
