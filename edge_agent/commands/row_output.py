@@ -26,6 +26,8 @@ from edge_agent.watching.watch import Finding, Watch
 def watching(bundle_path: Path, source: str) -> Iterator[tuple[Watch, Table]]:
     """The bundle's watch and the table; turns what may be wrong with them into an error."""
     with _opened(bundle_path, source) as (watch, stream, name):
+        if watch.vibration is not None:
+            raise CommandError(f"{bundle_path}: takes a signal, not rows: use score --wav")
         table = Table(stream, name, watch.channels)
         for label, names in (("ignored", table.ignored), ("missing", table.absent)):
             if names:

@@ -110,6 +110,12 @@ def test_a_bundle_of_rows_takes_no_signal(tmp_path):
     assert b"takes rows, not a signal: give --csv" in done.stderr
 
 
+def test_a_bundle_of_signals_takes_no_rows(bundle):
+    done = score(bundle, "--csv", "-", stdin=b"time,flow\n1,2\n")
+    assert done.returncode == 1
+    assert b"takes a signal, not rows: use score --wav" in done.stderr
+
+
 def turning(seconds: float, rpm: float, third: float, seed: int):
     """A shaft that hums at its speed, as its load is, and as loud as `third` at three times its speed."""
     t = np.arange(round(seconds * RATE)) / RATE
