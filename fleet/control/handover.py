@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,8 +11,9 @@ from fleet.control import audit, devices
 from fleet.control.enrolment import REPLACED
 from fleet.control.standing import Standings
 from fleet.control.tokens import REVOKED, hash_token, new_token
-from fleet.store.schema import Action, Device, Report
+from fleet.store.schema import Action, Device, Report, Telemetry
 
+_UNDECIDED = ("scheduled", "offered", "running")
 _LAST_WORD = {
     "kind": "handover",
     "execution": REPLACED,
@@ -31,7 +33,7 @@ def revoke(standings: Standings, tenant: int, who: str, name: str) -> None:
     """
     connection = standings.connection
     device = devices.find(connection, tenant, name)
-    _withdraw(standings, device.id)
+    _withdraw(standings, device.id, _UNDECIDED)
     _change(connection, device.id, token_hash=REVOKED, auto_confirm=None)
     audit.note(connection, standings.now, tenant, who, "device revoke", name)
 
@@ -48,7 +50,8 @@ def replace(standings: Standings, tenant: int, who: str, name: str) -> str:
     """
     connection, token = standings.connection, new_token()
     device = devices.find(connection, tenant, name)
-    _withdraw(standings, device.id)
+    # One that timed out may be shown on, but to the hardware that was shown it.
+    _withdraw(standings, device.id, (*_UNDECIDED, "timed_out"))
     marked = connection.scalars(
         sa.update(Action)
         .where(Action.device_id == device.id, Action.superseded.is_(False))
@@ -70,15 +73,16 @@ def replace(standings: Standings, tenant: int, who: str, name: str) -> str:
         installed_id=None,
         installed_action_id=None,
     )
+    # The new one counts its reports anew, and may have no clock to count on from.
+    heard = sa.update(Telemetry).where(Telemetry.device_id == device.id)
+    connection.execute(heard.values(sequence=-1))
     audit.note(connection, standings.now, tenant, who, "device replace", name)
     return token
 
 
-def _withdraw(standings: Standings, device: int) -> None:
-    """Ends what is open for the device: it cannot end it any more."""
-    mine = sa.and_(
-        Action.device_id == device, Action.state.in_(("scheduled", "offered", "running"))
-    )
+def _withdraw(standings: Standings, device: int, states: Sequence[str]) -> None:
+    """Ends the device's actions in these states: it cannot end them any more."""
+    mine = sa.and_(Action.device_id == device, Action.state.in_(states))
     ended = sa.update(Action).where(mine).values(
         state="canceled", ended=standings.now, cancel_asked=False
     )  # fmt: skip

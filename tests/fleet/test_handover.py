@@ -9,7 +9,7 @@ import pytest
 
 from fleet.__main__ import main
 from fleet.command_line import parse
-from fleet.control import audit, devices, handover
+from fleet.control import audit, devices, handover, telemetry
 from fleet.control.enrolment import join
 from fleet.store.errors import NotFoundError
 from tests.fixtures.fleet_server import links
@@ -72,6 +72,36 @@ def test_other_hardware_takes_over_the_id_says_what_it_is_and_is_given_the_relea
     (kept,) = shown["actions"]
     assert kept["state"] == "success"
     assert [said["kind"] for said in kept["reports"]] == ["deployment", "handover", "deployment"]
+
+
+def test_other_hardware_is_not_shown_what_the_former_was_silent_about(server, capsys):
+    ids = server.add_devices(2)
+    half = dataclasses.replace(ALL, error_threshold=1, success_threshold=0.5)
+    server.start(server.release("1.0.0"), half)
+    here = server.device(ID)
+    server.pass_time()
+    assert "deploymentBase" in links(here.get(""))
+    server.now = server.clock()
+    assert server.go_round(ids[1:]) == 1
+    server.pass_time(200)
+    assert server.status(1)["groups"][0]["timed_out"] == 1
+    assert "deploymentBase" in links(here.get(""))
+    token = fleet_command(server, capsys, "replace", ID)["token"]
+    here = server.device(ID, f"TargetToken {token}")
+    server.pass_time()
+    assert set(links(here.get(""))) == {"configData"}
+    here.put("/configData", json={"data": {"hardware": "new"}})
+    assert "deploymentBase" in links(here.get(""))
+
+
+def test_other_hardware_is_heard_though_it_counts_its_reports_anew(any_fleet):
+    (device,) = any_fleet.add_devices(1)
+    any_fleet.tell(device, "1.0.0", 1_700_000_000, crashes=1)
+    change(any_fleet, handover.replace)
+    any_fleet.tell(device, "1.0.0", 0, crashes=2)
+    with any_fleet.database.read() as connection:
+        (told,) = telemetry.told_by(connection, device)
+    assert told["crashes"] == 3
 
 
 def test_operators_revoke_and_replace_over_the_api(server):
