@@ -41,7 +41,7 @@ async def find_device(
     """
     limits = state.limits
     if limits.refused is not None:
-        limits.refused.check((address_of(scope), name))
+        limits.refused.check(_claim(scope, name))
     kind, _, token = authorization.partition(" ")
     let_in = kind == "GatewayToken" and _same(hash_token(token.strip()), tenant.gateway_hash)
     certified = scope.get(CERTIFIED)
@@ -78,7 +78,12 @@ def refuse(state: FleetState, scope: Scope, name: str = "") -> None:
     """
     state.figures.refused += 1
     if state.limits.refused is not None:
-        state.limits.refused.take((address_of(scope), name))
+        state.limits.refused.take(_claim(scope, name))
+
+
+def _claim(scope: Scope, name: str) -> tuple[str, str]:
+    """What a failed log-in is counted by; ids that none may have are one, for they may be long and many."""
+    return address_of(scope), name if not name or is_device(name) else "?"
 
 
 def address_of(scope: Scope) -> str:
@@ -129,7 +134,7 @@ async def find_operator(state: FleetState, scope: Scope, token: str) -> Identity
     """
     limits, moment = state.limits, state.clock()
     if limits.refused is not None:
-        limits.refused.check((address_of(scope), ""))
+        limits.refused.check(_claim(scope, ""))
     known = await state.read(lambda c: tenants.identify(c, moment, token)) if token else None
     if known is not None and limits.operator is not None:
         limits.operator.take(known.name)

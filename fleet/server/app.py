@@ -29,7 +29,7 @@ from fleet.server.dashboard import pages
 from fleet.server.fleet_state import FleetState
 from fleet.server.openapi import describe
 from fleet.server.operations import OPERATOR, DescribedRoute, Operation, operations
-from fleet.server.problems import Problem
+from fleet.server.problems import Problem, unreachable
 from fleet.server.schemas import TEXT, thing
 from fleet.store.errors import ConflictError, NotFoundError, StoreError
 
@@ -112,7 +112,7 @@ def make_app(state: FleetState) -> ASGIApp:
 
 def _away(error: Exception) -> Problem:
     _log.warning("%s", error)
-    return Problem(503, "the database cannot be reached just now", {"Retry-After": "5"})
+    return unreachable()
 
 
 def _handler(problem: Callable[..., Problem]) -> Callable[[Request, Exception], Response]:

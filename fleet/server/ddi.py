@@ -80,7 +80,7 @@ class Asked:
     async def with_history(self, body: dict[str, Any], row: Any) -> dict[str, Any]:
         """The body, with the action's history if it is asked for."""
         text = self.request.query_params.get("actionHistory", "0")
-        most = int(text) if text.lstrip("-").isdecimal() and len(text) < 9 else 0
+        most = int(text) if text.removeprefix("-").isdecimal() and len(text) < 9 else 0
         if most:
             body["actionHistory"] = await self.state.read(
                 lambda c: deployment.action_history(c, row, most)

@@ -110,7 +110,7 @@ async def send(
     """
     headers = {"ETag": etag, "Accept-Ranges": "bytes"}
     size = content.size
-    part = choose_part(request.headers, etag, size)
+    part = choose_part(request.headers, etag, size, request.method)
     if part.status in (304, 412, 416) or request.method == "HEAD":
         content.close()
     if part.status == 304:

@@ -1,8 +1,8 @@
 """How often somebody may ask: a bucket for each device, operator and failed log-in, in this process alone.
 
-A bucket holds a minute's worth of requests and fills up evenly, by the generic cell rate algorithm
-(ITU-T I.371): of each bucket only the moment is kept at which it will be full again, so a full one is
-nothing at all, and asking takes one look-up.
+A bucket holds a minute's worth of requests, one at least, and fills up evenly, by the generic cell rate
+algorithm (ITU-T I.371): of each bucket only the moment is kept at which it will be full again, so a full
+one is nothing at all, and asking takes one look-up.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Buckets:
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = 60.0 / rate
-        self._depth = 60.0 - self._interval
+        self._depth = max(0.0, 60.0 - self._interval)  # one request at least
         self._clock = clock
         self._full: dict[Hashable, float] = {}
         self._sweep = _MOST

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import sqlalchemy as sa
 
 from fleet.store.database import Database
+from fleet.store.errors import StoreError
 from fleet.store.schema import OPEN
 
 _THREADS = 8
@@ -53,7 +54,11 @@ class Lookup(Protocol):
     """Finds devices."""
 
     async def find(self, tenant: int, name: str) -> Found | None:
-        """The device, or None if it is unknown."""
+        """The device, or None if it is unknown.
+
+        Raises:
+            StoreError: if the database cannot be read.
+        """
 
     def close(self) -> None:
         """Closes its connections."""
@@ -71,9 +76,13 @@ class _Sqlite:
             address, uri=True, isolation_level=None, check_same_thread=False
         )
         self._query = _QUERY.format("?", "?")
+        self._file = file
 
     async def find(self, tenant: int, name: str) -> Found | None:
-        return _found(self._connection.execute(self._query, (tenant, name)).fetchall())
+        try:
+            return _found(self._connection.execute(self._query, (tenant, name)).fetchall())
+        except sqlite3.OperationalError as e:
+            raise StoreError(f"{self._file}: {e}") from e
 
     def close(self) -> None:
         self._connection.close()

@@ -57,7 +57,8 @@ class Call:
 
     async def json(self) -> dict[str, Any]:
         """The body, or an empty object where there is none."""
-        if self.request.headers.get("content-length", "") == "0":
+        headers = self.request.headers
+        if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
             return {}
         return await read_json(self.request, OPERATOR_BYTES)
 

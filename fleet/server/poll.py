@@ -22,7 +22,7 @@ from fleet.server.access import base_url, find_device, find_tenant
 from fleet.server.fleet_state import FleetState
 from fleet.server.lookup import Found
 from fleet.server.operations import DEVICE, DescribedRoute, Operation
-from fleet.server.problems import Problem
+from fleet.server.problems import Problem, unreachable
 from fleet.server.rooms import Shown
 from fleet.store.errors import StoreError
 
@@ -66,9 +66,8 @@ async def answer_poll(
     except Problem as e:
         await e.response()(scope, receive, send)
         return
-    except StoreError as e:
-        problem = Problem(503, str(e), {"Retry-After": "5"})
-        await problem.response()(scope, receive, send)
+    except StoreError:
+        await unreachable().response()(scope, receive, send)
         return
     state.figures.polls += 1
     length = (b"content-length", b"%d" % len(body))

@@ -42,6 +42,15 @@ def unauthorized(detail: str) -> Problem:
     return Problem(401, detail, {"WWW-Authenticate": "Bearer"})
 
 
+def unreachable() -> Problem:
+    """503: the database or the object store is away. Where they are is nothing to tell whoever asks."""
+    return Problem(
+        503,
+        "the database or the object store cannot be reached just now; our log tells which",
+        {"Retry-After": "5"},
+    )
+
+
 def not_found(detail: str = "there is nothing at this address") -> Problem:
     """404."""
     return Problem(404, detail)

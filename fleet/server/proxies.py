@@ -58,6 +58,7 @@ def behind(proxies: Proxies, app: ASGIApp) -> ASGIApp:
 
 
 def _believe(scope: Scope, issuers: Sequence[tuple[str, str]]) -> None:
+    scope.pop(CERTIFIED, None)  # what the proxy itself shows says nothing of its clients
     host, name = b"", ""
     hashes = set()
     for key, value in scope["headers"]:

@@ -18,7 +18,7 @@ class Part:
     end: int = 0
 
 
-def choose_part(headers: Mapping[str, str], etag: str, size: int) -> Part:
+def choose_part(headers: Mapping[str, str], etag: str, size: int, method: str = "GET") -> Part:
     """What a request with these headers (in small letters) is answered.
 
     A list of several ranges is answered with the whole file, as section 14.2 allows.
@@ -27,14 +27,17 @@ def choose_part(headers: Mapping[str, str], etag: str, size: int) -> Part:
         headers: of the request.
         etag: of the file, with its quotation marks.
         size: of the file, in bytes.
+        method: of the request; for others than GET ranges are not defined (section 14.2).
     """
-    if (wanted := headers.get("if-match")) is not None and not _among(etag, wanted):
+    if (wanted := headers.get("if-match")) is not None and not {"*", etag} & _tags(wanted):
         return Part(412)
-    if (known := headers.get("if-none-match")) is not None and _among(etag, known):
+    if (known := headers.get("if-none-match")) is not None and (
+        {"*", etag} & {tag.removeprefix("W/") for tag in _tags(known)}
+    ):
         return Part(304)
     whole = Part(200, 0, size)
     asked = headers.get("range")
-    if asked is None or headers.get("if-range", etag).strip() != etag:
+    if method != "GET" or asked is None or headers.get("if-range", etag).strip() != etag:
         return whole
     match = _RANGE.fullmatch(asked.strip())
     if match is None or match.groups() == ("", ""):
@@ -50,6 +53,5 @@ def choose_part(headers: Mapping[str, str], etag: str, size: int) -> Part:
     return Part(206, int(first), min(int(last) + 1, size) if last else size)
 
 
-def _among(etag: str, listed: str) -> bool:
-    tags = [tag.strip().removeprefix("W/") for tag in listed.split(",")]
-    return "*" in tags or etag in tags
+def _tags(listed: str) -> set[str]:
+    return {tag.strip() for tag in listed.split(",")}

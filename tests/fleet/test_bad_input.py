@@ -157,3 +157,25 @@ def test_moments_that_devices_tell_count_for_nothing(server):
     assert client.post(f"{base}/feedback", content=json.dumps(said)).status_code == 200
     (action,) = server.admin.get("/api/v1/default/devices/cam").json()["actions"]
     assert action["ended"] == pytest.approx(server.clock(), abs=5)
+
+
+def test_a_database_that_fails_is_told_without_its_place(any_server):
+    server = any_server
+    client = server.device("cam")
+    server.admin.cookies.set("fleet_operator", "guess")
+
+    def rename(one: str, other: str) -> None:
+        with server.database.write() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {one} RENAME TO {other}")
+
+    assert client.get("").status_code == 200
+    for table, ask in (
+        ("device", lambda: client.get("")),
+        ("operator", lambda: server.admin.get("/")),
+    ):
+        rename(table, "away")
+        answer = ask()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5"), table
+        assert table not in answer.text
+        rename("away", table)
+        assert ask().status_code in (200, 303)

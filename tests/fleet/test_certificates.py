@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shutil
@@ -16,7 +17,8 @@ import pytest
 
 from fleet.__main__ import main
 from fleet.command_line import parse
-from fleet.server.proxies import Proxies
+from fleet.server.certificates import CERTIFIED, Certified
+from fleet.server.proxies import Proxies, behind
 from fleet.store.errors import StoreError
 from tests.fixtures.authorities import Authority
 from tests.fixtures.fleet_process import server_process, serving
@@ -152,6 +154,21 @@ def test_others_are_not_believed(root, capsys):
         headers = {**_told("cam"), "Authorization": f"TargetToken {token}"}
         answer = httpx.get(poll, headers=headers)
         assert answer.json()["_links"]["configData"]["href"] == f"{poll}/configData"
+
+
+@pytest.mark.parametrize(("told", "name"), [({}, ""), (_told("cam"), "cam")])
+def test_the_certificate_of_a_proxy_itself_lets_no_client_in(told, name):
+    found = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        found.append(scope.get(CERTIFIED))
+
+    headers = [(key.lower().encode(), value.encode()) for key, value in told.items()]
+    shown = Certified("proxy", frozenset({"default"}))
+    scope = {"type": "http", "client": ("192.0.2.1", 1), "headers": headers, CERTIFIED: shown}
+    proxies = Proxies(addresses=("192.0.2.1",), issuers=(("default", HASH),))
+    asyncio.run(behind(proxies, app)(scope, None, None))  # type: ignore[arg-type]
+    assert found == [Certified(name, frozenset({"default"})) if name else None]
 
 
 def test_networks_are_checked():

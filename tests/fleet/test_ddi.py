@@ -78,6 +78,7 @@ def test_poll_download_install_and_report(any_server):
     for execution in ("download", "downloaded", "proceeding", "proceeding"):
         assert client.post(f"{base}/feedback", json=feedback(execution)).status_code == 200
     history = client.get(base, params={"actionHistory": -1}).json()["actionHistory"]
+    assert "actionHistory" not in client.get(base, params={"actionHistory": "--1"}).json()
     assert (history["status"], len(history["messages"])) == ("RUNNING", 6)
     closed = feedback("closed", "success")
     assert client.post(f"{base}/feedback", json=closed).status_code == 200
@@ -265,11 +266,15 @@ def test_an_artifact_that_is_gone_is_a_problem_and_no_crash(server):
         ({"range": "bytes=5-", "if-range": 'W/"a"'}, Part(200, 0, 100)),
         ({"if-match": '"b", "a"'}, Part(200, 0, 100)),
         ({"if-match": '"b"'}, Part(412)),
+        ({"if-match": 'W/"a"'}, Part(412)),
+        ({"if-match": "*"}, Part(200, 0, 100)),
         ({"if-none-match": 'W/"a"'}, Part(304)),
     ],
 )
 def test_ranges(headers, part):
     assert choose_part(headers, '"a"', 100) == part
+    if part.status in (206, 416):
+        assert choose_part(headers, '"a"', 100, "HEAD") == Part(200, 0, 100)
 
 
 _texts = st.sampled_from(

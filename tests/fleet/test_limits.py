@@ -50,6 +50,14 @@ def test_a_bucket_holds_a_minute_and_fills_up_evenly():
     assert sum(_takes(buckets, "a") for _ in range(20)) == 6
 
 
+def test_a_rate_below_one_a_minute_lets_one_through():
+    clock = _Clock()
+    buckets = Buckets(0.5, clock)
+    assert [_takes(buckets, "a") for _ in range(2)] == [True, False]
+    clock.now = 120.0
+    assert [_takes(buckets, "a") for _ in range(2)] == [True, False]
+
+
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=80), st.integers(1, 20))
 def test_no_minute_sees_more_than_twice_the_rate(waits, rate):
     clock = _Clock()
@@ -113,7 +121,17 @@ def test_too_many_requests_and_log_ins_are_refused_one_by_one(root):
         assert asked(devices, wrong, 5) == [401] * 3 + [429] * 2
         page = client.post("/login", data={"token": "wrong"})
         assert (page.status_code, "retry-after" in page.headers) == (429, True)
+        guesses = [f"/default/controller/v1/{'x' * 300}{number}" for number in range(5)]
+        assert [client.get(path).status_code for path in guesses] == [401] * 3 + [429] * 2
         assert asked("/health/live", {}, 20) == [200] * 20
+
+
+def test_tokens_that_are_guessed_by_cookie_are_counted_too(root):
+    with (
+        serving(root, "--refusal-rate", "3") as address,
+        httpx.Client(base_url=address, timeout=60, cookies={"fleet_operator": "wrong"}) as client,
+    ):
+        assert [client.get("/").status_code for _ in range(5)] == [303] * 3 + [429] * 2
 
 
 def test_on_this_machine_alone_there_are_no_limits(root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -28,9 +29,10 @@ from fleet.server.dashboard.site import (
     visit,
 )
 from fleet.server.fleet_state import FleetState
-from fleet.server.problems import Problem, not_found
+from fleet.server.problems import Problem, not_found, unreachable
 from fleet.store.errors import NotFoundError, StoreError
 
+_log = logging.getLogger("fleet")
 Page = Callable[[Visit], Awaitable[Response]]
 _DEFAULTS = {
     "release": "", "name": "", "canary": "5", "waves": "25 100", "match": "", "success": "90",
@@ -60,7 +62,9 @@ def routes(state: FleetState) -> list[Route]:
             except RolloutError as e:
                 return _wrong(409, str(e))
             except StoreError as e:
-                return _wrong(503, str(e))
+                _log.warning("%s", e)
+                away = unreachable()
+                return _wrong(away.status, away.detail, away.headers)
 
         return Route(path, endpoint, methods=["GET", "POST"] if post else ["GET"])
 

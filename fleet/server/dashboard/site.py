@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from fleet.control.tenants import Identity
-from fleet.server.access import find_operator
+from fleet.server.access import find_operator, refuse
 from fleet.server.bodies import read_body
 from fleet.server.fleet_state import FleetState
 from fleet.server.problems import Problem, not_found
@@ -75,10 +75,13 @@ async def visit(state: FleetState, request: Request) -> Visit | None:
     """Who visits which tenant; None if they have to log in first.
 
     Raises:
-        Problem: 404 if there is no such tenant for them.
+        Problem: 404 if there is no such tenant for them, 429 if they come or failed to log in too often.
     """
-    who = await find_operator(state, request.scope, request.cookies.get(COOKIE, ""))
+    token = request.cookies.get(COOKIE, "")
+    who = await find_operator(state, request.scope, token)
     if who is None:
+        if token:
+            refuse(state, request.scope)
         return None
     seen = {t.name: t for t in state.tenants.values() if who.tenant in (None, t.id)}
     name = request.query_params.get(
