@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edge_agent.sources.mqtt import MqttBytes
 
 _PIECE_BYTES = 1 << 16
+_LONGEST_LINE = 1 << 20
 # Each of two, in hexadecimal, within `edge_agent.workloads.messages.LONGEST_LINE`.
 _TOLD_BYTES = 12_000
 
@@ -138,17 +139,17 @@ def _first_line(path: Path) -> bytes:
     """The first line of a file, with its end; empty if it is not there, or is longer than a header."""
     try:
         with path.open("rb") as file:
-            line = file.readline(_PIECE_BYTES)
+            line = file.readline(_LONGEST_LINE)
     except OSError:
         return b""
     return line if line.endswith(b"\n") else b""
 
 
 def _last_line_end(path: Path) -> int:
-    """Bytes up to the end of the last whole line, as far as the last 64 kB tell."""
+    """Bytes up to the end of the last whole line, as far as the last megabyte tells."""
     with path.open("rb") as file:
         end = file.seek(0, 2)
-        begin = file.seek(max(0, end - _PIECE_BYTES))
+        begin = file.seek(max(0, end - _LONGEST_LINE))
         last = file.read().rfind(b"\n")
     return begin + last + 1 if last >= 0 or begin == 0 else end
 

@@ -130,6 +130,17 @@ def test_the_next_process_goes_on_in_the_log_where_the_last_was(tmp_path):
     assert rows_of(path, place, Patience())[0] == [[7, 8]], "the header of the new one is none"
 
 
+def test_a_log_of_ten_thousand_columns_is_watched(tmp_path):
+    path = tmp_path / "log.csv"
+    more = ",".join(f"sensor_{n}" for n in range(10_000))
+    row = ",".join(["1.25"] * 20_000)
+    path.write_text(f"time,flow,heat,{more}\n0,1,2,{row}\n1,3,")
+    opened = RowSource(Job(bundle="", source=str(path)), Patience())
+    with path.open("a") as file:
+        file.write(f"4,{row}\n")
+    assert next(opened.blocks(["flow", "heat"])).rows.tolist() == [[3, 4]]
+
+
 def test_what_is_too_long_to_be_told_is_left_out_after_a_crash():
     reader, writer = os.pipe()
     head = "time,flow,heat\n"
