@@ -81,6 +81,7 @@ def _add(arguments: argparse.Namespace) -> Any:
     if arguments.name is not None:
         if arguments.version is None:
             raise StoreError("--version: a file that is no bundle needs one")
+        releases.upload(objects, file)
         with writing(arguments) as standings:
             tenant = tenants.find(standings.connection, arguments.tenant)
             return releases.add_file(
@@ -89,6 +90,7 @@ def _add(arguments: argparse.Namespace) -> Any:
             )  # fmt: skip
     tenant = read(arguments, lambda c: tenants.find(c, arguments.tenant))
     published = releases.publish_bundle(root, tenant.name, file, arguments.version)
+    releases.upload(objects, file)
     with writing(arguments) as standings:
         given = (standings.connection, standings.now, tenant, who(), root)
         return releases.register_bundle(*given, published, objects)
@@ -109,6 +111,7 @@ def _register(arguments: argparse.Namespace) -> Any:
             f"{arguments.release}: no such release in {repository.folder}: "
             f"it has {', '.join(r.version for r in repository.releases(name)) or 'none'}"
         )
+    releases.upload(objects, repository.bundle_path(published))
     with writing(arguments) as standings:
         tenant = tenants.find(standings.connection, arguments.tenant)
         given = (standings.connection, standings.now, tenant, who(), root)

@@ -205,12 +205,16 @@ def _change(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _follow(arguments: argparse.Namespace) -> dict[str, Any]:
     from fleet.control import releases, rollouts, tenants
+    from fleet.repository import Repository
 
     root, plan, objects = arguments.root.absolute(), _plan(arguments), open_objects(arguments)
+    tenant = read(arguments, lambda c: tenants.find(c, arguments.tenant))
+    newest = releases.newest(root, tenant.name, arguments.release)
+    repository = Repository(releases.repository_folder(root, tenant.name))
+    releases.upload(objects, repository.bundle_path(newest))
     with writing(arguments) as standings:
-        tenant = tenants.find(standings.connection, arguments.tenant)
         given = (standings.connection, standings.now, tenant, who(), root)
-        row = releases.register_newest(*given, arguments.release, objects)
+        row = releases.register_bundle(*given, newest, objects)
         id_ = rollouts.latest_of(standings.connection, row.id)
         new = id_ is None
         if id_ is None:

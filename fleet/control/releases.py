@@ -30,6 +30,15 @@ def repository_folder(root: Path, tenant: str) -> Path:
     return root / "repository" if tenant == "default" else root / "tenants" / tenant / "repository"
 
 
+def upload(objects: Objects | None, file: Path) -> None:
+    """Puts a file into the store, if there is one, before its release is registered.
+
+    That takes minutes for a large file: no transaction may be held meanwhile, for nobody else could write.
+    """
+    if objects is not None:
+        objects.put(object_name(_digests(file)["sha256"]), file)
+
+
 def publish_bundle(root: Path, tenant: str, bundle: Path, version: str | None) -> Published:
     """Releases a bundle in the tenant's TUF repository, unless its digest is there already.
 
@@ -53,7 +62,7 @@ def register_bundle(
 ) -> Any:
     """The row of a release that stands in the tenant's TUF repository; made if it is not there yet.
 
-    With `objects` its file is put there too; the repository keeps it, to make deltas from.
+    With `objects` its file is put there too, unless `upload` did; the repository keeps it for deltas.
     """
     found = _find(connection, tenant.id, published.name, published.version)
     if found is not None:
@@ -72,25 +81,23 @@ def register_bundle(
     )  # fmt: skip
 
 
-def register_newest(
-    connection: sa.Connection,
-    now: float,
-    tenant: Any,
-    who: str,
-    root: Path,
-    name: str,
-    objects: Objects | None = None,
-) -> Any:
-    """The row of the release with the highest version that stands in the tenant's TUF repository.
+def newest(root: Path, tenant: str, name: str) -> Published:
+    """The release with the highest version that stands in the tenant's TUF repository.
 
     Raises:
         NotFoundError: if the repository has no release of that name.
     """
-    repository = Repository(repository_folder(root, tenant.name))
+    repository = Repository(repository_folder(root, tenant))
     released = repository.releases(name)
     if not released:
         raise NotFoundError(f"{name[:80]}: no such release in {repository.folder}")
-    return register_bundle(connection, now, tenant, who, root, highest(released), objects)
+    return highest(released)
+
+
+def bundle_file(root: Path, tenant: str, row: Any) -> Path:
+    """Where the bundle of a release is in the fleet's folder, be it in a store too; it may have gone."""
+    folder, _, name = row.target.rpartition("/")
+    return repository_folder(root, tenant) / "targets" / folder / f"{row.sha256}.{name}"
 
 
 def add_file(

@@ -51,7 +51,9 @@ class Guard:
         self, _config: uvicorn.Config, make: Callable[[], ssl.SSLContext]
     ) -> ssl.SSLContext:
         """The settings of TLS: a client may show a certificate, and none that does not hold."""
-        context = make()
+        return self._trusting(make())
+
+    def _trusting(self, context: ssl.SSLContext) -> ssl.SSLContext:
         for file in self.authorities.files:
             context.load_verify_locations(file)
             context.verify_mode = ssl.CERT_OPTIONAL
@@ -63,12 +65,20 @@ class Guard:
         """Reads the server's certificate again; connections that are there go on with the former one."""
         if config.ssl is None or self.certificate is None:
             return
+        # A context keeps a certificate of each kind of key: the former one of another kind would be shown on.
         try:
-            make = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            make.load_cert_chain(self.certificate, self.key)  # what is half written changes nothing
-            config.ssl.load_cert_chain(self.certificate, self.key)
+            fresh = self._trusting(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+            fresh.load_cert_chain(
+                self.certificate, self.key
+            )  # what is half written changes nothing
         except (OSError, ssl.SSLError) as e:
             _log.warning("%s: %s: the former certificate stays", self.certificate, e)
+            return
+
+        def take(shaking_hands: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            shaking_hands.context = fresh
+
+        config.ssl.sni_callback = take
 
 
 def serve(

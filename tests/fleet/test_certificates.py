@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleet.__main__ import main
 from fleet.command_line import parse
@@ -86,7 +87,9 @@ def test_a_new_certificate_is_taken_without_a_restart(root, tmp_path):
             shutil.copy(source, target)
 
     put(former.issue("server"))
-    with server_process(root, "--certificate", str(pair[0]), "--key", str(pair[1])) as running:
+    options = ["--certificate", str(pair[0]), "--key", str(pair[1])]
+    options += ["--client-ca", f"default={former.file}"]
+    with server_process(root, *options) as running:
         with _client(former) as client:
             assert client.get(f"{running.address}/health/live").status_code == 200
         pair[1].write_text("half")
@@ -94,11 +97,16 @@ def test_a_new_certificate_is_taken_without_a_restart(root, tmp_path):
         time.sleep(1)
         with _client(former) as client:
             assert client.get(f"{running.address}/health/live").status_code == 200
-        put(later.issue("server"))
+        # A key of another kind, beside which the former certificate could be kept.
+        put(later.issue("server", key=rsa.generate_private_key(65537, 2048)))
         running.process.send_signal(signal.SIGHUP)
         for _ in range(100):
-            with _client(later) as client, contextlib.suppress(httpx.ConnectError):
-                assert client.get(f"{running.address}/health/live").status_code == 200
+            with (
+                _client(later, former.issue("cam")) as client,
+                contextlib.suppress(httpx.ConnectError),
+            ):
+                poll = f"{running.address}/default/controller/v1/cam"
+                assert client.get(poll).status_code == 200
                 return
             time.sleep(0.1)
     pytest.fail("the former certificate is still shown")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.waiting import Limits
 from fleet.__main__ import main
 from fleet.command_line import parse
+from fleet.control import releases
 from fleet.store.errors import StoreError
 from fleet.store.objects import Objects, object_name
 from tests.fixtures.bundles import make_bundle
@@ -120,6 +122,42 @@ def test_a_worker_without_the_bundles_serves_them_to_tuf_clients(s3, tmp_path, c
         client.download(target, offers[target], tmp_path / "got.bundle", {})
         assert httpx.get(f"{url}/targets/{'0' * 64}.x").status_code == 404
     assert (tmp_path / "got.bundle").read_bytes() == bundle.read_bytes()
+
+
+def test_others_write_while_a_file_goes_to_the_store(s3, tmp_path, capsys, monkeypatch):
+    root = tmp_path / "fleet"
+    _fleet(root, capsys, "init")
+    _fleet(root, capsys, "device", "add", "cam")
+    proper, sent = obstore.put, []
+
+    def put(*given: Any) -> Any:
+        with contextlib.closing(sqlite3.connect(root / "fleet.db", timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+        sent.append(given[1])
+        return proper(*given)
+
+    monkeypatch.setattr(obstore, "put", put)
+    (tmp_path / "image.swu").write_bytes(b"image")
+    store = ("--store", STORE)
+    _fleet(root, capsys, "release", "add", str(tmp_path / "image.swu"),
+           "--name", "os", "--version", "1.0.0", *store)  # fmt: skip
+    first = _fleet(root, capsys, "release", "add", str(make_bundle(tmp_path / "a.bundle")), *store)
+    other = make_bundle(tmp_path / "b.bundle", seed=1, minimum={})
+    published = releases.publish_bundle(root, "default", other, None)
+    _fleet(root, capsys, "rollout", "follow", str(first["name"]), "--canary", "100", *store)
+    assert len(set(sent)) == len(sent) == 3
+    assert object_name(published.digest) == sent[-1]
+
+
+def test_a_release_in_the_store_shows_its_card(s3, tmp_path, capsys):
+    root = tmp_path / "fleet"
+    tokens = _fleet(root, capsys, "init")
+    bundle = make_bundle(tmp_path / "a.bundle")
+    release = _fleet(root, capsys, "release", "add", str(bundle), "--store", STORE)
+    with serving(root, "--store", STORE) as address:
+        cookies = {"fleet_operator": str(tokens["admin_token"])}
+        page = f"{address}/releases/{release['name']}/{release['version']}"
+        assert "<dt>Licence</dt>" in httpx.get(page, cookies=cookies, timeout=60).text
 
 
 def test_a_store_that_cannot_be_used_is_told(s3, tmp_path, monkeypatch):

@@ -230,7 +230,8 @@ async def _release(seen: Visit) -> Response:
     row, its = await seen.state.read(work)
     card = None
     if row.workload:
-        card = await asyncio.to_thread(read_card, seen.state.root / row.file)
+        bundle = releases.bundle_file(seen.state.root, seen.tenant.name, row)
+        card = await asyncio.to_thread(read_card, bundle)
     return seen.page("release.html.j2", f"{name} {version}", release=row, rollouts=its, card=card)
 
 
