@@ -165,9 +165,11 @@ def listing(connection: sa.Connection, tenant: int) -> list[Any]:
 
 
 def stored(connection: sa.Connection, tenant: int, digest: str) -> Any:
-    """The row of a release whose file is in the object store, by its SHA-256; None if there is none."""
+    """The row of the bundle with this SHA-256 whose file is in the object store; None if there is none."""
     query = sa.select(*Release.__table__.columns).where(
-        Release.tenant_id == tenant, Release.file == MARK + object_name(digest)
+        Release.tenant_id == tenant,
+        Release.target != "",
+        Release.file == MARK + object_name(digest),
     )
     return connection.execute(query).first()
 

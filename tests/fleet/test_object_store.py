@@ -94,6 +94,8 @@ def test_releases_are_sent_from_the_store(s3, tmp_path, capsys):
         assert client.get(place, headers={"Range": "bytes=700000-"}).status_code == 416
         assert client.get(place, headers={"If-None-Match": etag}).status_code == 304
         assert int(client.head(place).headers["content-length"]) == 700_000
+        without_token = f"/default/tuf/targets/{release['sha256']}.image.swu"
+        assert client.get(without_token).status_code == 404, "it is no bundle"
         obstore.delete(
             from_url(STORE, client_options={"allow_http": True}), object_name(release["sha256"])
         )
