@@ -21,7 +21,7 @@ EXAMPLES = """\
 
 --json prints one line:
   {"bundle": path or null, "name": .., "version": .., "digest": .., "slot": "a", "state": "committed",
-   "candidate": version or null, "waits": null, "last_error": null,
+   "candidate": version under way or null, "waits": null, "last_error": null,
    "failed": [{"digest", "version", "reason"}, ..],
    "daemon": null, or {"pid", "uptime_s", "workloads": {"keyword": {"state", "error", ..}}, "updates"}}"""
 
@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from edge_agent.supervisor.control import ControlError, ask
     from edge_agent.update.errors import UpdateError
+    from edge_agent.update.machine import RESTING
     from edge_agent.update.slots import DeviceFolder
 
     try:
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(e)) from e
     memory = folder.memory()
     running = folder.running(memory)
+    under_way = None if memory.phase in RESTING else memory.candidate
     told: dict[str, Any] = {
         "bundle": str(folder.bundle(running.slot)) if running else None,
         "name": running and running.name,
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         "digest": running and running.digest,
         "slot": running and running.slot,
         "state": memory.phase.value,
-        "candidate": memory.candidate and memory.candidate.version,
+        "candidate": under_way and under_way.version,
         "waits": memory.waits,
         "last_error": memory.last_error,
         "failed": [dataclasses.asdict(failure) for failure in memory.failed],

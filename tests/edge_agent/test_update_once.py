@@ -51,7 +51,7 @@ def test_v1_v2_by_delta_keys_rotated_v3_bad_v4_mends_it(field):
         assert (fourth["from"], fourth["to"], fourth["state"]) == ("1.0.1", "1.0.3", "committed")
     status = field.status()
     assert (status["version"], status["slot"], status["state"]) == ("1.0.3", "a", "committed")
-    assert status["last_error"] is None
+    assert (status["last_error"], status["candidate"]) == (None, None)
     (failed,) = status["failed"]
     assert failed["version"] == "1.0.2"
     assert archive.read(status["bundle"]).digest == status["digest"]
