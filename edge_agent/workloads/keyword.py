@@ -157,6 +157,9 @@ def serve(job: Job, speaker: Speaker, counting: Counting, patience: Patience) ->
     except WavError as e:
         raise SourceError(str(e)) from e
     except RuntimeModelError as e:
+        if words.delegate:
+            # Its hardware may have been unplugged: the next start does without it then, and blames no bundle.
+            raise SourceError(f"{words.delegate}: fails at its work: {e}") from e
         raise RefusedError(f"{job.bundle}: {e}") from e
 
 
@@ -302,7 +305,7 @@ def _classifier(job: Job, words: _Words, counting: Counting) -> CountingClassifi
             bundle.manifest, bundle.files, runtime=runtime, threads=job.threads,
             delegate=words.delegate, head=words.head,
         )  # fmt: skip
-    except (ClassifierError, RuntimeModelError) as e:
+    except ClassifierError as e:
         raise RefusedError(f"{job.bundle}: {e}") from e
     classifier.counting = counting
     return classifier

@@ -18,7 +18,8 @@ from tests.fixtures.bundles import LABELS, MODEL, bundle_parts, make_bundle
 from tests.fixtures.daemons import daemon, write_config
 from tests.fixtures.speech import utterance
 
-# The least that TFLite's interface for external delegates asks for; it takes over nothing of a model.
+# The least that TFLite's interface for external delegates asks for; it takes over nothing of a model, and
+# fails from the model on whose number $DELEGATE_FAILS gives.
 LIBRARY = """
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +36,9 @@ static int prepare(void *context, struct Delegate *delegate) {
   FILE *mark = fopen(getenv("DELEGATE_MARK"), "a");
   fputs("given a model\\n", mark);
   fclose(mark);
-  return getenv("DELEGATE_FAILS") != NULL;
+  static int models = 0;
+  const char *from = getenv("DELEGATE_FAILS");
+  return ++models >= (from ? atoi(from) : 1000);
 }
 struct Delegate *tflite_plugin_create_delegate(
     char **keys, char **values, size_t count, void (*report)(const char *)) {
@@ -127,6 +130,17 @@ def test_a_daemon_whose_delegate_fails_blames_no_bundle_and_hears(library, tmp_p
     assert f"{library}: the processor does the work" in note
     assert mark.read_text() == "given a model\n"
     assert told is None
+
+
+def test_one_whose_hardware_goes_after_the_start_blames_no_bundle(library, tmp_path):
+    make_bundle(tmp_path / "words.bundle")
+    text = f'[keyword]\nsource = "-"\nbundle = "words.bundle"\ndelegate = "{library}"\n'
+    config = write_config(tmp_path, text)
+    environment = {"DELEGATE_MARK": str(tmp_path / "mark"), "DELEGATE_FAILS": "2"}
+    with daemon(config, stdin=subprocess.PIPE, **environment) as running:
+        assert f"{library}: fails at its work" in running.wait("source", "keyword")["text"]
+        assert running.end() == 0
+    assert not [event for event in running.events if event["event"] == "refused"]
 
 
 def test_threads_are_bounded(tmp_path):
