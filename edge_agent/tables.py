@@ -107,7 +107,7 @@ class Update:
             clock; empty for at any time.
         metered_bytes: the most that one may take over a metered network; None for no limit.
         metered_interfaces: patterns of the names of network interfaces that are metered.
-        disk_quota: bytes that the device folder may hold; None for as much as there is room.
+        disk_quota: bytes that the device folder may hold beside `alarms/`; None for as much as there is room.
         probation: seconds that the daemon's workload runs a new bundle before it is kept; 0 for none.
     """
 

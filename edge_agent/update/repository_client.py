@@ -23,6 +23,7 @@ from edge_agent.update.durable import storage_errors
 from edge_agent.update.offers import DeltaOffer, Offer, read_offer
 from edge_agent.update.partial import kept_bytes
 from edge_agent.update.plain_words import plain_words
+from edge_agent.update.slots import ALARMS
 from edge_agent.update.tuf_client import GONE, TufClient
 from edge_agent.update.waiting import Limits
 
@@ -194,9 +195,14 @@ class RepositoryClient:
 
 
 def _held_bytes(root: Path) -> int:
-    """What is in the folder `root`; a file that the daemon removes meanwhile counts nothing."""
+    """What is in the folder `root`; a file that the daemon removes meanwhile counts nothing.
+
+    Nor do the hours around alarms, which have a bound of their own, and keep no update away.
+    """
     held = 0
     for folder, _, names in os.walk(root):
+        if Path(folder) == root / ALARMS:
+            continue
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 held += (Path(folder) / name).lstat().st_size

@@ -4,6 +4,7 @@
     current                  a relative link to one of the slots
     state.json               what the update state machine remembers
     tuf/                     trusted metadata
+    alarms/                  hours around alarms, within a bound of their own
 
 `current` alone decides what runs; ``state.json`` says what it is and what is under way. Everything here
 appears by rename, after it is synced, and the folder is synced before the next step.
@@ -25,6 +26,7 @@ from edge_agent.update.memory import Memory, Release, decode_memory, encode
 
 SLOTS = ("a", "b")
 LOCK = ".lock"
+ALARMS = "alarms"
 BUNDLE_NAME = "release.bundle"
 _MAX_STATE_BYTES = 64 * 1024
 

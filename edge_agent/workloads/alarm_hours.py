@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.sources.table import RowBlock
+from edge_agent.update.slots import ALARMS
 from edge_agent.watching.alarm_folder import AlarmFolder
 from edge_agent.watching.alarm_hour import AFTER_S, AlarmHour, AlarmHours
 from edge_agent.watching.watch import Finding
 from edge_agent.workloads.job import Job
 from edge_agent.workloads.speaking import Speaker
 
-FOLDER = "alarms"
 _DRAWN_S = 5.0  # that the end waits for a picture
 _MOST_DESCRIPTORS = 256
 _LONGEST_DRAWING_S = 120
@@ -42,7 +42,7 @@ class HourWriter:
         self._taken = clock()
         self._folder: AlarmFolder | None = None
         if job.root and job.alarm_bytes:
-            self._folder = AlarmFolder(Path(job.root) / FOLDER, job.alarm_bytes)
+            self._folder = AlarmFolder(Path(job.root) / ALARMS, job.alarm_bytes)
         self._hours = AlarmHours(channels)
         self._drawing = 0
 
