@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fleet.commands.fleet_arguments import add_root, read, tell
+from fleet.commands.fleet_arguments import add_root, limit, read, tell
 
 NAME = "audit"
 SUMMARY = "who changed what, newest first"
@@ -21,7 +21,7 @@ def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     add_root(parser)
     parser.add_argument("--tenant", metavar="T", help="only this one's; default: all")
-    parser.add_argument("--limit", type=int, default=100, metavar="N", help="default: 100")
+    parser.add_argument("--limit", type=limit, default=100, metavar="N", help="default: 100")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fleet.commands.fleet_arguments import FORM, add_root, add_tenant, read, tell, who, writing
+from fleet.commands.fleet_arguments import (
+    FORM,
+    add_root,
+    add_tenant,
+    limit,
+    read,
+    tell,
+    who,
+    writing,
+)
 
 NAME = "device"
 SUMMARY = "the devices: add, token, revoke, replace, list, show"
@@ -40,7 +49,9 @@ def add_arguments(parser: Any) -> None:
                 "--match", default="", metavar="FILTER", help="only such: hardware=pi-*"
             )
             action.add_argument("--after", default="", metavar="ID", help="those that follow it")
-            action.add_argument("--limit", type=int, default=100, metavar="N", help="default: 100")
+            action.add_argument(
+                "--limit", type=limit, default=100, metavar="N", help="default: 100"
+            )
         else:
             action.add_argument("device", metavar="ID")
 

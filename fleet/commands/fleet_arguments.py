@@ -49,6 +49,13 @@ def add_store(parser: Any) -> None:
     )
 
 
+def limit(text: str) -> int:
+    """How many are listed at most, as a command line says it."""
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) < 10):
+        raise argparse.ArgumentTypeError("give a whole number")
+    return int(text)
+
+
 def open_objects(arguments: argparse.Namespace) -> Objects | None:
     """The object store; None if released files lie in the fleet's folder.
 

@@ -166,7 +166,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _moment(text: str) -> float:
-    return datetime.datetime.fromisoformat(text).timestamp()
+    try:
+        return datetime.datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give a time such as 2026-12-01T22:00"
+        ) from None
 
 
 def _change(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,10 +98,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 <= rate <= 1e6:
-        raise argparse.ArgumentTypeError("give 0 to 1,000,000 requests a minute")
-    return rate
+    with contextlib.suppress(ValueError):
+        if 0 <= (rate := float(text)) <= 1e6:
+            return rate
+    raise argparse.ArgumentTypeError("give 0 to 1,000,000 requests a minute")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -142,8 +142,10 @@ def add_operator(
         days: after which the token counts no more; None for never.
 
     Raises:
-        ConflictError: if there is an operator of that name.
+        ConflictError: if there is an operator of that name, or the token would count never, or for ever.
     """
+    if days is not None and not 0 < days <= 36_500:
+        raise ConflictError("days: give a number above 0, up to 36,500")
     if connection.scalar(sa.select(Operator.id).where(Operator.name == name)) is not None:
         raise ConflictError(f"operator {name[:80]}: there is one already; remove that one first")
     token = new_token()

@@ -284,3 +284,29 @@ def test_the_waves_that_nobody_named_follow_the_canary(tmp_path, capsys, canary,
     assert [group["name"] for group in made["groups"]] == groups
     assert main(parse(["fleet", "rollout", "start", "1", *root])) == 1
     assert "no device has come yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("rollout", "create", "os==1.0.0", "--not-before", "soon"), "give a time such as"),
+        (("rollout", "create", "os==1.0.0", "--not-after", "0001-01-01"), "give a time such as"),
+        (("serve", "--device-rate", "many"), "give 0 to 1,000,000"),
+        (("serve", "--device-rate", "nan"), "give 0 to 1,000,000"),
+        (("device", "list", "--limit", "-1"), "give a whole number"),
+        (("audit", "--limit", "1.5"), "give a whole number"),
+    ],
+)
+def test_what_an_option_takes_is_told(capsys, arguments, said):
+    with pytest.raises(SystemExit) as refused:
+        parse(["fleet", *arguments, "--root", "var"])
+    assert (refused.value.code, said in capsys.readouterr().err) == (2, True)
+
+
+@pytest.mark.parametrize("days", ["-1", "0", "nan", "inf"])
+def test_a_token_counts_for_a_while_that_ends(tmp_path, capsys, days):
+    root = ("--root", str(tmp_path / "fleet"))
+    assert main(parse(["fleet", "init", *root])) == 0
+    add = ("tenant", "operator-add", "anna", "--role", "viewer", "--days", days)
+    assert main(parse(["fleet", *add, *root])) == 1
+    assert "days: give a number" in capsys.readouterr().err
