@@ -94,9 +94,14 @@ def address_of(scope: Scope) -> str:
 @functools.lru_cache(maxsize=4096)
 def _network(host: str) -> str:
     try:
-        return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
-    except ValueError:  # IPv4 has fewer bits
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
         return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:  # as a proxy that listens to both tells of IPv4
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network(f"{address}/64", strict=False))
 
 
 async def identify(state: FleetState, request: Request, role: str, tenant: Any = None) -> Identity:

@@ -86,7 +86,9 @@ def test_a_client_of_ipv6_is_its_network():
         return address_of({"client": (host, 1)})
 
     assert address("2001:db8::1") == address("2001:db8::ffff:2") != address("2001:db8:0:1::1")
-    assert address("192.0.2.1") == "192.0.2.1"
+    assert address("192.0.2.1") == address("::ffff:192.0.2.1") != address("::ffff:192.0.2.2")
+    assert address("fe80::1%eth0") == address("fe80::2")
+    assert address("a socket") == "a socket"
 
 
 @pytest.fixture
