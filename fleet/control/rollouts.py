@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from fleet.control import audit, releases, telemetry
 from fleet.control.enrolment import enrol
-from fleet.control.standing import Standing, Standings, at_work, live, samples
+from fleet.control.standing import Standing, Standings, at_work, live, moving, samples
 from fleet.rollout import engine
 from fleet.rollout.engine import RolloutState
 from fleet.rollout.errors import RolloutError
@@ -162,8 +162,12 @@ def roll_back(
     return start(standings, tenant, who, back)
 
 
-def tick(standings: Standings) -> list[Standing]:
-    """What the passing of time does: actions time out, groups begin and end; gives what may touch devices."""
+def tick(standings: Standings) -> list[int]:
+    """What the passing of time does: actions time out, groups begin and end; gives the ids of what is live.
+
+    Of the rollouts that are finished, those alone are counted that still have a device to wait for: with the
+    years there are many, each of which may have a million actions.
+    """
     connection, now = standings.connection, standings.now
     for id_ in at_work(connection):
         before = now - standings.of(id_).plan.time_out_s
@@ -178,9 +182,10 @@ def tick(standings: Standings) -> list[Standing]:
         )
         if expired.rowcount:
             standings.changed(id_)
-    for id_ in live(connection):
+    for id_ in moving(connection):
         standings.changed(id_)
-    return standings.settle()
+    standings.settle()
+    return live(connection)
 
 
 def status(connection: sa.Connection, tenant: int, id_: int) -> dict[str, Any]:

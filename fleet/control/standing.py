@@ -45,6 +45,20 @@ _AT_WORK = (
     )
     .distinct()
 )
+# Of those that are finished, the ones that still have a device to wait for: time changes no other one.
+_MOVING = sa.select(ROLLOUT.c.id).where(
+    sa.or_(
+        ROLLOUT.c.state == RolloutState.RUNNING,
+        sa.and_(
+            ROLLOUT.c.state == RolloutState.FINISHED,
+            sa.exists().where(
+                ACTION.c.rollout_id == ROLLOUT.c.id,
+                ACTION.c.group_index.in_(range(MAX_GROUPS)),
+                ACTION.c.state == "scheduled",
+            ),
+        ),
+    )
+)
 _MOST_SAMPLES = 1000  # of each side: what they do not show is nothing to halt a rollout for
 
 
@@ -246,6 +260,11 @@ def samples(connection: sa.Connection, rollout: int) -> list[quality.Sample]:
 def live(connection: sa.Connection) -> list[int]:
     """The ids of the rollouts that may touch devices."""
     return list(connection.scalars(sa.select(Row.id).where(Row.state.in_(LIVE)).order_by(Row.id)))
+
+
+def moving(connection: sa.Connection) -> list[int]:
+    """The ids of the rollouts that time may change, or that may touch a further device."""
+    return list(connection.scalars(_MOVING))
 
 
 def at_work(connection: sa.Connection) -> list[int]:

@@ -130,10 +130,9 @@ class FleetState:
         found, busy = await self.read(lambda c: (tenants.list_all(c), bool(live(c) or at_work(c))))
         self.tenants = {tenant.name: tenant for tenant in found}
         if busy:
-            standing = await self.writer.do(rollouts.tick)
-            self.rooms.forget_others([s.id for s in standing])
+            self.rooms.know(await self.writer.do(rollouts.tick))
         else:
-            self.rooms.forget_others([])
+            self.rooms.know([])
 
     async def write_seen(self) -> None:
         """Writes when devices polled last."""

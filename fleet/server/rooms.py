@@ -38,10 +38,12 @@ class Rooms:
                 for index, count in enumerate(standing.counts)
             )
 
-    def forget_others(self, live: Sequence[int]) -> None:
-        """Forgets rollouts that are not among the `live`: another process ended them."""
+    def know(self, live: Sequence[int]) -> None:
+        """Learns which rollouts are live: others were ended by another process; new ones have no room yet."""
         for id_ in set(self._room) - set(live):
             self._room.pop(id_, None)
+        for id_ in live:
+            self._room.setdefault(id_, ())
 
     def show(self, actions: Sequence[OpenAction]) -> Shown | None:
         """What a device with these open actions is shown.

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from fleet.control import standing
 from fleet.control.standing import at_work
 from fleet.server import fleet_state
 from fleet.server.clock import SimulatedClock
 from fleet.server.fleet_state import FleetState
+from fleet.store.database import Database, default_url
 from fleet.store.errors import StoreError
 from fleet.store.schema import DEVICE
+from tests.fixtures.fleet_server import links, running_fleet
+from tests.fixtures.small_fleet import CANARY
+
+ALL = dataclasses.replace(CANARY, percent=100, exposure=100)
 
 
 @pytest.fixture
@@ -99,3 +106,53 @@ def test_what_it_looks_at_every_second_is_not_all_that_ever_was(small_fleet):
     (searched,) = [row[3] for row in plan if " action " in row[3]]
     assert searched.startswith("SEARCH")
     assert "state=?" in searched, "no action is looked at that is not at work"
+
+
+def test_rollouts_that_are_finished_are_not_counted_every_second(small_fleet, monkeypatch):
+    """Of years of rollouts the newest may still wait for a device; the others have nothing to come."""
+    ids = small_fleet.add_devices(8)
+    rollouts_ = [small_fleet.start(small_fleet.release(f"1.{n}.0"), ALL) for n in range(2)]
+    for _ in range(3):
+        small_fleet.go_round(ids)
+    assert small_fleet.status(rollouts_[1])["state"] == "finished"
+    proper, counted = standing.count, []
+
+    def count(connection, rollout, groups):
+        counted.append(rollout)
+        return proper(connection, rollout, groups)
+
+    monkeypatch.setattr(standing, "count", count)
+    small_fleet.tick(1.0)
+    assert counted == []
+    (late,) = small_fleet.add_devices(1, "late")
+    counted.clear()
+    small_fleet.tick(1.0)
+    assert counted == [rollouts_[1]]
+    assert small_fleet.poll(late) is not None
+
+
+def test_a_device_that_timed_out_of_a_finished_rollout_is_shown_its_action_on(tmp_path):
+    """By a server that has just begun, too, and has counted nothing of that rollout."""
+    with running_fleet(default_url(tmp_path), tmp_path) as first:
+        slow, *ids = first.add_devices(8)
+        rollout = first.start(first.release("1.0.0"), ALL)
+        first.pass_time()
+        assert "deploymentBase" in links(first.device("device-0").get(""))
+        first.now = first.clock()
+        first.go_round(ids)
+        first.pass_time(200.0)
+        (action,) = first.actions(slow)
+        assert (action.state, first.status(rollout)["state"]) == ("timed_out", "finished")
+    database = Database(default_url(tmp_path))
+    state = FleetState(tmp_path, database, SimulatedClock(2000.0))
+
+    async def shown() -> Any:
+        await state.begin()
+        found = await state.lookup.find(1, "device-0")
+        assert found is not None
+        answer = state.rooms.show(found.actions)
+        await state.end()
+        return answer
+
+    assert asyncio.run(shown()).resource == "deploymentBase"
+    database.close()
