@@ -52,7 +52,9 @@ def enrol(standings: Standings, standing: Standing) -> None:
         underway = connection.scalars(_UNDERWAY, {"rollout": standing.rolls_back}).all()
     uncertain = frozenset(underway)
     made: list[dict[str, Any]] = []
-    for row in connection.execute(device.order_by(Device.id)).all():
+    # Not all of them at once: what a million devices say of themselves takes a gigabyte.
+    found = connection.execute(device.order_by(Device.id), execution_options={"yield_per": _BATCH})
+    for row in found:
         index = 0 if standing.rolls_back else standing.membership.group_of(row.name, row.attributes)
         if (
             index is not None
@@ -60,8 +62,11 @@ def enrol(standings: Standings, standing: Standing) -> None:
             and eligible(release.minimum, row.attributes)
         ):
             made.append(_action(standing, row.id, index, now))
-    for start in range(0, len(made), _BATCH):
-        connection.execute(_INSERT, made[start : start + _BATCH])
+        if len(made) == _BATCH:
+            connection.execute(_INSERT, made)
+            made = []
+    if made:
+        connection.execute(_INSERT, made)
     _supersede(standings, standing, release.name)
     standings.changed(standing.id)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import tracemalloc
 
 import pytest
+import sqlalchemy as sa
 
 from fleet.control import actions, devices, releases, rollouts, tenants
 from fleet.control.actions import MAX_REPORTS
@@ -15,6 +17,7 @@ from fleet.rollout.action import Report
 from fleet.rollout.errors import ActionClosedError, ActionUnknownError, RolloutError
 from fleet.rollout.plan import Group
 from fleet.store.errors import ConflictError, NotFoundError
+from fleet.store.schema import Device
 from tests.fixtures.small_fleet import CANARY
 
 ALL = dataclasses.replace(CANARY, percent=100, exposure=100)
@@ -375,3 +378,22 @@ def test_two_workers_do_not_give_the_last_place_twice(any_fleet):
     for worker in workers:
         worker.join()
     assert fleet.status(rollout)["groups"][0]["touched"] == 7
+
+
+def test_a_rollout_takes_in_its_devices_in_pieces(any_fleet, monkeypatch):
+    """What a million devices say of themselves is not held at once, and nobody is taken twice or left out."""
+    monkeypatch.setattr("fleet.control.enrolment._BATCH", 100)
+    said = {f"attribute-{n}": "x" * 1000 for n in range(5)}
+    common = {"tenant_id": any_fleet.tenant.id, "created": 1.0, "attributes": said, "asked": False}
+    with any_fleet.database.write() as connection:
+        rows = [{"name": f"device-{n}", **common} for n in range(3000)]
+        connection.execute(sa.insert(Device), rows)
+    release = any_fleet.release("1.0.0")
+    tracemalloc.start()
+    try:
+        rollout = any_fleet.start(release)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6e6, "all of it is 15 MB"
+    assert sum(group["devices"] for group in any_fleet.status(rollout)["groups"]) == 3000
