@@ -113,6 +113,7 @@ def test_packages_that_need_each_other_are_refused_by_name(tmp_path):
         ("@pytest.mark.slow\ndef test_a(): ...\n@pytest.mark.slow\ndef test_b(): ...", ("slow",)),
         ("@pytest.mark.slow\ndef test_a(): ...\ndef test_b(): ...", ()),
         ("@pytest.mark.soak\ndef test_a(): ...", ("manual",)),
+        ("@pytest.mark.soak\ndef test_a(): ...\n@pytest.mark.slow\ndef test_b(): ...", ("slow",)),
         ("@pytest.mark.parametrize('x', [1])\ndef test_a(x): ...", ()),
     ],
 )

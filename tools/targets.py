@@ -13,6 +13,7 @@ from tools.modules import Module, needs
 # What a pytest mark on a whole file means to Bazel: left out by .bazelrc, run by name only, never
 # taken from the cache.
 TAG_OF_MARK = {"slow": "slow", "soak": "manual", "fuzz": "manual", "checkout": "external"}
+_LEFT_OUT = {"slow", "soak", "fuzz"}
 
 
 class ImportCycleError(Exception):
@@ -93,7 +94,10 @@ def _groups(
 
 
 def _marks_of_all_tests(tree: ast.Module) -> set[str]:
-    """Marks of the file as a whole, and those that each of its tests bears."""
+    """Marks of the file as a whole, and those that each of its tests bears.
+
+    A file is slow, too, whose tests are all left out without a mark that they share.
+    """
     of_file: set[str] = set()
     of_tests: list[set[str]] = []
     for node in tree.body:
@@ -101,7 +105,10 @@ def _marks_of_all_tests(tree: ast.Module) -> set[str]:
             of_file = _marks([node.value])
         elif isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name.lower()[:4] == "test":
             of_tests.append(_marks(node.decorator_list))
-    return of_file.union(set.intersection(*of_tests) if of_tests else ())
+    shared = of_file.union(set.intersection(*of_tests) if of_tests else ())
+    if not shared and of_tests and all(marks & _LEFT_OUT for marks in of_tests):
+        return {"slow"}
+    return shared
 
 
 def _marks(nodes: Iterable[ast.AST]) -> set[str]:
