@@ -100,7 +100,7 @@ def run_study(arguments: argparse.Namespace) -> int:
     ):
         from pipeline.runner import run_recipe
 
-        about = [arguments.set, budget_s, source.keywords, [c.key for c in tried]]
+        about = [arguments.set, budget_s, source.keywords, [c.key for c in tried], limits]
         ledger = Ledger(folder / "ledger.json", _digest(root, data, about))
         study = Study(
             tried,
@@ -111,6 +111,7 @@ def run_study(arguments: argparse.Namespace) -> int:
             told=view,
             budget_s=budget_s,
             settings=arguments.set,
+            limits=limits,
         )
         result = study.all_rungs()
         table = rows(tried, result)

@@ -38,8 +38,16 @@ def front(points: Sequence[Point]) -> list[Point]:
     return [p for p in points if not any(dominates(other, p) for other in points)]
 
 
-def ranked(points: Sequence[Point]) -> list[Point]:
-    """All points, the front first, then the front of the rest and so on; the more accurate first in each."""
+def ranked(points: Sequence[Point], limits: Mapping[str, float]) -> list[Point]:
+    """All points, those within `limits` before the others, each part by fronts.
+
+    By fronts: the front first, then the front of the rest and so on; the more accurate first in each.
+    """
+    within_limits = [p for p in points if within(p, limits)]
+    return _by_fronts(within_limits) + _by_fronts([p for p in points if p not in within_limits])
+
+
+def _by_fronts(points: Sequence[Point]) -> list[Point]:
     left, order = list(points), []
     while left:
         best = front(left)
@@ -48,9 +56,9 @@ def ranked(points: Sequence[Point]) -> list[Point]:
     return order
 
 
-def halved(points: Sequence[Point], least: int) -> list[Point]:
+def halved(points: Sequence[Point], least: int, limits: Mapping[str, float]) -> list[Point]:
     """The better half (successive halving: Jamieson and Talwalkar, 2016), `least` of them at least."""
-    return ranked(points)[: max(min(least, len(points)), -(-len(points) // 2))]
+    return ranked(points, limits)[: max(min(least, len(points)), -(-len(points) // 2))]
 
 
 def spread(points: Sequence[Point], count: int) -> list[Point]:

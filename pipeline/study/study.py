@@ -7,9 +7,10 @@
     final    the front of those, at as many as are affordable with three seeds; each is measured on the
              runtimes; time that is left goes into further seeds
 
-Choices are made by validation accuracy. A candidate that fails is noted with its reason, and costs only
-itself. Every run goes through the pipeline's runner and so through its cache, and what was found out is
-in a ledger: a study that was stopped goes on where it was, with the time it had left.
+Choices are made by validation accuracy. Where a release has limits, candidates that keep them come before
+the others in rung 1, and the front is taken from them alone. A candidate that fails is noted with its
+reason, and costs only itself. Every run goes through the pipeline's runner and so through its cache, and
+what was found out is in a ledger: a study that was stopped goes on where it was, with the time it had left.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from components.base import UserError
 from pipeline.execution import StepCrashed
 from pipeline.recipe import Recipe, apply_settings, demand_fit
 from pipeline.study import budget
-from pipeline.study.front import COSTS, Point, front, halved, spread
+from pipeline.study.front import COSTS, Point, front, halved, spread, within
 from pipeline.study.ledger import Ledger, Record
 from pipeline.study.techniques import Candidate, Techniques, fidelity_settings
 from pipeline.study.wiring import Purpose
@@ -97,6 +98,7 @@ class Study:
         budget_s: seconds for all of it.
         seeds: on the front.
         settings: for every candidate, after its own.
+        limits: what a release may cost at most, by figure; candidates that keep them are preferred.
         clock: seconds that pass.
     """
 
@@ -112,6 +114,7 @@ class Study:
         budget_s: float,
         seeds: int = 3,
         settings: Sequence[str] = (),
+        limits: Mapping[str, float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._candidates = list(candidates)
@@ -123,6 +126,8 @@ class Study:
         self._budget = budget_s
         self._seeds = seeds
         self._settings = list(settings)
+        # The others are known of measured candidates alone.
+        self._limits = {figure: limit for figure, limit in limits.items() if figure in COSTS}
         self._clock = clock
         self._reserve = min(_MOST_RELEASE_S, max(_LEAST_RELEASE_S, _RELEASE_SHARE * budget_s))
         self._reserve = min(self._reserve, 0.3 * budget_s)
@@ -192,7 +197,7 @@ class Study:
 
     def _second_rung(self, first: list[Candidate]) -> list[Candidate]:
         by_key = {c.key: c for c in first}
-        better = halved([self._point(c, "0") for c in first], _LEAST_KEPT)
+        better = halved([self._point(c, "0") for c in first], _LEAST_KEPT, self._limits)
         seconds = _SECOND_RUNG_SHARE * self._budget - self._spent
         kept: list[Candidate] = []
         examples = 0
@@ -216,7 +221,8 @@ class Study:
     def _final_rung(self, survivors: list[Candidate]) -> list[Candidate]:
         rung = "1" if all(self._records(c, "1") for c in survivors) else "0"
         by_key = {c.key: c for c in survivors}
-        best = front([self._point(c, rung) for c in survivors])
+        points = [self._point(c, rung) for c in survivors]
+        best = front([p for p in points if within(p, self._limits)] or points)
         least = self._ledger.plan[rung]
         chosen: list[Candidate] = []
         examples = 0

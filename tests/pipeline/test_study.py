@@ -101,7 +101,7 @@ class Quiet:
         pass
 
 
-def study(world: World, ledger: Ledger, minutes: float, tried=FEW) -> Study:
+def study(world: World, ledger: Ledger, minutes: float, tried=FEW, **limits: float) -> Study:
     source = Source(root=Path("root"), data=Path("data"), keywords=())
     return Study(
         tried,
@@ -111,6 +111,7 @@ def study(world: World, ledger: Ledger, minutes: float, tried=FEW) -> Study:
         ledger=ledger,
         told=Quiet(),
         budget_s=60.0 * minutes,
+        limits=limits,
         clock=world.clock,
     )
 
@@ -171,9 +172,10 @@ def test_the_front_holds_whom_nobody_beats_in_everything():
     assert not dominates(a, b)
     assert not dominates(a, a)
     assert front([c, a, d, b]) == [a, b]
-    assert ranked([c, a, d, b]) == [a, b, d, c]
-    assert [p.name for p in halved([c, a, d, b], 1)] == ["a", "b"]
-    assert [p.name for p in halved([c, a, d, b], 3)] == ["a", "b", "d"]
+    assert ranked([c, a, d, b], {}) == [a, b, d, c]
+    assert ranked([c, a, d, b], {"bytes": 10}) == [b, d, a, c]
+    assert [p.name for p in halved([c, a, d, b], 1, {})] == ["a", "b"]
+    assert [p.name for p in halved([c, a, d, b], 3, {})] == ["a", "b", "d"]
 
 
 def test_of_a_long_front_the_ends_are_kept():
@@ -191,6 +193,16 @@ def test_time_is_predicted_from_what_it_took():
     examples = budget.affordable({"a": two}, 137.0, least=8000, most=10**6)
     assert 78_000 < examples <= 80_400
     assert budget.affordable({"a": two}, 10.0, least=8000, most=10**6) == 0
+
+
+def test_with_a_limit_the_last_rung_holds_those_that_keep_it(tmp_path: Path):
+    free = study(World(), Ledger(tmp_path / "free.json", "a"), 60).all_rungs()
+    held = study(World(), Ledger(tmp_path / "held.json", "a"), 60, bytes=12_000.0).all_rungs()
+    sizes = [[f.tried[c.key][0].metrics["bytes"] for c in f.final] for f in (free, held)]
+    assert max(sizes[0]) > 12_000
+    assert max(sizes[1]) <= 12_000
+    nobody = study(World(), Ledger(tmp_path / "nobody.json", "a"), 60, bytes=1.0).all_rungs()
+    assert nobody.final
 
 
 @pytest.mark.parametrize(("minutes", "speed"), [(15, 0.001), (60, 0.0003), (600, 0.001)])
