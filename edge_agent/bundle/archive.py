@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import re
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,10 @@ MAX_MANIFEST_BYTES = 1024 * 1024
 MAX_FILES = 256
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){0,3}")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+# The last: NumPy reads a header once more as Python 2 may have written it.
+_HEADER_ERRORS = (
+    ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError, tokenize.TokenError,
+)  # fmt: skip
 
 
 class BundleError(Exception):
@@ -149,7 +154,7 @@ def read_array(files: Mapping[str, bytes], name: str) -> npt.NDArray[np.generic]
         if fortran_order or dtype.kind not in "iufb" or dtype.itemsize * count != len(left):
             raise ValueError("its header does not fit its data")
         return np.frombuffer(left, dtype).reshape(shape)
-    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as e:
+    except _HEADER_ERRORS as e:
         raise BundleError(f"{name}: not a plain .npy array: {e}") from e
 
 

@@ -212,6 +212,7 @@ def test_arrays_are_read_without_pickle_and_bounded():
         "longer.npy": whole + b"x",
         "huge.npy": whole.replace(b"(10, 10)", b"(10**9,)"),
         "text.npy": b"not an array",
+        "open.npy": whole.replace(b"(10, 10)", b"(10,\0\0\0\0"),
         "empty.npy": b"",
         "fortran.npy": npy_bytes(np.asfortranarray(np.zeros((3, 4), np.int8))),
     }
