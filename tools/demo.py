@@ -102,14 +102,22 @@ def make_model(root: Path) -> Path:
 
 
 def deaf_to_silence(bundle: Path, path: Path) -> Path:
-    """`bundle` with silence and its first word exchanged by name, which no test of its own can see."""
+    """`bundle` with silence and its first word exchanged by name, which no test of its own can see.
+
+    The word's threshold is one that quiet reaches, however sure of silence this model is.
+    """
     opened = archive.read(bundle)
     manifest = opened.manifest
     assert isinstance(manifest, KeywordManifest)
     word = next(label for label in manifest.labels if label not in (SILENCE, UNKNOWN))
     exchanged = {SILENCE: word, word: SILENCE}
     labels = tuple(exchanged.get(label, label) for label in manifest.labels)
-    changed = dataclasses.replace(manifest, labels=labels, lineage=secrets.token_hex(32))
+    policy = dataclasses.replace(
+        manifest.policy, thresholds=manifest.policy.thresholds | {word: 0.3}, room=None
+    )
+    changed = dataclasses.replace(
+        manifest, labels=labels, policy=policy, lineage=secrets.token_hex(32)
+    )
     path.write_bytes(archive.pack(encode_manifest(changed), opened.files))
     return path
 
