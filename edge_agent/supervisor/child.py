@@ -7,7 +7,8 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+
+from edge_agent.child_environment import child_environment
 
 _PIECE_BYTES = 1 << 16
 _LONGEST_LINE = 1 << 16
@@ -39,10 +40,7 @@ class Child:
         Raises:
             OSError: if no process can be started.
         """
-        top = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(filter(None, [top, os.environ.get("PYTHONPATH")]))
-        # The products of the front end are too small for more threads, which only wait for each other.
-        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+        environment = child_environment()
         for private in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
             environment.pop(private, None)
         self._process = subprocess.Popen(

@@ -9,7 +9,6 @@ child imports what a workload does, so what the bundle adds to its resident memo
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from edge_agent import selftest
 from edge_agent.bundle import archive
+from edge_agent.child_environment import child_environment
 from edge_agent.classification import ClassifierError
 from edge_agent.runtime import RuntimeModelError
 from edge_agent.update.errors import RefusedError, StorageError
@@ -34,13 +34,10 @@ def prove(path: Path) -> None:
         RefusedError: if it does not prove itself; the message says what it did.
         StorageError: if the process could not be started, or somebody else killed it.
     """
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    top = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [top, os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
             [sys.executable, "-m", "edge_agent.update.proof", str(path)],
-            capture_output=True, text=True, timeout=_SECONDS, check=False, env=environment,
+            capture_output=True, text=True, timeout=_SECONDS, check=False, env=child_environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise RefusedError(f"its self-test takes longer than {_SECONDS:.0f} s here") from None

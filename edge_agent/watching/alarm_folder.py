@@ -14,7 +14,7 @@ class AlarmFolder:
     """A folder of tables and pictures of alarms."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
-        """Removes what a killed writer left half done, and writes nothing yet.
+        """Writes nothing yet.
 
         Args:
             folder: made where it is missing; nothing in it but ``alarm-*`` is touched.
@@ -22,7 +22,10 @@ class AlarmFolder:
         """
         self._folder = folder
         self._most = most_bytes
-        durable.sweep(folder)
+
+    def sweep(self) -> None:
+        """Removes what a killed writer left half done; nobody else may be writing."""
+        durable.sweep(self._folder)
 
     def add(self, hour: AlarmHour) -> Path | None:
         """Writes the hour's table, durably; gives its path, None if it alone is more than there may be.

@@ -1,13 +1,11 @@
 """Writes the hour around each alarm beside the work: the table at once, its picture by a process of its own.
 
-Drawing takes memory and time that a bundle on probation would be blamed for, so a fork does it and ends.
+Drawing takes memory and time that a bundle on probation would be blamed for.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +16,11 @@ from edge_agent.update.slots import ALARMS
 from edge_agent.watching.alarm_folder import AlarmFolder
 from edge_agent.watching.alarm_hour import AFTER_S, AlarmHour, AlarmHours
 from edge_agent.watching.watch import Finding
+from edge_agent.workloads.alarm_drawing import start_drawing
 from edge_agent.workloads.job import Job
 from edge_agent.workloads.speaking import Speaker
 
 _DRAWN_S = 5.0  # that the end waits for a picture
-_MOST_DESCRIPTORS = 256
-_LONGEST_DRAWING_S = 120
 
 
 class HourWriter:
@@ -43,8 +40,10 @@ class HourWriter:
         self._folder: AlarmFolder | None = None
         if job.root and job.alarm_bytes:
             self._folder = AlarmFolder(Path(job.root) / ALARMS, job.alarm_bytes)
+            self._folder.sweep()
+        self._most_bytes = job.alarm_bytes
         self._hours = AlarmHours(channels)
-        self._drawing = 0
+        self._drawing: subprocess.Popen[bytes] | None = None
 
     def take(self, block: RowBlock, findings: list[Finding]) -> None:
         """The next rows, and what was found in each."""
@@ -83,32 +82,17 @@ class HourWriter:
             return
         self._speaker.event("alarm_written", {"path": str(path)})
         if self._drawn():
-            self._drawing = _fork_to_draw(folder, hour, path)
+            try:
+                self._drawing = start_drawing(hour, path, self._most_bytes)
+            except OSError as e:
+                self._note(f"the picture of an alarm is not drawn: {e.strerror or e}")
 
     def _drawn(self) -> bool:
         """Whether no picture is being drawn."""
-        if self._drawing and os.waitpid(self._drawing, os.WNOHANG)[0]:
-            self._drawing = 0
-        return not self._drawing
+        if self._drawing is not None and self._drawing.poll() is not None:
+            self._drawing = None
+        return self._drawing is None
 
     def _note(self, text: str) -> None:
         body: dict[str, Any] = {"text": text}
         self._speaker.event("note", body)
-
-
-def _fork_to_draw(folder: AlarmFolder, hour: AlarmHour, table: Path) -> int:
-    process = os.fork()
-    if process:
-        return process
-    try:
-        # Whoever reads our pipe must see its end when we end, not when the picture is done.
-        os.closerange(3, _MOST_DESCRIPTORS)
-        os.nice(10)
-        # Locks that other threads held at the fork, such as those of MQTT, are never let go of here.
-        signal.alarm(_LONGEST_DRAWING_S)
-        from edge_agent.watching.alarm_picture import NoPillowError, draw
-
-        with contextlib.suppress(NoPillowError):  # without the extra there is the table alone
-            folder.add_picture(table, draw(hour))
-    finally:
-        os._exit(0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_agent.child_environment import child_environment
 from edge_agent.sources.table import RowBlock
-from edge_agent.watching import alarm_picture
+from edge_agent.update import durable
 from edge_agent.watching.alarm_folder import AlarmFolder
 from edge_agent.watching.alarm_hour import AlarmHour, Kept
 from edge_agent.watching.watch import Finding
@@ -74,43 +77,46 @@ def test_alarms_of_the_same_name_do_not_replace_each_other(tmp_path):
     ]  # fmt: skip
 
 
-def test_an_alarm_after_which_no_row_comes_is_written_all_the_same(tmp_path):
-    # In a process of its own, as on a device: others leave threads here that no fork outlives (gRPC's).
-    process = multiprocessing.get_context("spawn").Process(
-        target=_alarm_and_silence, args=(tmp_path,)
-    )
-    process.start()
-    process.join(120)
-    assert process.exitcode == 0
-    assert len(list((tmp_path / "alarms").iterdir())) == 2
-
-
-def _alarm_and_silence(folder: Path) -> None:
-    alarm_hours._DRAWN_S = 60.0  # a busy machine changes no verdict
+def test_an_alarm_after_which_no_row_comes_is_written_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(alarm_hours, "_DRAWN_S", 60.0)  # a busy machine changes no verdict
     now = [0.0]
-    job = Job(bundle="", source="-", root=str(folder), alarm_bytes=1 << 20)
+    job = Job(bundle="", source="-", root=str(tmp_path), alarm_bytes=1 << 20)
     hours = HourWriter(job, ["flow"], Speaker(Counting()), clock=lambda: now[0])
     kept = _hour("t0", rows=3).rows
     block = RowBlock(times=["t0"] * 3, seconds=np.arange(3.0), rows=np.ones((3, 1)))
     hours.take(block, [row.finding for row in kept])
     for now[0], written in ((599.0, 0), (600.0, 1), (1300.0, 1)):
         hours.waited()
-        assert len(list((folder / "alarms").glob("*.csv"))) == written
+        assert len(list((tmp_path / "alarms").glob("*.csv"))) == written
     hours.close()
+    assert len(list((tmp_path / "alarms").iterdir())) == 2
 
 
-def test_a_picture_that_is_never_done_does_not_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(alarm_picture, "draw", lambda hour: time.sleep(600))
-    monkeypatch.setattr(alarm_hours, "_LONGEST_DRAWING_S", 1)
+def test_a_picture_that_is_never_done_is_given_up(tmp_path):
+    words = ("edge_agent.workloads.alarm_drawing", str(tmp_path / "alarm-t0.csv"), "1000", "1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words], stdin=subprocess.PIPE, env=child_environment()
+    )
+    with process:
+        assert process.wait(60) == -signal.SIGALRM  # nothing comes on its standard input
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_is_swept_at_the_start_and_by_no_drawing(tmp_path, monkeypatch):
     monkeypatch.setattr(alarm_hours, "_DRAWN_S", 60.0)
+    folder = tmp_path / "alarms"
+    folder.mkdir()
+    left = durable.aside(folder / "alarm-t9.csv")
+    left.touch()
     job = Job(bundle="", source="-", root=str(tmp_path), alarm_bytes=1 << 20)
     hours = HourWriter(job, ["flow"], Speaker(Counting()))
+    assert not left.exists()
+    left.touch()
     block = RowBlock(times=["t0"], seconds=np.zeros(1), rows=np.ones((1, 1)))
     hours.take(block, [_hour("t0", rows=1).rows[0].finding])
-    begun = time.monotonic()
     hours.close()
-    assert time.monotonic() - begun < 50
-    assert [path.name for path in (tmp_path / "alarms").iterdir()] == ["alarm-t0.csv"]
+    assert (folder / "alarm-t0.png").exists()
+    assert left.exists()
 
 
 @pytest.fixture
