@@ -2,7 +2,9 @@
 
 Each update is a process of its own, which starts another to prove the bundle, twice. Time and memory are
 held against the limits that the project sets itself: one second, and 40 MB above an idle process of the
-agent. The prover holds what any workload does, for a moment, and is told apart.
+agent: one that says what runs, and ends. Memory is the most that a process ever held resident, pages of
+libraries that others hold too among it. The prover holds what any workload does, for a moment, and is told
+apart.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def main() -> None:
                 updates.append(_run("edge_agent", "update-once", "--config", str(field.config())))
         idle = [_run("edge_agent", "status", "--root", str(field.device)) for _ in range(3)]
         bundle = str(field.device / "current" / "release.bundle")
-        prover = _run("edge_agent.update.proof", bundle).peak_mb
+        prover = _run("edge_agent.update.examination", bundle).peak_mb
     wall, cpu = min(c.wall_s for c in updates), min(c.cpu_s for c in updates)
     idle_mb = min(c.peak_mb for c in idle)
     above = max(c.peak_mb for c in updates) - idle_mb

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from edge_agent import __version__
 from edge_agent.update import errors
 from edge_agent.update.conditions import Conditions, default_interfaces, parse_window
+from edge_agent.update.examination import examine
 from edge_agent.update.memory import Phase
 from edge_agent.update.partial import Partial
-from edge_agent.update.proof import examine
 from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.slots import DeviceFolder
 from edge_agent.update.updater import Updater, Wanted

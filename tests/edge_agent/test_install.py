@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from edge_agent.bundle.manifest import Golden
 from edge_agent.update import errors, install
-from edge_agent.update.proof import examine
+from edge_agent.update.examination import examine
 from edge_agent.update.releases import version_order
 from fleet.repository import Repository
 from fleet.repository.versions import parse

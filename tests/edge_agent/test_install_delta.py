@@ -10,8 +10,8 @@ from tuf.api.metadata import Metadata, MetaFile
 from edge_agent.bundle.archive import read
 from edge_agent.bundle.delta import NEWEST_FORMAT
 from edge_agent.update import errors, install
+from edge_agent.update.examination import examine
 from edge_agent.update.offers import read_offer
-from edge_agent.update.proof import examine
 from edge_agent.update.releases import choose
 from edge_agent.update.repository_client import RepositoryClient
 from edge_agent.update.slots import DeviceFolder

@@ -12,7 +12,7 @@ import pytest
 
 from edge_agent.bundle import archive
 from edge_agent.update import errors, install
-from edge_agent.update.proof import examine
+from edge_agent.update.examination import examine
 from fleet.repository import Repository
 from tests.fixtures.bundles import make_bundle
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.update import errors, install
-from edge_agent.update.proof import examine
+from edge_agent.update.examination import examine
 from edge_agent.update.waiting import Limits
 from fleet.repository import Repository
 from tests.fixtures.bundles import make_bundle

@@ -1,8 +1,11 @@
 """Updates in the field, in real processes: by delta, rolled back, killed at every step."""
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -16,7 +19,7 @@ from edge_agent.commands import device_arguments
 from edge_agent.update import errors, proof
 from fleet.repository.root_keys import RootKeys
 from tests.fixtures import dying_agent
-from tests.fixtures.field import Field, served
+from tests.fixtures.field import ENVIRONMENT, TOP, Field, served
 
 BAD = Golden(inputs="golden_inputs.npy", outputs="check_codes.npy", tolerance={"litert": 7})
 DYING = (dying_agent.__name__,)
@@ -85,6 +88,22 @@ def test_an_unreachable_server_is_left_soon_with_what_to_check(field):
     assert done.returncode == 1
     assert "check the address, this device's network" in done.stderr
     assert field.status()["version"] == "1.0.0"
+
+
+def test_an_updater_loads_neither_what_signs_nor_what_runs_models(field, monkeypatch):
+    field.publish(1)
+    for name in ("boto3", "hvac"):  # installed for others: securesystemslib loads what it finds
+        (field.folder / f"{name}.py").write_text("raise SystemExit('loaded what signs')")
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", f"{field.folder}{os.pathsep}{TOP}")
+    agent = ("-X", "importtime", "-m", "edge_agent", "update-once", "--config", field.config())
+    done = subprocess.run(
+        [sys.executable, *agent],
+        cwd=TOP, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "committed" in done.stdout, done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert {"securesystemslib.signer", "edge_agent.bundle.delta"} <= loaded
+    assert not loaded & {"edge_agent.selftest", "edge_agent.keyword", "edge_agent.pictures"}
 
 
 def test_what_is_wrong_with_the_configuration_is_said(field, capsys, monkeypatch):

@@ -17,7 +17,7 @@ from edge_agent.bundle.archive import describe_files, pack
 from edge_agent.bundle.manifest import Budget, encode_manifest
 from edge_agent.features.audio import INPUT_SCALE, AudioFeatures
 from edge_agent.update.errors import RefusedError
-from edge_agent.update.proof import examine
+from edge_agent.update.examination import examine
 from tests.fixtures.bundles import LABELS, MODEL, bundle_parts, npy_bytes
 from tests.fixtures.field import Field
 from tests.fixtures.models import tone_model

@@ -11,7 +11,7 @@ import pytest
 from tuf.api.metadata import Metadata, Targets
 
 from edge_agent.update import errors, install
-from edge_agent.update.proof import examine
+from edge_agent.update.examination import examine
 from fleet.__main__ import main
 from fleet.command_line import parse
 from fleet.repository import Repository

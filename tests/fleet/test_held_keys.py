@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from edge_agent.update import install
-from edge_agent.update.proof import examine
+from edge_agent.update.examination import examine
 from fleet.__main__ import main
 from fleet.command_line import parse
 from fleet.repository import Repository
