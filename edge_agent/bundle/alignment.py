@@ -45,7 +45,19 @@ def align(old: bytes, new: bytes) -> list[Segment]:
         begin, stop = before[name]
         inner = _align_file(name, old[begin:stop], new[start:end])
         found += [segment.moved(start, begin) for segment in inner if segment.length]
-    return sorted(found, key=lambda segment: segment.new)
+    return _joined(sorted(found, key=lambda segment: segment.new))
+
+
+def _joined(segments: list[Segment]) -> list[Segment]:
+    """The same bytes by as few segments as can be: those that follow each other in both files are one."""
+    joined: list[Segment] = []
+    for one in segments:
+        last = joined[-1] if joined else Segment(0, 0, 0)
+        if (last.new + last.length, last.old + last.length) == (one.new, one.old):
+            joined[-1:] = [Segment(last.new, last.old, last.length + one.length)]
+        else:
+            joined.append(one)
+    return joined
 
 
 def _layout(bundle: bytes) -> dict[str, tuple[int, int]]:
