@@ -34,6 +34,9 @@ PREVIOUS = "previous"
 # Metadata of a parameter that says how a step is executed, and never changes what it makes.
 EXECUTION_ONLY: Mapping[str, Any] = types.MappingProxyType({"execution_only": True})
 
+# For `Component.PRELOADS`.
+TENSORFLOW = ("tensorflow", "tf_keras")
+
 Metrics = dict[str, float]
 Inputs = Mapping[str, Path]
 Outputs = Mapping[str, Path]
@@ -96,6 +99,8 @@ class Component:
         REUSES: an output of which the newest earlier artifact, made by the same code with the same
             parameters from other inputs, is handed to the executor as input `PREVIOUS`, if there is
             one. It may spare work, and must not change what is made; it is not in the cache key.
+        PRELOADS: modules that its executor needs and that take seconds to import. The runner keeps a
+            process that has them, and forks the step from it (`components.warm`).
     """
 
     INPUTS: ClassVar[Mapping[str, ArtifactType]] = {}
@@ -106,6 +111,7 @@ class Component:
     ALONE: ClassVar[bool] = True
     GATED: ClassVar[bool] = False
     REUSES: ClassVar[str] = ""
+    PRELOADS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, parameters: Any = None, id: str = "", /, **inputs: Channel) -> None:
         self.id = id or type(self).__name__

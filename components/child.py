@@ -4,7 +4,7 @@ The specification, in JSON, holds the executor (``module:function``), the parame
 values, and the input and output folders. Standard output carries JSON lines back to the runner:
 progress, warnings and at the end ``{"metrics"}`` or ``{"error"}``. Everything that libraries print
 goes to standard error, which the runner keeps as the step's log. When the runner goes away, standard
-input closes and this process ends.
+input closes and this process ends. `components.warm` runs the same in a fork.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from components.base import Progress, UserError
 from edge_agent.decoding import decode
 
 
-def main() -> int:
+def run(specification: dict[str, Any]) -> int:
     """Runs the executor that the specification names; 0 if it gave its metrics."""
-    specification = json.loads(sys.argv[1])
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     Progress.stream = channel
@@ -44,6 +43,8 @@ def main() -> int:
     except MemoryError:
         traceback.print_exc()
         _send(channel, {"error": "out of memory: give the step less data at once, or more memory"})
+    except Exception:  # noqa: BLE001 - whatever it is, it ends this step alone
+        traceback.print_exc()
     return 1
 
 
@@ -62,4 +63,4 @@ def _end_with_runner() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(json.loads(sys.argv[1])))

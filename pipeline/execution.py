@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from components.base import Component, Metrics, UserError
+from pipeline import step_process
 
-# One thread for NumPy's small matrix products: more only wait for each other.
-_SURROUNDINGS = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 _LOG_TAIL = 15
 
 
@@ -70,18 +64,9 @@ class Execution:
         self._id = component.id
         self._log = log
         self._scratch = tempfile.TemporaryDirectory(prefix="step-", ignore_cleanup_errors=True)
-        with log.open("wb") as err:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "components.child", json.dumps(specification)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=err,
-                text=True,
-                encoding="utf-8",
-                env=_environment(self._scratch.name),
-                start_new_session=True,
-                pass_fds=inherits,
-            )
+        self._process = step_process.start(
+            specification, component.PRELOADS, log, self._scratch.name, inherits
+        )
 
     def result(self, watcher: Watcher) -> Metrics:
         """Waits for the executor's metrics, and ends its process group.
@@ -92,12 +77,10 @@ class Execution:
         """
         try:
             result = self._listen(watcher)
-            code = self._child.wait()
+            code = self._process.wait()
         finally:
-            self.cancel()
-            for stream in (self._child.stdin, self._child.stdout):
-                if stream is not None:
-                    stream.close()
+            self._process.kill()
+            self._process.close()
             self._scratch.cleanup()
         if "metrics" in result:
             return dict(result["metrics"])
@@ -107,14 +90,11 @@ class Execution:
 
     def cancel(self) -> None:
         """Ends the child and whatever it started; harmless if they have ended."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
+        self._process.kill()
 
     def _listen(self, watcher: Watcher) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        assert self._child.stdout is not None
-        for line in self._child.stdout:
+        for line in self._process.output:
             message = json.loads(line)
             if "progress" in message:
                 watcher.step_progress(self._id, **message["progress"])
@@ -123,12 +103,6 @@ class Execution:
             else:
                 result = message
         return result
-
-
-def _environment(scratch: str) -> dict[str, str]:
-    top = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(p for p in (top, os.environ.get("PYTHONPATH", "")) if p)
-    return {**_SURROUNDINGS, **os.environ, "PYTHONPATH": path, "TMPDIR": scratch}
 
 
 def _qualified(type_: type[Any]) -> str:

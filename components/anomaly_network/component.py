@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.artifacts import FEATURES, MODEL
-from components.base import Component
+from components.base import TENSORFLOW, Component
 from components.models.catalogue import AUTOENCODERS, FORECASTERS
 
 
@@ -53,3 +53,4 @@ class AnomalyNetworkTrainer(Component):
     PARAMETERS = AnomalyNetworkTrainerParameters
     ALONE = False
     EXECUTOR = "components.anomaly_network.executor:execute"
+    PRELOADS = TENSORFLOW

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from components.artifacts import FEATURES, INT8_MODEL, MODEL, ArtifactType
-from components.base import Component
+from components.base import TENSORFLOW, Component
 
 Activations = Literal["int8", "int16"]
 
@@ -40,3 +40,4 @@ class Converter(Component):
     OUTPUTS: ClassVar[Mapping[str, ArtifactType]] = {"model": INT8_MODEL}
     PARAMETERS = ConverterParameters
     EXECUTOR = "components.converter.executor:execute"
+    PRELOADS = TENSORFLOW

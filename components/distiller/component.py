@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from components.artifacts import FEATURES, MODEL
-from components.base import Component, UserError
+from components.base import TENSORFLOW, Component, UserError
 from components.distiller.blocks import evenly
 from components.models.catalogue import ARCHITECTURES, heads_of
 from components.trainer.component import Trainer
@@ -62,6 +62,7 @@ class Distiller(Component):
     OUTPUTS = {"model": MODEL}
     PARAMETERS = DistillerParameters
     EXECUTOR = "components.distiller.executor:execute"
+    PRELOADS = TENSORFLOW
 
     def check(self, makers: Mapping[str, Component]) -> None:
         """Refuses to look inside networks that have not what is looked for, or more than one teacher."""

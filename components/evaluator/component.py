@@ -13,7 +13,7 @@ from components.artifacts import (
     INT8_MODEL,
     MODEL,
 )
-from components.base import Component
+from components.base import TENSORFLOW, Component
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,3 +94,4 @@ class Evaluator(Component):
     OUTPUTS = {"evaluation": EVALUATION}
     PARAMETERS = EvaluatorParameters
     EXECUTOR = "components.evaluator.executor:execute"
+    PRELOADS = TENSORFLOW

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.artifacts import FEATURES, GATE
-from components.base import Component
+from components.base import TENSORFLOW, Component
 from components.models.catalogue import ARCHITECTURES
 from components.training.parameters import TrainingParameters
 
@@ -55,3 +55,4 @@ class GateTrainer(Component):
     PARAMETERS = GateTrainerParameters
     ALONE = False
     EXECUTOR = "components.gate_trainer.executor:execute"
+    PRELOADS = TENSORFLOW

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.artifacts import BUNDLE, EVALUATION, EXAMPLES, FEATURES, INT8_MODEL, MODEL
-from components.base import Component
+from components.base import TENSORFLOW, Component
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,3 +45,4 @@ class ImageEvaluator(Component):
     OUTPUTS = {"evaluation": EVALUATION}
     PARAMETERS = ImageEvaluatorParameters
     EXECUTOR = "components.image_evaluator.executor:execute"
+    PRELOADS = TENSORFLOW

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from components.artifacts import FEATURES, MODEL
-from components.base import Component, UserError
+from components.base import TENSORFLOW, Component, UserError
 from components.models.catalogue import ARCHITECTURES
 from components.trainer.origin import trainer_of
 from components.training.parameters import TrainingParameters
@@ -85,6 +85,7 @@ class Pruner(Component):
     OUTPUTS = {"model": MODEL}
     PARAMETERS = PrunerParameters
     EXECUTOR = "components.pruner.executor:execute"
+    PRELOADS = TENSORFLOW
 
     def check(self, makers: Mapping[str, Component]) -> None:
         """Channels and heads can be removed from the architectures that have them, and a rule for it."""

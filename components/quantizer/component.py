@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from components.artifacts import FEATURES, MODEL
-from components.base import Component, UserError
+from components.base import TENSORFLOW, Component, UserError
 from components.models.catalogue import ARCHITECTURES
 from components.trainer.origin import trainer_of
 from components.training.parameters import TrainingParameters
@@ -64,6 +64,7 @@ class Quantizer(Component):
     OUTPUTS = {"model": MODEL}
     PARAMETERS = QuantizerParameters
     EXECUTOR = "components.quantizer.executor:execute"
+    PRELOADS = TENSORFLOW
 
     def check(self, makers: Mapping[str, Component]) -> None:
         """Training with rounding needs a form with rounding of every layer."""

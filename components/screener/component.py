@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.artifacts import EVALUATION, FEATURES, INT8_MODEL
-from components.base import Component
+from components.base import TENSORFLOW, Component
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,3 +32,4 @@ class Screener(Component):
     OUTPUTS = {"screening": EVALUATION}
     PARAMETERS = ScreenerParameters
     EXECUTOR = "components.screener.executor:execute"
+    PRELOADS = TENSORFLOW

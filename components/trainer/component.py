@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 
 from components.artifacts import FEATURES, MODEL
-from components.base import Component
+from components.base import TENSORFLOW, Component
 from components.models.catalogue import ARCHITECTURES
 from components.training.parameters import TrainingParameters
 
@@ -60,3 +60,4 @@ class Trainer(Component):
     PARAMETERS = TrainerParameters
     ALONE = False
     EXECUTOR = "components.trainer.executor:execute"
+    PRELOADS = TENSORFLOW

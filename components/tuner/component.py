@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from components.artifacts import FEATURES, TRIAL
-from components.base import Component
+from components.base import TENSORFLOW, Component
 from components.trainer.component import TrainerParameters
 from components.tuner.outcome import Rival
 
@@ -38,3 +38,4 @@ class Candidate(Component):
     OUTPUTS = {"trial": TRIAL}
     PARAMETERS = CandidateParameters
     EXECUTOR = "components.tuner.executor:execute"
+    PRELOADS = TENSORFLOW

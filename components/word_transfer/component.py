@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal
 
 from components.artifacts import EVALUATION, FEATURES, MODEL
-from components.base import Component
+from components.base import TENSORFLOW, Component
 from components.training.parameters import TrainingParameters
 
 
@@ -59,3 +59,4 @@ class WordTransfer(Component):
     OUTPUTS = {"model": MODEL, "retention": EVALUATION}
     PARAMETERS = WordTransferParameters
     EXECUTOR = "components.word_transfer.executor:execute"
+    PRELOADS = TENSORFLOW

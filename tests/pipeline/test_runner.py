@@ -23,7 +23,7 @@ from pipeline.root_lock import hold
 from pipeline.runner import RunResult, run_recipe
 from tests.fixtures.lineage_rows import rows
 from tests.fixtures.processes import is_running
-from tests.fixtures.steps import Fail, Judge, Meet, Release, StepParameters, Write
+from tests.fixtures.steps import Fail, Judge, Meet, NeedDecimal, Release, StepParameters, Write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,6 +61,15 @@ def store(tmp_path):
     store = LineageStore.at(tmp_path)
     yield store
     store.close()
+
+
+@pytest.fixture(params=[(), ("decimal",)], ids=["anew", "forked"])
+def preloads(request, monkeypatch) -> tuple[str, ...]:
+    """Whether a step's process is begun anew, or forked from one that has imported something."""
+    for component in (Fail, Meet):
+        monkeypatch.setattr(component, "PRELOADS", request.param)
+    preloads: tuple[str, ...] = request.param
+    return preloads
 
 
 def run(store: LineageStore, root: Path, view: View, *components) -> RunResult:
@@ -121,6 +130,7 @@ def test_a_run_gives_each_step_its_folders_and_records_it(store, tmp_path):
     assert keys[0] != keys[1]
 
 
+@pytest.mark.usefixtures("preloads")
 @pytest.mark.parametrize(
     ("how", "error", "said"),
     [
@@ -149,6 +159,7 @@ def test_a_step_that_fails_leaves_nothing_and_says_why(store, tmp_path, how, err
     assert [e.state for e in rows(store, Execution)] == ["complete", "failed"]
 
 
+@pytest.mark.usefixtures("preloads")
 def test_temporary_files_of_a_step_go_with_it(store, tmp_path, monkeypatch):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -178,6 +189,7 @@ def test_a_gated_step_runs_only_if_the_gates_hold(store, tmp_path, text, refused
     assert [c.state for c in rows(store, Context)] == ["refused" if refused else "complete"]
 
 
+@pytest.mark.usefixtures("preloads")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core: one step at a time")
 def test_steps_that_need_not_be_alone_run_side_by_side(store, tmp_path):
     (tmp_path / "there").mkdir()
@@ -186,6 +198,25 @@ def test_steps_that_need_not_be_alone_run_side_by_side(store, tmp_path):
     assert set(result.artifacts) == {"One.model", "Other.model"}
 
 
+def test_steps_that_need_the_same_are_forks_of_one_process_that_has_it(store, tmp_path):
+    steps = [
+        NeedDecimal(StepParameters(text=text), name) for text, name in [("1", "One"), ("2", "Two")]
+    ]
+    result = run(store, tmp_path, View(), *steps)
+    told = [(result.artifacts[f"{step.id}.model"] / "told").read_text() for step in steps]
+    parent = told[0].split()[0]
+    assert told == [f"{parent} True"] * 2
+    assert int(parent) != os.getpid()
+
+
+def test_a_step_whose_preloads_cannot_be_imported_says_so_itself(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(NeedDecimal, "PRELOADS", ("tests.no_such_module",))
+    result = run(store, tmp_path, View(), NeedDecimal())
+    told = (result.artifacts["NeedDecimal.model"] / "told").read_text()
+    assert told == f"{os.getpid()} False"
+
+
+@pytest.mark.usefixtures("preloads")
 def test_an_interrupt_ends_the_step_and_leaves_nothing_of_it(store, tmp_path):
     view = View(interrupts=True)
     there = tmp_path / "there"
@@ -211,6 +242,7 @@ from pipeline.ui.run_view import RunView
 from tests.fixtures.steps import Fail, StepParameters, Write
 
 root = Path(sys.argv[1])
+Fail.PRELOADS = tuple(sys.argv[2:])
 first = Write()
 last = Fail(StepParameters(how=str(root / "there")), examples=first.outputs["examples"])
 with RunView() as view, hold(root) as lock:
@@ -219,11 +251,11 @@ with RunView() as view, hold(root) as lock:
 
 
 @pytest.fixture
-def hanging(tmp_path):
+def hanging(tmp_path, preloads):
     """A runner in a process of its own, whose second step hangs: (runner, id of the step)."""
     path = os.pathsep.join(p for p in (str(ROOT), *sys.path) if p)
     runner = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(RUNNER), str(tmp_path)],
+        [sys.executable, "-c", textwrap.dedent(RUNNER), str(tmp_path), *preloads],
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": path},
     )
