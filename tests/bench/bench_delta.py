@@ -51,11 +51,16 @@ from tests.bench.table import TOP, Figure, data_folder, publish
 
 _BSDIFF4 = "bsdiff4==1.2.6"
 _THREADS = 2
-# Examples, and peak of the learning rate.
+# Examples, and peak of the learning rate; one as long and as fast as a Quantizer trains by default.
+_DEFAULT = QuantizerParameters()
 _TUNES = {
-    "4,096 examples at 1e-4": (4096, 1e-4),
-    "32,768 examples at 1e-4": (32_768, 1e-4),
-    "32,768 examples at 2e-3": (32_768, 2e-3),
+    f"{examples:,} examples at {rate:g}": (examples, rate)
+    for examples, rate in (
+        (4096, 1e-4),
+        (32_768, 1e-4),
+        (_DEFAULT.epochs * _DEFAULT.examples_per_epoch, _DEFAULT.learning_rate),
+        (32_768, 2e-3),
+    )
 }
 _REPEATS = 20
 NAMES = ("old", "new")
