@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 an error that the message explains, 2 a wrong command line
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -54,6 +55,7 @@ def run() -> None:
     An agent signs nothing: what others only need for that is not to be found in its process, where it
     would take a quarter of an updater's memory.
     """
+    logging.getLogger("tuf").setLevel(logging.WARNING)  # its notes come again as errors, in words
     sys.modules.update(dict.fromkeys(_FOR_SIGNING))  # type: ignore[arg-type]  # None: not to be had
     app.run(main, flags_parser=parse)
 

@@ -156,7 +156,7 @@ class BoundedFetcher(FetcherInterface):
 def _open_file(url: str) -> BinaryIO:
     path = Path(urllib.request.url2pathname(urlsplit(url).path))
     if not path.is_file():
-        raise exceptions.DownloadHTTPError(f"{path}: no such file", 404)
+        raise exceptions.DownloadHTTPError("no such file", 404)
     return path.open("rb")
 
 

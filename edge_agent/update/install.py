@@ -97,7 +97,8 @@ def repository_url(repository: str) -> str:
     """The address of a repository as a URL; a plain path becomes a file:// one.
 
     Raises:
-        RequestError: for another scheme, a password in the address, or a folder that is not there.
+        RequestError: for another scheme, a password in the address, a file on another machine, or a folder
+            that is not there.
     """
     if "://" in repository:
         try:
@@ -109,6 +110,11 @@ def repository_url(repository: str) -> str:
             raise errors.RequestError(
                 "--repository: give an http://, https:// or file:// address without user and "
                 "password, or a folder"
+            )
+        if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+            raise errors.RequestError(
+                f"{repository}: {parts.netloc} stands where a machine's name would: write "
+                f"file:///{parts.netloc}{parts.path}"
             )
         return repository
     path = Path(repository).absolute()

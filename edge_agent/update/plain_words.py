@@ -18,6 +18,12 @@ from edge_agent.update.errors import (
     UntrustedError,
 )
 
+_SERVER = (
+    "check the address, this device's network, name server and proxy (http_proxy, https_proxy), and "
+    "that the server runs"
+)
+_FOLDER = "give the folder that holds metadata/ and targets/, and see that its disk is there"
+
 
 @contextlib.contextmanager
 def plain_words(repository: str) -> Iterator[None]:
@@ -46,7 +52,5 @@ def plain_words(repository: str) -> Iterator[None]:
             "try another mirror, or tell the repository's owner"
         ) from e
     except exceptions.DownloadError as e:
-        raise UnreachableError(
-            f"{repository}: {e}: check the address, this device's network, name server and proxy "
-            "(http_proxy, https_proxy), and that the server runs, then try again"
-        ) from e
+        check = _FOLDER if repository.startswith("file:") else _SERVER
+        raise UnreachableError(f"{repository}: {e}: {check}, then try again") from e

@@ -73,6 +73,11 @@ def load_root(folder: Path) -> Root:
     """
     roots = trust_roots(folder)
     path = folder / "metadata" / f"{max(1, len(roots))}.root.json"
+    if not roots and not path.parent.is_dir():
+        raise RepositoryDamagedError(
+            f"{folder}: no repository here: check --repository, or make one with "
+            "`python -m fleet keys init`"
+        )
     if not roots:
         raise damaged(path, "it is missing")
     try:

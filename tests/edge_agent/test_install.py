@@ -102,6 +102,19 @@ def test_each_kind_of_address(site, address, kind):
     assert site.install(repository=addresses[kind])["outcome"] == "installed"
 
 
+def test_a_folder_that_is_no_repository_is_told_as_one(site):
+    site.publish(0)
+    for wrong in ("", "metadata", "none"):
+        folder = site.repository.folder.parent / wrong
+        with pytest.raises(
+            errors.UnreachableError, match="folder that holds metadata/ and targets/"
+        ):
+            site.install(repository=folder.as_uri())
+    folder = str(site.repository.folder)
+    with pytest.raises(errors.RequestError, match=f"write file://{folder}"):
+        site.install(repository="file:/" + folder)
+
+
 def test_a_folder_with_blanks_and_signs_in_its_name(tmp_path):
     (tmp_path / "a b%20#ü").mkdir()
     site = Site(tmp_path / "a b%20#ü")

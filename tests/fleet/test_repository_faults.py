@@ -17,6 +17,7 @@ from fleet.repository import (
     RepositoryDamagedError,
     RepositoryWriteError,
 )
+from fleet.repository.state import load_root
 from tests.fixtures.bundles import make_bundle
 
 NAME = "keyword_spotting"
@@ -137,6 +138,14 @@ def test_two_publishers_do_not_meet(tmp_path, bundles):
         with pytest.raises(RepositoryBusyError, match="another publisher is at work"):
             second.publish(NAME, bundles[1], None, "keyword_spotting")
     assert publish(tmp_path, bundles[1]).version == "1.0.1"
+
+
+def test_a_folder_that_is_no_repository_is_told_apart_from_a_damaged_one(tmp_path):
+    with pytest.raises(RepositoryDamagedError, match="no repository here: check --repository"):
+        load_root(tmp_path / "none")
+    (tmp_path / "lost" / "metadata").mkdir(parents=True)
+    with pytest.raises(RepositoryDamagedError, match=r"1\.root\.json: cannot be trusted"):
+        load_root(tmp_path / "lost")
 
 
 @pytest.mark.parametrize("file", ["timestamp.json", "2.snapshot.json", "2.targets.json"])
