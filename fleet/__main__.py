@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 an error that the message explains, 2 a wrong command line
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from absl import app
@@ -31,4 +32,5 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    logging.getLogger("tuf").setLevel(logging.WARNING)  # its notes come again as errors, in words
     app.run(main, flags_parser=parse)

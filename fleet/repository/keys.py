@@ -186,9 +186,13 @@ def read_public(path: Path) -> Key:
         KeysError: if it is none.
     """
     try:
-        content = json.loads(path.read_bytes())
+        data = path.read_bytes()
+    except OSError as e:
+        raise KeysError(f"{path}: cannot be read ({e.strerror}): give a key's .pub file") from e
+    try:
+        content = json.loads(data)
         return SSlibKey.from_dict(content.pop("keyid"), content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise KeysError(
             f"{path}: not the public part of a key ({e}): give the .pub file that "
             "`python -m fleet keys new` wrote"

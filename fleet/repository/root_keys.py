@@ -244,9 +244,16 @@ def read_draft(path: Path) -> Metadata[Root]:
         KeysError: if there is none at `path`.
     """
     try:
-        return Metadata[Root].from_bytes(path.read_bytes())
-    except (OSError, TufError) as e:
+        draft = Metadata[Root].from_bytes(path.read_bytes())
+    except OSError as e:
+        raise KeysError(f"{path}: no root waits here for signatures ({e.strerror})") from e
+    except TufError as e:
         raise KeysError(f"{path}: no root waits here for signatures ({e})") from e
+    if draft.signed.type != Root.type:
+        raise KeysError(
+            f"{path}: no root waits here for signatures (it is {draft.signed.type} metadata)"
+        )
+    return draft
 
 
 def _check_role(role: str) -> None:

@@ -260,9 +260,16 @@ def test_what_cannot_be_done_is_said_plainly(site, capsys):
     assert "give DRAFT and --key" in capsys.readouterr().err
     assert site.fleet("keys", "sign", "--repository", site.path) == 1
     assert "no root waits here" in capsys.readouterr().err
+    published = site.path / "metadata" / "timestamp.json"
+    before = published.read_bytes()
+    key = site.folder / "anna.pem"
+    site.fleet("keys", "new", key)
+    assert site.fleet("keys", "sign", published, "--key", key) == 1
+    assert "it is timestamp metadata" in capsys.readouterr().err
+    assert published.read_bytes() == before
     for words in (("add", "root", "--public", site.folder / "0.bundle"), ("rotate", "targets")):
         shutil.rmtree(site.folder / "keys", ignore_errors=True)
         assert site.fleet("keys", *words, "--repository", site.path) == 1
         assert "Traceback" not in capsys.readouterr().err
     assert site.fleet("repository", "status", "--repository", site.folder / "none") == 1
-    assert "it is missing" in capsys.readouterr().err
+    assert "no repository here" in capsys.readouterr().err
