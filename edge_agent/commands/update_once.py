@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.commands.errors import CommandError
+
+if TYPE_CHECKING:
+    from edge_agent.update.updater import Outcome
 
 NAME = "update-once"
 SUMMARY = "look for a newer release once, and install it"
@@ -81,11 +84,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(told))
     else:
-        print(
-            f"{memory.phase.value}: {told['from']} -> {told['to']}, {told['bytes_downloaded']} bytes"
-        )
-    if memory.waits is not None and not arguments.json:
-        print(memory.waits)
+        print(f"{_in_words(outcome)}; {told['bytes_downloaded']} bytes fetched")
+        if memory.waits is not None:
+            print(memory.waits)
     if outcome.error is not None:
         print(f"error: {outcome.error}", file=sys.stderr)
     return 0 if outcome.error is None else 1
+
+
+def _in_words(outcome: Outcome) -> str:
+    """How it ended, what runs, and in whose place if that is new."""
+    before, memory = outcome.before, outcome.memory
+    now = memory.candidate if memory.phase.value == "probation" else memory.current
+    if now is None:
+        return f"{memory.phase.value}: nothing runs yet"
+    instead = ""
+    if before is not None and before.digest != now.digest:
+        instead = f", in the place of {before.version}"
+    return f"{memory.phase.value}: {now.version} runs{instead}"

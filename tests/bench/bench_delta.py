@@ -90,14 +90,21 @@ def main() -> None:
 
 
 Bytes = npt.NDArray[np.uint8]
+_INT8 = 9  # of a tensor, by TensorFlow Lite's schema
 _PLAIN = "by tensor"
 _BEFORE, _WEIGHT, _ROW = "after the one before", "by old weight", "below that of the row before"
 
 
 def _entropies(old: bytes, new: bytes) -> Iterator[Figure]:
-    """Bytes of the packed differences of the tensors of two models, and their entropies."""
+    """How many weights moved; bytes of the packed differences of all tensors, and their entropies."""
     pairs = list(match(constants(old), constants(new)))
     moved = [_bytes(new, b) - _bytes(old, a) for a, b in pairs]
+    weights = np.concatenate(
+        [d for (_, b), d in zip(pairs, moved, strict=True) if b.form[0] == _INT8]
+    )
+    yield Figure(
+        figure="weights that moved, all", ours=np.count_nonzero(weights), peer=weights.size, unit=""
+    )
     packed = len(packing.pack_numbers(b"".join(d.tobytes() for d in moved))[1])
     bits = dict.fromkeys((_PLAIN, _BEFORE, _WEIGHT, _ROW), 0.0)
     for (a, b), d in zip(pairs, moved, strict=True):

@@ -90,6 +90,17 @@ def test_an_unreachable_server_is_left_soon_with_what_to_check(field):
     assert field.status()["version"] == "1.0.0"
 
 
+def test_it_says_in_words_what_runs(field, capsys):
+    field.publish(1)
+    words = ["edge_agent", "update-once", "--config", str(field.config())]
+    told = []
+    for _ in range(2):
+        assert main(parse(words)) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0].startswith("committed: 1.0.0 runs; ")
+    assert told[1] == "idle: 1.0.0 runs; 0 bytes fetched\n"
+
+
 def test_an_updater_loads_neither_what_signs_nor_what_runs_models(field, monkeypatch):
     field.publish(1)
     for name in ("boto3", "hvac"):  # installed for others: securesystemslib loads what it finds
