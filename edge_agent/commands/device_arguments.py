@@ -59,16 +59,12 @@ def keyword_bundle(arguments: argparse.Namespace, root: Path) -> Path:
         CommandError: if there is none.
     """
     from edge_agent.config import read_config
-    from edge_agent.update.errors import UpdateError
     from edge_agent.update.slots import DeviceFolder
 
     table = read_config(arguments.config).keyword if arguments.config else None
     if table is not None and table.bundle:
         return Path(table.bundle)
-    try:
-        folder = DeviceFolder(root)
-    except UpdateError as e:
-        raise CommandError(str(e)) from e
+    folder = DeviceFolder(root)
     slot = folder.current()
     if slot is None:
         raise CommandError(f"{root}: no bundle runs here: install one, or name one in agent.toml")

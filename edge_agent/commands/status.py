@@ -36,14 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     import dataclasses
 
     from edge_agent.supervisor.control import ControlError, ask
-    from edge_agent.update.errors import UpdateError
     from edge_agent.update.machine import RESTING
     from edge_agent.update.slots import DeviceFolder
 
+    folder = DeviceFolder(device_folder(arguments))
     try:
-        folder = DeviceFolder(device_folder(arguments))
         daemon = ask(folder.root)
-    except (ControlError, UpdateError) as e:
+    except ControlError as e:
         raise CommandError(str(e)) from e
     memory = folder.memory()
     running = folder.running(memory)

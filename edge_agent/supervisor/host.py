@@ -58,7 +58,7 @@ class Daemon:
         self._path = path
         self._clock = clock
         self._config = read_runnable(path)
-        self._folder = DeviceFolder(device_root(self._config))
+        self._folder = DeviceFolder.made(device_root(self._config))
         self._selector = selectors.DefaultSelector()
         self._workloads: dict[str, Workload] = {}
         self._updating: Updating | None = None

@@ -57,7 +57,7 @@ def run(
     name, version = parse_request(request)
     url = repository_url(repository)
     trust = read_trusted_root(trusted_root)
-    folder = DeviceFolder(root)
+    folder = DeviceFolder.made(root)
     with folder.locked():
         updater = Updater(
             folder,

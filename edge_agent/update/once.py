@@ -45,7 +45,7 @@ def update_once(config: Config, conditions: Conditions, watched: Callable[[Path]
         ConfigError, UpdateError: if it came to nothing at all; what ran before runs on.
     """
     source = repository(config)
-    folder = DeviceFolder(device_root(config))
+    folder = DeviceFolder.made(device_root(config))
     limits = Limits(
         total_seconds=config.update.time_limit,
         bytes_per_second=config.update.rate_limit,

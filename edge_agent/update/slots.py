@@ -32,17 +32,23 @@ _MAX_STATE_BYTES = 64 * 1024
 
 
 class DeviceFolder:
-    """The folder `root` of one device, made where it is missing.
-
-    Raises:
-        StorageError: if it cannot be made.
-    """
+    """The folder `root` of one device, whether or not anything is there; whoever writes makes it first."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        with storage_errors(self.root):
-            for folder in (self.metadata, *(self.root / "slots" / slot for slot in SLOTS)):
-                durable.make_folder(folder)
+
+    @classmethod
+    def made(cls, root: Path) -> DeviceFolder:
+        """The folder `root` of one device, made where it is missing.
+
+        Raises:
+            StorageError: if it cannot be made.
+        """
+        folder = cls(root)
+        with storage_errors(folder.root):
+            for inner in (folder.metadata, *(folder.bundle(slot).parent for slot in SLOTS)):
+                durable.make_folder(inner)
+        return folder
 
     @property
     def metadata(self) -> Path:

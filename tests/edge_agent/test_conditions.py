@@ -76,7 +76,7 @@ class Device:
 
     def __init__(self, field: Field, root) -> None:
         self.field = field
-        self.folder = DeviceFolder(root)
+        self.folder = DeviceFolder.made(root)
 
     def update(self, *, version=None, disk_bytes=None, **more):
         trust = (self.field.folder / "root.json").read_bytes()

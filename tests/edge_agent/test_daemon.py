@@ -166,7 +166,7 @@ def test_the_watchdog_is_fed_by_inference_loops_alone(place):
 
 
 def test_a_crash_loop_is_told_and_the_last_good_bundle_steps_in(tmp_path, place):
-    folder = DeviceFolder(tmp_path / "device")
+    folder = DeviceFolder.made(tmp_path / "device")
     for slot, seed in (("a", 1), ("b", 2)):
         make_bundle(folder.bundle(slot), seed=seed)
     folder.flip("b")

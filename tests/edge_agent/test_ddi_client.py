@@ -220,7 +220,7 @@ def test_a_report_that_the_server_finds_fault_with_is_not_told_for_ever(server, 
 
 def directed(ddi, root, memory=None) -> tuple[Directed, Updater]:
     """What follows the server of `ddi`, on a device in `root` that remembers `memory`."""
-    folder = DeviceFolder(root)
+    folder = DeviceFolder.made(root)
     if memory is not None:
         folder.record(memory)
     updater = Updater(folder, connect=pytest.fail, watched=lambda: False, present={})

@@ -63,9 +63,12 @@ def test_a_daemon_that_runs_is_not_robbed_of_its_folder(field, capsys):
 
 def test_another_folder_is_not_emptied(tmp_path, capsys):
     (tmp_path / "precious").write_text("x")
+    assert (
+        main(parse(["edge_agent", "status", "--root", str(tmp_path)])) == 0
+    )  # looks, and makes nothing
     reset("--root", tmp_path, code=1)
     assert "is no device folder" in capsys.readouterr().err
-    assert (tmp_path / "precious").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
 
 def test_the_device_is_named_and_not_guessed(field, monkeypatch, capsys):

@@ -212,7 +212,7 @@ def test_restarts_in_peace_do_not_count():
 
 
 def test_the_record_of_many_long_failures_can_be_read(tmp_path):
-    folder, memory = DeviceFolder(tmp_path), Memory(current=release(0, "a"))
+    folder, memory = DeviceFolder.made(tmp_path), Memory(current=release(0, "a"))
     for number in range(40):
         bad = release(number + 1, "b")
         memory = dataclasses.replace(memory, phase=Phase.VERIFYING, candidate=bad, action="7")

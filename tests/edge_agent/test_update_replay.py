@@ -54,7 +54,7 @@ class Site:
             if bad and not path.name.startswith("."):
                 raise RefusedError("always fires")
 
-        folder = DeviceFolder(root)
+        folder = DeviceFolder.made(root)
         with folder.locked():
             return Updater(
                 folder,
@@ -69,7 +69,7 @@ class Site:
 
 def decide(root: Path, verdict: machine.Event) -> None:
     """What the daemon does at the end of a probation."""
-    folder = DeviceFolder(root)
+    folder = DeviceFolder.made(root)
     daemon = Probation(folder, lambda *event: None, lambda: 0.0)
     daemon.begin()
     daemon.decide(verdict)
@@ -133,7 +133,7 @@ def states(recording: Recording) -> Iterator[tuple[str, Remains]]:
 def survives(site: Site, scenario: Scenario, root: Path) -> None:
     """The device in `root` starts: it has a whole bundle, and the next update ends well."""
     bad = scenario in (rolled_back, taken_back_on_probation)
-    folder = DeviceFolder(root)
+    folder = DeviceFolder.made(root)
     Probation(folder, lambda *event: None, lambda: 0.0).begin()
     offered = BundleWatch(folder, "").look()
     if scenario is not first_install or folder.current() is not None:

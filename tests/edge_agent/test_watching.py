@@ -39,7 +39,7 @@ def workload(digest: str, state: State = State.RUNNING, **counters: float):
 
 @pytest.fixture
 def folder(tmp_path):
-    return DeviceFolder(tmp_path)
+    return DeviceFolder.made(tmp_path)
 
 
 def test_a_workload_that_begins_anew_takes_nothing_back(folder):
