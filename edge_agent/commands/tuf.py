@@ -57,10 +57,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _init(arguments: argparse.Namespace) -> None:
+    from tuf.api.exceptions import RepositoryError
+    from tuf.api.metadata import Metadata, Root
+
     from edge_agent.update import durable
     from edge_agent.update.install import read_trusted_root
 
     trusted_root = read_trusted_root(arguments.trusted_root)
+    try:
+        kind = Metadata.from_bytes(trusted_root).signed.type
+    except RepositoryError as e:
+        raise CommandError(
+            f"{arguments.trusted_root}: is no metadata ({e}): give a root.json"
+        ) from e
+    if kind != Root.type:
+        raise CommandError(f"{arguments.trusted_root}: is {kind} metadata: give a root.json")
     with durable.storage_errors(arguments.metadata_dir):
         durable.make_folder(arguments.metadata_dir)
         durable.write_whole(arguments.metadata_dir / "root.json", trusted_root)

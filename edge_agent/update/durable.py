@@ -24,6 +24,10 @@ def storage_errors(root: Path) -> Iterator[None]:
     """Turns a refusal of the disk into a `StorageError` about the folder `root`."""
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as e:
+        raise StorageError(
+            f"{e.filename or root}: is a file where a folder is to be: name another folder than {root}"
+        ) from e
     except OSError as e:
         raise StorageError(
             f"{e.filename or root}: cannot be written ({e.strerror or e}): free some space or give "

@@ -25,6 +25,15 @@ def test_equal_content_is_not_written_again(tmp_path):
     assert path.stat().st_ino == before.st_ino
 
 
+def test_a_file_where_a_folder_is_to_be_is_said_to_be_one(tmp_path):
+    (tmp_path / "a").touch()
+    with (
+        pytest.raises(StorageError, match=r"/a: is a file where a folder is to be"),
+        durable.storage_errors(tmp_path / "a"),
+    ):
+        durable.make_folder(tmp_path / "a" / "b")
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_refusal_leaves_what_was_there_and_nothing_aside(tmp_path, monkeypatch, step):
     path = tmp_path / "a"

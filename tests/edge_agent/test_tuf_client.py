@@ -109,6 +109,18 @@ def test_an_unknown_target_or_a_missing_argument_is_an_error(client, site, capsy
     assert "--target-name, --target-base-url, --target-dir" in capsys.readouterr().err
 
 
+def test_what_is_no_root_is_not_trusted(client, site, capsys):
+    site.publish()
+    client.init()
+    trusted = (client.trust / "root.json").read_bytes()
+    timestamp = (site.folder / "metadata/timestamp.json").read_bytes()
+    for content, words in ((b"[device]", "is no metadata"), (timestamp, "is timestamp metadata")):
+        client.root.write_bytes(content)
+        assert client.init() == 1
+        assert f"first_root.json: {words}" in capsys.readouterr().err
+        assert (client.trust / "root.json").read_bytes() == trusted
+
+
 def test_cached_role_is_verified_against_current_delegator(client, site):
     """5.6.7: a role that two others delegate to is verified with the keys of each.
 
