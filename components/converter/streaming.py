@@ -200,6 +200,11 @@ class _Surgery:
         return self._joined[source, kept]
 
     def _add_state(self, source: int, kept: int) -> int:
+        if self._graph.tensors[source].type != schema().TensorType.INT8:
+            raise UserError(
+                "what a step would hand to the next is finer than int8, and devices carry int8 alone: no "
+                "streaming form with Converter.activations=int16"
+            )
         rows = self._flows[source].rows
         number = len(self.state)
         names = (f"state_{number}", f"next_state_{number}")

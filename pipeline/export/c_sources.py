@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,25 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class StatePart:
+    """One tensor that a streaming model hands from step to step.
+
+    Attributes:
+        input: its place among the model's inputs.
+        output: its place among the outputs.
+        offset: where it stands in what is held between two steps, bytes.
+        bytes: its size.
+        zero_point: what all of it is in the beginning.
+    """
+
+    input: int
+    output: int
+    offset: int
+    bytes: int
+    zero_point: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSource:
     """What the templates say of one model.
 
@@ -39,6 +59,7 @@ class ModelSource:
         arena_bytes: the same with the margin.
         macs: multiply-accumulates of one inference.
         output: the quantisation of its output.
+        state: what goes from step to step; empty if it takes whole windows.
     """
 
     id: str
@@ -49,6 +70,12 @@ class ModelSource:
     arena_bytes: int
     macs: int
     output: Quantisation
+    state: tuple[StatePart, ...]
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of all of `state`."""
+        return sum(part.bytes for part in self.state)
 
 
 def c_sources(bundle: Bundle) -> Mapping[str, bytes]:
@@ -82,7 +109,9 @@ def c_sources(bundle: Bundle) -> Mapping[str, bytes]:
         pages[f"{model.id}_model.h"] = ("model.h.j2", own)
         pages[f"{model.id}_model.c"] = ("model.c.j2", own)
         pages[f"{model.id}_resolver.h"] = ("resolver.h.j2", own)
-    runnable = len(models) == 1 and models[0].stage.mode == "sliding_window"
+        if model.state:
+            pages[f"{model.id}_state.h"] = ("state.h.j2", own)
+    runnable = len(models) == 1
     if runnable:
         golden = context | {"model": models[0], "golden": _golden(bundle, manifest.golden)}
         pages[f"{prefix}_golden.h"] = ("golden.h.j2", golden)
@@ -136,7 +165,31 @@ def _model_source(stage: Stage, bundle: Bundle, prefix: str) -> ModelSource:
         arena_bytes=with_margin(measured),
         macs=graph.macs,
         output=output,
+        state=_state(stage, graph),
     )
+
+
+def _state(stage: Stage, graph: Graph) -> tuple[StatePart, ...]:
+    inputs = {graph.tensors[tensor].name: place for place, tensor in enumerate(graph.inputs)}
+    outputs = {graph.tensors[tensor].name: place for place, tensor in enumerate(graph.outputs)}
+    parts: list[StatePart] = []
+    for before, after in stage.state:
+        try:
+            entry, exit_ = inputs[before], outputs[after]
+        except KeyError as e:
+            raise UserError(f"{stage.model} has no tensor {e}: build the bundle again") from e
+        tensor = graph.tensors[graph.inputs[entry]]
+        grid = tensor.quantisation
+        parts.append(
+            StatePart(
+                input=entry,
+                output=exit_,
+                offset=sum(part.bytes for part in parts),
+                bytes=math.prod(tensor.shape),
+                zero_point=0 if grid is None else grid.zero_points[0],
+            )
+        )
+    return tuple(parts)
 
 
 def _demand_tflm(stage: Stage, graph: Graph) -> None:

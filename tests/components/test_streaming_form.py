@@ -5,7 +5,9 @@ import pytest
 
 from components.base import UserError
 from components.converter.streaming import streaming_form
+from components.converter.unpacked import Unpacked
 from components.targets.flatbuffer import parse_graph
+from components.targets.schema import schema
 from edge_agent.features.audio import AudioFeatures, clip_codes
 from edge_agent.runtime import RuntimeModelError
 from edge_agent.sources.wav import read_wav
@@ -173,6 +175,15 @@ def test_equal_models_give_equal_bytes(nets):
 def test_what_has_no_streaming_form_says_why(nets, name, frames, words):
     with pytest.raises(UserError, match=words):
         streaming_form((nets / f"{name}.tflite").read_bytes(), frames)
+
+
+def test_what_would_hand_on_finer_values_than_a_device_carries_says_so():
+    wide = Unpacked(tone_model(LABELS, AudioFeatures(), 49))
+    for tensor in wide.graph.tensors:
+        if tensor.type == schema().TensorType.INT8:
+            tensor.type = schema().TensorType.INT16
+    with pytest.raises(UserError, match=r"no streaming form with Converter\.activations=int16"):
+        streaming_form(wide.packed(), 3)
 
 
 def test_state_that_is_not_as_said_is_refused():

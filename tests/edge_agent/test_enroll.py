@@ -20,7 +20,12 @@ from edge_agent.keyword.head import Head
 from tests.fixtures.bundles import LABELS, make_bundle
 from tests.fixtures.daemons import daemon, write_config
 from tests.fixtures.speech import utterance, wav_bytes
-from tests.fixtures.teachable import WORDS, make_teachable_bundle, make_teachable_gated_bundle
+from tests.fixtures.teachable import (
+    WORDS,
+    make_teachable_bundle,
+    make_teachable_gated_bundle,
+    make_teachable_streaming_bundle,
+)
 
 
 class Device:
@@ -92,6 +97,15 @@ def test_a_gate_that_knows_nothing_of_a_taught_word_is_left_out_while_it_is_used
     assert device.spot("yes", "lamp") == ["yes", "lamp"]
     device.run("revert", "--root", device.root)
     assert device.spot("yes", "lamp") == ["yes"]
+
+
+def test_a_streaming_model_learns_as_another_does(device):
+    device.bundle = make_teachable_streaming_bundle(device.folder / "streaming.bundle")
+    assert device.spot("yes", "lamp", "no") == ["yes", "no"]
+    assert device.enroll()[1]["heard"] == {"lamp": 1.0}
+    assert device.spot("yes", "lamp", "no") == ["yes", "lamp", "no"]
+    device.run("revert", "--root", device.root)
+    assert device.spot("yes", "lamp", "no") == ["yes", "no"]
 
 
 def test_versions_are_listed_and_reverted(device):

@@ -1,17 +1,12 @@
 """A streaming bundle on the device: it hears what its whole-window form hears, and is checked as strictly."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from components.converter.streaming import streaming_form
 from edge_agent import selftest
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
-    STREAMING_SCHEMA_VERSION,
     ManifestError,
-    Stage,
     decode_manifest,
     encode_manifest,
 )
@@ -19,28 +14,11 @@ from edge_agent.classification import ClassifierError
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.spotting import spot
 from edge_agent.runtime import RuntimeModelError
-from tests.fixtures.bundles import LABELS, MODEL, bundle_parts
+from tests.fixtures.bundles import LABELS, bundle_parts
 from tests.fixtures.speech import RATE, utterance
+from tests.fixtures.streaming_bundles import streaming_parts
 
 SAID = ("yes", "_silence_", "stop", "_unknown_", "no", "yes")
-
-
-def streaming_parts(**stage):
-    """The parts of the stand-in bundle with its model in streaming form, and `stage` changed."""
-    manifest, files = bundle_parts()
-    form = streaming_form(files[MODEL], manifest.policy.hop_frames)
-    streams = Stage(
-        name="keyword", model=MODEL, mode="streaming", frames=form.frames, state=form.state,
-        window=form.window,
-    )  # fmt: skip
-    files = {**files, MODEL: form.model}
-    manifest = dataclasses.replace(
-        manifest,
-        schema_version=STREAMING_SCHEMA_VERSION,
-        stages=(dataclasses.replace(streams, **stage),),
-        files=archive.describe_files(files),
-    )
-    return manifest, files
 
 
 def packed(folder, parts):

@@ -25,6 +25,7 @@ from pipeline.export import c_text, folder
 from pipeline.export.c_sources import c_sources
 from pipeline.export.tflm_resolver import add_call
 from tests.fixtures import bundles
+from tests.fixtures.streaming_bundles import streaming_parts
 
 STAND_IN = Path(bundles.__file__).parent / "tflm_stand_in"
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -125,12 +126,35 @@ def test_the_compiled_arrays_are_the_bundles_bytes(bundle, exported, tmp_path):
     assert said[len(arrays) :] == b"_silence_ 2;_unknown_ 2;yes 0.6;no 0.6;stop 0.6;"
 
 
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory) -> Path:
+    """The export of a bundle whose model streams."""
+    folder = tmp_path_factory.mktemp("streaming")
+    manifest, files = streaming_parts()
+    (folder / "t.bundle").write_bytes(archive.pack(encode_manifest(manifest), files))
+    assert export(folder / "t.bundle", "--to", "c", folder / "firmware") == 0
+    return folder / "firmware"
+
+
+def test_what_a_streaming_model_remembers_is_told(streaming):
+    frames, channels = 46, 40  # of 49, 3 are new
+    state = (streaming / "keyword_spotting_keyword_state.h").read_text()
+    assert f"std::memset(held_ + 0, 0, {frames * channels});" in state
+    header = (streaming / "keyword_spotting_keyword_model.h").read_text()
+    assert "KEYWORD_FRAMES 3\n" in header
+    assert "KEYWORD_WINDOW 49\n" in header
+    assert "`State::Reset`" in (streaming / "README.md").read_text()
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
-@pytest.mark.parametrize("layout", [[], ["-DIN_MICRO"]])
+@pytest.mark.parametrize(
+    ("form", "layout"),
+    [("exported", []), ("exported", ["-DIN_MICRO"]), ("streaming", ["-DSTREAMING"])],
+)
 def test_the_example_compiles_in_both_of_tflms_layouts_and_judges_the_golden_vectors(
-    exported, tmp_path, layout
+    request, tmp_path, form, layout
 ):
-    objects = []
+    exported, objects = request.getfixturevalue(form), []
     for source in exported.glob("*.c"):
         objects.append(tmp_path / f"{source.stem}.o")
         build("gcc", "-std=c11", "-c", source, "-o", objects[-1])
