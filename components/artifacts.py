@@ -53,7 +53,9 @@ Gate            ``gate.json``: {"opens_at": null} where there is none; else {"op
                 {split: {gate label: share of its windows that open it}}, "bytes", "macs",
                 "operators"}, with ``gate.tflite`` and the files of a Model
 Int8Model       ``model.tflite``, ``conversion.json``: {"bytes", "download_bytes", "operators":
-                [{"name", "version", "count"}], "macs", "float_tensors": [...]}
+                [{"name", "version", "count"}], "macs", "float_tensors": [...]}; of a model that takes
+                new frames alone, ``model.streaming.json``: components.converter.streaming.StreamingForm but
+                its model
 Evaluation      ``evaluation.json`` (keys in components.evaluator), ``gates.json``; of a transfer
                 ``retention.json`` (components.word_transfer.retention) in its place
 InfraValidation ``infra_validation.json`` (keys in components.infra_validator), ``gates.json``

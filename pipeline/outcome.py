@@ -107,7 +107,7 @@ def _release(artifacts: Mapping[str, Path]) -> dict[str, Any] | None:
 
 def _network(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sizes of the model, and metrics, of a recipe that ends in a network."""
-    conversion = read_json(artifacts["Converter.model"] / "conversion.json")
+    conversion = read_json(_on_device(artifacts) / "conversion.json")
     infra = read_json(artifacts["InfraValidator.result"] / "infra_validation.json")
     evaluation = read_json(artifacts["Evaluator.evaluation"] / "evaluation.json")
     sizes = {
@@ -118,6 +118,11 @@ def _network(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, A
         "macs": infra["macs"],
     }
     return sizes, _metrics(evaluation, infra)
+
+
+def _on_device(artifacts: Mapping[str, Path]) -> Path:
+    """The model as the device runs it."""
+    return artifacts.get("Streamer.model", artifacts["Converter.model"])
 
 
 def _trained(artifacts: Mapping[str, Path]) -> Path:

@@ -227,7 +227,8 @@ def test_a_refused_bundle_is_no_release(first, copy):
     before = sorted(copy.joinpath("repository").rglob("*"))
     changed = {**SMALL, "Evaluator.accuracy_floor": 1.0}
     done = run("-m", "pipeline", *arguments(copy, changed), expected=3)
-    assert {id for id, hit in hits(copy).items() if not hit} == {"Evaluator", "Packager"}
+    made = {id for id, hit in hits(copy).items() if not hit}
+    assert made == {"Evaluator", "Streamer", "InfraValidator", "Packager"}
     assert "Refused keyword_spotting" in done.stderr
     assert "train longer, or add recordings" in done.stderr
     report = read_json(copy / "report.json")
@@ -244,7 +245,8 @@ def test_what_a_run_would_do_is_explained(first):
     steps = json.loads(run("-m", "pipeline", "explain", *rest, "--json").stdout)["steps"]
     found = {step["name"]: step for step in steps}
     assert [step["name"] for step in steps if not step["hit"]] == [
-        "Distiller", "Quantizer", "Converter", "Evaluator", "InfraValidator", "Packager", "Pusher",
+        "Distiller", "Quantizer", "Converter", "Evaluator", "Streamer", "InfraValidator", "Packager",
+        "Pusher",
     ]  # fmt: skip
     assert found["Distiller"]["changed"] == ["parameters.temperature: 2.0 -> 2.5"]
     assert found["Quantizer"]["changed"] == [
@@ -258,6 +260,7 @@ KILLED = (
     "Quantizer",
     "Converter",
     "Evaluator",
+    "Streamer",
     "InfraValidator",
     "Packager",
     "Pusher",

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
-import zstandard
 
 from components.artifacts import read_json, write_json
 from components.base import Inputs, Metrics, Outputs, UserError
 from components.converter.component import ConverterParameters
 from components.converter.convert import Codes, converted, load_model
+from components.converter.description import describe
 from components.converter.low_bits import with_int4_weights
 from components.converter.strip import strip
 from components.targets.flatbuffer import parse_graph
 from components.targets.graph import Graph
 from edge_agent.features.audio import INPUT_SCALE, INPUT_ZERO_POINT
-
-# Long-distance effort costs nothing at these sizes; fleets compress the same way.
-_ZSTD_LEVEL = 19
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: ConverterParameters) -> Metrics:
@@ -32,23 +27,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ConverterParameters) -
     if read_json(inputs["model"] / "model.json").get("weights") == "int4":
         model = with_int4_weights(model)
     model = strip(model)
-    graph = parse_graph(model)
-    _demand_plain_codes(graph)
-    download_bytes = len(zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(model))
-    conversion = {
-        "bytes": len(model),
-        "download_bytes": download_bytes,
-        "operators": [dataclasses.asdict(count) for count in graph.counts],
-        "macs": graph.macs,
-        "float_tensors": list(graph.float_tensors),
-    }
+    _demand_plain_codes(parse_graph(model))
+    conversion = describe(model)
     (outputs["model"] / "model.tflite").write_bytes(model)
     write_json(outputs["model"] / "conversion.json", conversion)
-    return {
-        "bytes": float(len(model)),
-        "download_bytes": float(download_bytes),
-        "macs": float(graph.macs),
-    }
+    return {key: float(conversion[key]) for key in ("bytes", "download_bytes", "macs")}
 
 
 def _calibration(codes: Codes, margin: int, parameters: ConverterParameters) -> Codes:

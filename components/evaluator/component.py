@@ -39,7 +39,7 @@ class EvaluatorParameters:
         worst: how many of the most confident mistakes are listed.
     """
 
-    hop_frames: int = 3
+    hop_frames: int = 4
     smoothing: int = 5
     smoothings: tuple[int, ...] = (2, 3, 5)
     refractories_ms: tuple[int, ...] = (500, 800, 1200)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
-from components.artifacts import BUNDLE
+from components.artifacts import (
+    BUNDLE,
+    EVALUATION,
+    EXAMPLES,
+    FEATURES,
+    INFRA_VALIDATION,
+    INT8_MODEL,
+    MODEL,
+)
 from components.base import Component
-from components.packager.component import Packager
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,14 @@ class ImagePackagerParameters:
 class ImagePackager(Component):
     """Makes the bundle; it is a candidate until every gate holds."""
 
-    INPUTS = Packager.INPUTS
+    INPUTS = {
+        "examples": EXAMPLES,
+        "features": FEATURES,
+        "trained": MODEL,
+        "model": INT8_MODEL,
+        "evaluation": EVALUATION,
+        "infra_validation": INFRA_VALIDATION,
+    }
     OUTPUTS = {"bundle": BUNDLE}
     PARAMETERS = ImagePackagerParameters
     EXECUTOR = "components.image_packager.executor:execute"

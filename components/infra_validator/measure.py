@@ -23,7 +23,7 @@ class Measured:
 
     Attributes:
         version: of the runtime's package.
-        latency_ms: median of single invocations on one thread.
+        latency_ms: median of single invocations on one thread: of a step, where the model streams.
         outputs: int8, shape (windows, labels).
         arena_bytes: TFLM's arena with reference kernels; None for other runtimes.
     """
@@ -39,7 +39,8 @@ def measure(runtime: str, model: Path, codes: Int8, latency_runs: int) -> Measur
 
     Args:
         runtime: ``reference``, ``tflite_runtime``, ``litert`` or ``tflm``.
-        model: the .tflite file.
+        model: the .tflite file; one that streams is begun anew for each window, and says beside it how it
+            is fed (`components.streamer.made`).
         codes: int8, shape (windows, frames, channels).
         latency_runs: most invocations that are timed.
     """

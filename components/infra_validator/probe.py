@@ -19,13 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from components.infra_validator.load_probe import TFLM_ARENA_BYTES
+from components.converter.streaming import StreamingForm
 from components.infra_validator.reference import (
     Int8,
     NotInt8Error,
-    reference_outputs,
+    reference_interpreter,
     run_windows,
 )
+from components.infra_validator.tflm_interpreter import TflmInterpreter
+from components.streamer.made import read_streaming
+from edge_agent.runtime import RuntimeModelError
+from edge_agent.streaming import StreamingModel
 
 _LONGEST_TIMING_S = 2.0
 _WARM_UP_RUNS = 3
@@ -36,9 +40,18 @@ def main(arguments: list[str]) -> int:
     runtime, model, codes, outputs, runs = arguments
     windows = np.load(codes, allow_pickle=False)
     try:
-        package, run = _RUNTIMES[runtime]
-        given, latency = run(Path(model).read_bytes(), windows, int(runs))
-    except (RuntimeError, ValueError, NotInt8Error) as e:
+        package, opened = _RUNTIMES[runtime]
+        interpreter = opened(Path(model).read_bytes())
+        form = read_streaming(Path(model))
+        given = (
+            run_windows(interpreter, windows)
+            if form is None
+            else _run_steps(interpreter, windows, form)
+        )
+        latency = 0.0 if runtime == "reference" else _latency_ms(interpreter.invoke, int(runs))
+        if isinstance(interpreter, TflmInterpreter):
+            interpreter.print_allocations()
+    except (RuntimeError, ValueError, NotInt8Error, RuntimeModelError) as e:
         print(f"{type(e).__name__}: {e}".replace("\n", " "), file=sys.stderr)
         return 1
     np.save(outputs, given, allow_pickle=False)
@@ -46,42 +59,23 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _reference(model: bytes, windows: Int8, _: int) -> tuple[Int8, float]:
-    return reference_outputs(model, windows), 0.0
+def _run_steps(interpreter: Any, windows: Int8, form: StreamingForm) -> Int8:
+    """As `run_windows`, step by step: begun anew for each window."""
+    interpreter.allocate_tensors()
+    model = StreamingModel(interpreter, "", "", form.state, form.window)
+    return np.stack([model.invoke(window) for window in windows])
 
 
-def _tflite_runtime(model: bytes, windows: Int8, runs: int) -> tuple[Int8, float]:
+def _tflite_runtime(model: bytes) -> Any:
     from tflite_runtime.interpreter import Interpreter
 
-    return _default_kernels(Interpreter(model_content=model, num_threads=1), windows, runs)
+    return Interpreter(model_content=model, num_threads=1)
 
 
-def _litert(model: bytes, windows: Int8, runs: int) -> tuple[Int8, float]:
+def _litert(model: bytes) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    return _default_kernels(Interpreter(model_content=model, num_threads=1), windows, runs)
-
-
-def _default_kernels(interpreter: Any, windows: Int8, runs: int) -> tuple[Int8, float]:
-    return run_windows(interpreter, windows), _latency_ms(interpreter.invoke, runs)
-
-
-def _tflm(model: bytes, windows: Int8, runs: int) -> tuple[Int8, float]:
-    from tflite_micro import runtime
-
-    interpreter = runtime.Interpreter.from_bytes(model, arena_size=TFLM_ARENA_BYTES)
-    for end in (interpreter.get_input_details(0), interpreter.get_output_details(0)):
-        if np.dtype(end["dtype"]) != np.int8:
-            raise NotInt8Error(f"TFLM sees {np.dtype(end['dtype']).name}, not int8")
-    shape = tuple(interpreter.get_input_details(0)["shape"])
-    outputs = []
-    for window in windows:
-        interpreter.set_input(window.reshape(shape), 0)
-        interpreter.invoke()
-        outputs.append(interpreter.get_output(0).reshape(-1).copy())
-    latency = _latency_ms(interpreter.invoke, runs)
-    interpreter.print_allocations()
-    return np.stack(outputs), latency
+    return Interpreter(model_content=model, num_threads=1)
 
 
 def _latency_ms(invoke: Callable[[], Any], runs: int) -> float:
@@ -97,11 +91,11 @@ def _latency_ms(invoke: Callable[[], Any], runs: int) -> float:
     return statistics.median(times) * 1000.0
 
 
-_RUNTIMES: dict[str, tuple[str, Callable[[bytes, Int8, int], tuple[Int8, float]]]] = {
-    "reference": ("tflite-runtime", _reference),
+_RUNTIMES: dict[str, tuple[str, Callable[[bytes], Any]]] = {
+    "reference": ("tflite-runtime", reference_interpreter),
     "tflite_runtime": ("tflite-runtime", _tflite_runtime),
     "litert": ("ai-edge-litert", _litert),
-    "tflm": ("tflite-micro", _tflm),
+    "tflm": ("tflite-micro", TflmInterpreter),
 }
 
 

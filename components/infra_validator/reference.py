@@ -31,16 +31,19 @@ def reference_outputs(model: bytes, codes: Int8) -> Int8:
         RuntimeError: if TensorFlow is loaded in this process: its symbols clash with those of
             tflite-runtime, which then crashes.
     """
-    if "tensorflow" in sys.modules:
-        raise RuntimeError("tflite-runtime cannot run beside TensorFlow: use a process of its own")
-    return run_windows(_interpreter(model), codes)
+    return run_windows(reference_interpreter(model), codes)
 
 
-def _interpreter(model: bytes) -> Any:
+def reference_interpreter(model: bytes) -> Any:
     """tflite-runtime's, or LiteRT's for operators of versions that only its reference kernels know.
 
     Those are convolutions with int4 weights: tflite-runtime has kernels for them, but not among these.
+
+    Raises:
+        RuntimeError: as `reference_outputs`.
     """
+    if "tensorflow" in sys.modules:
+        raise RuntimeError("tflite-runtime cannot run beside TensorFlow: use a process of its own")
     from tflite_runtime.interpreter import Interpreter, OpResolverType
 
     options = {"model_content": model, "num_threads": 1}

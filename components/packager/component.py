@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Literal
 
 from components.artifacts import (
     BUNDLE,
@@ -16,10 +14,7 @@ from components.artifacts import (
     INT8_MODEL,
     MODEL,
 )
-from components.base import Component, UserError
-from components.gate_trainer.component import GateTrainer
-from components.models.catalogue import ARCHITECTURES
-from components.trainer.origin import trainer_of
+from components.base import Component
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,8 +24,6 @@ class PackagerParameters:
     Attributes:
         name: the model family; releases of one name follow each other.
         licence: licence of the model: an SPDX expression or a sentence.
-        form: how the device runs the model: ``sliding_window`` computes each window anew,
-            ``streaming`` what is new in it alone; then Evaluator.hop_frames is the length of a step.
         latency_ms: what one inference may cost on the device, milliseconds.
         memory_bytes: what the workload's process may hold resident, bytes.
         golden_vectors: how many inputs the self-test runs.
@@ -43,7 +36,6 @@ class PackagerParameters:
 
     name: str = "keyword_spotting"
     licence: str = "not stated: set it with --set Packager.licence=..."
-    form: Literal["sliding_window", "streaming"] = "sliding_window"
     latency_ms: float = 20.0
     memory_bytes: int = 64 * 1024 * 1024
     golden_vectors: int = 8
@@ -60,13 +52,17 @@ class PackagerParameters:
 
 
 class Packager(Component):
-    """Makes the bundle; it is a candidate until every gate holds."""
+    """Makes the bundle; it is a candidate until every gate holds.
+
+    ``device_model`` is the model as the device runs it, ``model`` the same for whole windows.
+    """
 
     INPUTS = {
         "examples": EXAMPLES,
         "features": FEATURES,
         "trained": MODEL,
         "model": INT8_MODEL,
+        "device_model": INT8_MODEL,
         "evaluation": EVALUATION,
         "infra_validation": INFRA_VALIDATION,
     }
@@ -74,31 +70,3 @@ class Packager(Component):
     OUTPUTS = {"bundle": BUNDLE}
     PARAMETERS = PackagerParameters
     EXECUTOR = "components.packager.executor:execute"
-
-    def check(self, makers: Mapping[str, Component]) -> None:
-        """What is to stream must be able to, in steps that all its strides fit into, and see each frame."""
-        trainer = trainer_of(self, "trained", makers)
-        if self.parameters.form != "streaming" or trainer is None:
-            return
-        where = f"{self.id}.form=streaming"
-        architecture = trainer.parameters.architecture
-        by = ARCHITECTURES[architecture].streams_by
-        if by is None:
-            able = ", ".join(name for name, a in ARCHITECTURES.items() if a.streams_by is not None)
-            raise UserError(
-                f"{where}: {architecture} ({trainer.id}) has no streaming form: take one that has "
-                f"({able}), or {self.id}.form=sliding_window"
-            )
-        evaluator = makers[self.inputs["evaluation"].producer]
-        hop = evaluator.parameters.hop_frames
-        if hop % by:
-            raise UserError(
-                f"{where}: a step is {evaluator.id}.hop_frames={hop} frames, and {architecture} takes "
-                f"multiples of {by}: --set {evaluator.id}.hop_frames={hop + by - hop % by}"
-            )
-        gate = makers.get(self.inputs["gate"].producer) if "gate" in self.inputs else None
-        if isinstance(gate, GateTrainer) and gate.parameters.widths:
-            raise UserError(
-                f"{where}: a gate leaves windows out, and a streaming network must see each: set "
-                f"{gate.id}.widths=[], or {self.id}.form=sliding_window"
-            )

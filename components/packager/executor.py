@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +13,14 @@ import numpy as np
 import edge_agent
 from components.artifacts import read_json
 from components.base import Inputs, Metrics, Outputs, UserError
-from components.converter.streaming import StreamingForm, streaming_form
+from components.converter.streaming import StreamingForm
 from components.gate_trainer.trained import TrainedGate, read_gate
 from components.infra_validator.reference import reference_outputs
 from components.packager.adaptation import adaptation
 from components.packager.component import PackagerParameters
 from components.packager.model_card import model_card
 from components.packager.proofs import check_set, golden_vectors, lineage, npy
-from components.targets.flatbuffer import parse_graph
-from components.targets.graph import Graph
-from components.targets.lint import lint
-from components.targets.profile import load_profile
+from components.streamer.made import read_streaming
 from components.training.data import FeatureSet
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
@@ -58,16 +55,16 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     features = FeatureSet.open(inputs["features"])
     evaluation = read_json(inputs["evaluation"] / "evaluation.json")
     infra = read_json(inputs["infra_validation"] / "infra_validation.json")
-    conversion = read_json(inputs["model"] / "conversion.json")
+    conversion = read_json(inputs["device_model"] / "conversion.json")
     model = (inputs["model"] / "model.tflite").read_bytes()
+    shipped = (inputs["device_model"] / "model.tflite").read_bytes()
+    form = read_streaming(inputs["device_model"] / "model.tflite")
     golden, golden_files = golden_vectors(
         model, features, infra, parameters.golden_vectors, parameters.golden_tolerance
     )
     check, check_files = check_set(model, features, parameters.check_clips)
     gate = read_gate(inputs.get("gate"))
     policy = evaluation["policy"]
-    form = _STREAMS[parameters.form](model, policy["hop_frames"], gate)
-    stages = _stages(features, gate, form)
     card = model_card(
         name=parameters.name,
         licence=parameters.licence,
@@ -77,20 +74,15 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         conversion=conversion,
         evaluation=evaluation,
         infra_validation=infra,
+        form=form,
     )
-    files = {_MODEL: model, _CARD: card.encode(), **golden_files, **check_files}
-    operators, macs, arena_bytes = conversion["operators"], infra["macs"], infra["arena_bytes"] or 0
-    targets = tuple(t["target"] for t in infra["targets"] if t["ok"])
+    files = {_MODEL: shipped, _CARD: card.encode(), **golden_files, **check_files}
     schema_version = SCHEMA_VERSION if gate is None else GATED_SCHEMA_VERSION
     if form is not None:
-        graph = parse_graph(form.model)
-        files[_MODEL], schema_version = form.model, STREAMING_SCHEMA_VERSION
-        operators, macs = [dataclasses.asdict(count) for count in graph.counts], graph.macs
-        arena_bytes = 0  # the arena was measured of the whole-window form
-        targets = tuple(target for target in targets if _takes(target, graph))
+        schema_version = STREAMING_SCHEMA_VERSION
     if gate is not None:
         files |= _gate_files(gate, files[golden.inputs])
-    learning, head_files = adaptation(model, files[_MODEL], features, parameters.replay_clips)
+    learning, head_files = adaptation(model, shipped, features, parameters.replay_clips)
     files |= head_files
     schema_version = ADAPTABLE_SCHEMA_VERSION if learning else schema_version
     chosen = decode(DetectionPolicy, policy)
@@ -100,14 +92,14 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         schema_version=schema_version,
         name=parameters.name,
         workload="keyword_spotting",
-        targets=targets,
+        targets=tuple(t["target"] for t in infra["targets"] if t["ok"]),
         features=features.features,
         labels=features.labels,
-        stages=stages,
+        stages=_stages(features, gate, form),
         policy=chosen,
-        operators=_operators(operators, gate),
-        arena_bytes=arena_bytes,
-        macs=macs,
+        operators=_operators(conversion["operators"], gate),
+        arena_bytes=infra["arena_bytes"] or 0,
+        macs=infra["macs"],
         minimum=_MINIMUM,
         budget=Budget(latency_ms=parameters.latency_ms, memory_bytes=parameters.memory_bytes),
         envelope=_envelope(evaluation, parameters),
@@ -128,35 +120,6 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     return {"bytes": float(len(data))}
 
 
-def _streaming(model: bytes, hop_frames: int, gate: TrainedGate | None) -> StreamingForm:
-    if gate is not None:
-        raise UserError(
-            "a gate leaves windows out, and a streaming classifier must see each: train no gate, or "
-            "set Packager.form=sliding_window"
-        )
-    try:
-        return streaming_form(model, hop_frames)
-    except UserError as e:
-        raise UserError(
-            f"Packager.form=streaming, Evaluator.hop_frames={hop_frames}: {e}; or set "
-            "Packager.form=sliding_window"
-        ) from e
-
-
-_STREAMS: dict[str, Callable[[bytes, int, TrainedGate | None], StreamingForm | None]] = {
-    "sliding_window": lambda *_: None,
-    "streaming": _streaming,
-}
-
-
-def _takes(target: str, graph: Graph) -> bool:
-    """Whether the target takes the form that the device runs; False for one that is not known by name."""
-    try:
-        return lint(graph, load_profile(target))["ok"]
-    except UserError:
-        return False
-
-
 def _prove(bundle: archive.Bundle, golden: Golden) -> None:
     """Holds the form that the device runs against the golden vectors, which are of the other one."""
     codes, wanted = bundle.array(golden.inputs), bundle.array(golden.outputs).astype(int)
@@ -168,7 +131,7 @@ def _prove(bundle: archive.Bundle, golden: Golden) -> None:
         if off > tolerance:
             raise UserError(
                 f"the streaming form differs on {name} by {off} steps from the golden outputs, and "
-                f"{tolerance} are allowed: set Packager.form=sliding_window"
+                f"{tolerance} are allowed: set Streamer.form=sliding_window"
             )
 
 

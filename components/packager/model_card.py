@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.converter.streaming import StreamingForm
 from components.packager.card_parts import percent, runtimes, sizes, table, text
 
 Json = Mapping[str, Any]
@@ -30,6 +31,7 @@ def model_card(
     features: Json,
     examples: Json,
     model: Json,
+    form: StreamingForm | None = None,
     training: Sequence[str] = (),
 ) -> str:
     """The model card as Markdown; equal arguments give equal text.
@@ -39,10 +41,11 @@ def model_card(
         licence: as in the manifest.
         evaluation: evaluation.json.
         infra_validation: infra_validation.json; its latencies are not used.
-        conversion: conversion.json.
+        conversion: conversion.json of the model as the device runs it.
         features: features.json.
         examples: examples.json.
         model: model.json of the network that was converted.
+        form: in which the device runs the model; None if it computes each window anew.
         training: sentences on how it was trained, beyond what the other arguments tell.
     """
     parts = [
@@ -53,7 +56,7 @@ def model_card(
         _metrics(evaluation),
         _false_accepts(evaluation),
         _limits(evaluation),
-        sizes(conversion, infra_validation),
+        f"{sizes(conversion, infra_validation)} {_run_by(form)}",
         *([_gate(evaluation["gate"])] if "gate" in evaluation else []),
         runtimes(infra_validation),
         f"## Licence\n\n{text(licence)}",
@@ -174,6 +177,15 @@ def _room(bounds: Json | None) -> str:
     return (
         " On a device they follow the room: within "
         f"{moves}, which accept {bounds['lowest_accepts']:g} and {bounds['highest_accepts']:g} times as much."
+    )
+
+
+def _run_by(form: StreamingForm | None) -> str:
+    if form is None:
+        return "Each inference takes a whole window."
+    return (
+        f"Each inference takes {form.frames} new frames, and what it must remember of the {form.window} "
+        f"that decide goes in and out as {len(form.state)} state tensors."
     )
 
 

@@ -17,7 +17,7 @@ class ScreenerParameters:
         smoothing: inferences around the middle whose mean decides a test clip, as the Evaluator's.
     """
 
-    hop_frames: int = 3
+    hop_frames: int = 4
     smoothing: int = 5
 
     def __post_init__(self) -> None:

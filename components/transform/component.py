@@ -55,7 +55,7 @@ class TransformParameters:
     high_hz: float = 7_600.0
     log_low: float = -9.0
     log_high: float = 9.0
-    margin_frames: int = 6
+    margin_frames: int = 8
     train_views: int = 30
     train_rows: int = 60_000
     eval_views: int = 10

@@ -21,6 +21,7 @@ from components.pusher.component import Pusher, PusherParameters
 from components.quantizer.component import Quantizer, QuantizerParameters
 from components.speech_synthesizer.component import SpeechSynthesizer, SpeechSynthesizerParameters
 from components.statistics_gen.component import StatisticsGen
+from components.streamer.component import Streamer
 from components.trainer.component import Trainer, TrainerParameters
 from components.training.parameters import TrainingParameters
 from components.transform.component import Transform
@@ -81,12 +82,18 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
         gate=gate,
         last_release=Channel(BUNDLE, history=History(differs="int8_model")),
     )
-    infra_validator = InfraValidator(features=features, model=converter.outputs["model"], gate=gate)
+    streamer = Streamer(
+        model=converter.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        gate=gate,
+    )
+    infra_validator = InfraValidator(features=features, model=streamer.outputs["model"], gate=gate)
     packager = Packager(
         examples=examples.outputs["examples"],
         features=features,
         trained=quantizer.outputs["model"],
         model=converter.outputs["model"],
+        device_model=streamer.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         infra_validation=infra_validator.outputs["result"],
         gate=gate,
@@ -115,6 +122,7 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
             gate_trainer,
             converter,
             evaluator,
+            streamer,
             infra_validator,
             packager,
             pusher,

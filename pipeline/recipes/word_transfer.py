@@ -18,6 +18,7 @@ from components.packager.component import Packager
 from components.pusher.component import Pusher, PusherParameters
 from components.quantizer.component import Quantizer
 from components.statistics_gen.component import StatisticsGen
+from components.streamer.component import Streamer
 from components.transform.component import Transform
 from components.word_transfer.component import WordTransfer
 from pipeline.recipe import Recipe
@@ -64,12 +65,17 @@ def recipe(
         teacher=taught,
         last_release=Channel(BUNDLE, history=History(differs="int8_model")),
     )
-    infra_validator = InfraValidator(features=features, model=converter.outputs["model"])
+    streamer = Streamer(
+        model=converter.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+    )
+    infra_validator = InfraValidator(features=features, model=streamer.outputs["model"])
     packager = Packager(
         examples=examples.outputs["examples"],
         features=features,
         trained=quantizer.outputs["model"],
         model=converter.outputs["model"],
+        device_model=streamer.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         infra_validation=infra_validator.outputs["result"],
     )
@@ -95,6 +101,7 @@ def recipe(
             quantizer,
             converter,
             evaluator,
+            streamer,
             infra_validator,
             packager,
             pusher,

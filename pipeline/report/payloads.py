@@ -23,7 +23,7 @@ class Payloads:
     Attributes:
         evaluation: evaluation.json.
         infra_validation: infra_validation.json.
-        conversion: conversion.json.
+        conversion: conversion.json of the model as the device runs it.
         features: features.json.
         examples: examples.json.
         statistics: statistics.json.
@@ -59,7 +59,8 @@ def read_payloads(artifacts: Mapping[str, Path]) -> Payloads:
     return Payloads(
         evaluation=payload("Evaluator.evaluation", "evaluation.json"),
         infra_validation=payload("InfraValidator.result", "infra_validation.json"),
-        conversion=payload("Converter.model", "conversion.json"),
+        conversion=payload("Streamer.model", "conversion.json")
+        or payload("Converter.model", "conversion.json"),
         features=payload("Transform.features", "features.json"),
         examples=payload("ExampleGen.examples", "examples.json"),
         statistics=payload("StatisticsGen.statistics", "statistics.json"),

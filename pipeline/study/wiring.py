@@ -21,6 +21,7 @@ from components.quantizer.component import Quantizer
 from components.screener.component import Screener
 from components.speech_synthesizer.component import SpeechSynthesizer, SpeechSynthesizerParameters
 from components.statistics_gen.component import StatisticsGen
+from components.streamer.component import Streamer
 from components.trainer.component import Trainer
 from components.transform.component import Transform
 from pipeline.recipe import Recipe
@@ -74,14 +75,12 @@ def wire(source: Source, steps: tuple[str, ...], purpose: Purpose) -> Recipe:
     training, model, teacher, float_model = _training(features, steps)
     converter = Converter(features=features, model=model)
     made += [*training, converter]
-    if purpose != "release":
-        made.append(Screener(features=features, model=converter.outputs["model"]))
-    if purpose != "screen":
-        made.append(InfraValidator(features=features, model=converter.outputs["model"]))
     if purpose == "release":
-        made += _release(
-            source.root, examples, features, converter, made[-1], model, teacher, float_model
-        )
+        made += _release(source.root, examples, features, converter, model, teacher, float_model)
+    else:
+        made.append(Screener(features=features, model=converter.outputs["model"]))
+    if purpose == "measure":
+        made.append(InfraValidator(features=features, model=converter.outputs["model"]))
     return Recipe(NAME, tuple(made))
 
 
@@ -113,7 +112,6 @@ def _release(
     examples: Component,
     features: Channel,
     converter: Component,
-    infra_validator: Component,
     model: Channel,
     teacher: Channel,
     float_model: Channel,
@@ -126,11 +124,16 @@ def _release(
         teacher=teacher,
         last_release=Channel(BUNDLE, history=History(differs="int8_model")),
     )
+    streamer = Streamer(
+        model=converter.outputs["model"], evaluation=evaluator.outputs["evaluation"]
+    )
+    infra_validator = InfraValidator(features=features, model=streamer.outputs["model"])
     packager = Packager(
         examples=examples.outputs["examples"],
         features=features,
         trained=model,
         model=converter.outputs["model"],
+        device_model=streamer.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         infra_validation=infra_validator.outputs["result"],
     )
@@ -142,4 +145,4 @@ def _release(
         evaluation=evaluator.outputs["evaluation"],
         infra_validation=infra_validator.outputs["result"],
     )
-    return [evaluator, packager, pusher]
+    return [evaluator, streamer, infra_validator, packager, pusher]

@@ -13,6 +13,8 @@ from components.artifacts import read_json, write_json
 from components.packager.adaptation import last_layer
 from components.packager.component import Packager, PackagerParameters
 from components.packager.executor import execute
+from components.streamer import executor as streamer
+from components.streamer.component import StreamerParameters
 from edge_agent import selftest
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import SILENCE, UNKNOWN
@@ -41,6 +43,7 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
         "examples": ["examples"],
         "trained": ["model"],
         "model": ["conversion"],
+        "device_model": ["conversion"],
         "evaluation": ["evaluation"],
         "infra_validation": ["infra_validation"],
     }.items():
@@ -52,8 +55,17 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
             write_json(found[name] / f"{file}.json", content)
         write_json(found[name] / "lineage.json", {"component": name, "cache_key": name * 8})
     model = tone_model(LABELS, FRONT_END, FRAMES)
-    (found["model"] / "model.tflite").write_bytes(model)
+    for name in ("model", "device_model"):
+        (found[name] / "model.tflite").write_bytes(model)
     return found
+
+
+@pytest.fixture(scope="module")
+def streaming(inputs, tmp_path_factory) -> dict[str, Path]:
+    """The input folders with the model in streaming form."""
+    folder = tmp_path_factory.mktemp("streaming")
+    streamer.execute(inputs, {"model": folder}, StreamerParameters(form="streaming"))
+    return inputs | {"device_model": folder}
 
 
 def pack(inputs: dict[str, Path], folder: Path, **parameters: object) -> Path:
@@ -189,26 +201,29 @@ def test_a_gate_is_a_stage_of_its_own_with_its_own_vectors(inputs, bundle, tmp_p
     assert "saves 54.7% of the multiply-accumulates on other words" in card
 
 
-def test_the_streaming_form_is_a_stage_with_state_that_answers_the_same(inputs, bundle, tmp_path):
-    streaming = archive.read(pack(inputs, tmp_path / "s", form="streaming"))
-    manifest, plain = streaming.manifest, bundle.manifest
+def test_the_streaming_form_is_a_stage_with_state_that_answers_the_same(
+    streaming, bundle, tmp_path
+):
+    packed = archive.read(pack(streaming, tmp_path / "s"))
+    manifest, plain = packed.manifest, bundle.manifest
     (stage,) = manifest.stages
     assert (stage.mode, stage.frames, stage.window) == ("streaming", POLICY["hop_frames"], FRAMES)
     assert stage.state == (("state_0", "next_state_0"),)
     assert {"CONCATENATION", "STRIDED_SLICE"} <= {o.name for o in manifest.operators}
-    assert set(manifest.targets) <= set(plain.targets)
-    assert "tflm" in manifest.targets
-    assert manifest.arena_bytes == 0
-    assert streaming.files[manifest.golden.outputs] == bundle.files[plain.golden.outputs]
-    assert selftest.run(streaming).vectors == 8
-    assert pack(inputs, tmp_path / "again", form="streaming").read_bytes() == (
+    assert packed.files[manifest.golden.outputs] == bundle.files[plain.golden.outputs]
+    assert selftest.run(packed).vectors == 8
+    card = packed.files["model_card.md"].decode()
+    assert f"takes 2 new frames, and what it must remember of the {FRAMES} that decide" in card
+    assert "takes a whole window" in bundle.files["model_card.md"].decode()
+    assert pack(streaming, tmp_path / "again").read_bytes() == (
         (tmp_path / "s" / "candidate.bundle").read_bytes()
     )
 
 
 @pytest.mark.parametrize("form", ["sliding_window", "streaming"])
-def test_the_last_layer_apart_decides_as_the_model(inputs, tmp_path, form):
-    packed = archive.read(pack(inputs, tmp_path / "b", form=form))
+def test_the_last_layer_apart_decides_as_the_model(inputs, streaming, tmp_path, form):
+    given = {"sliding_window": inputs, "streaming": streaming}[form]
+    packed = archive.read(pack(given, tmp_path / "b"))
     manifest = packed.manifest
     head = shipped_head(manifest, manifest.adaptation, packed.files)
     model = KeywordClassifier(manifest, packed.files)

@@ -26,7 +26,7 @@ from edge_agent.keyword.classifier import clip_codes_with_margin
 from tests.fixtures.speech import RATE, utterance
 
 LABELS = (SILENCE, UNKNOWN, "no", "yes")
-MARGIN = 6
+MARGIN = 8
 ONE_WORKER = ("--direct_num_workers=1",)
 
 

@@ -215,7 +215,7 @@ def test_a_gate_is_off_until_it_is_asked_for_and_then_measured_checked_and_packe
     by_id = {component.id: component for component in recipe.components}
     assert by_id["GateTrainer"].parameters.widths == ()
     takers = {c.id for c in recipe.components if "gate" in c.inputs}
-    assert takers == {"Evaluator", "InfraValidator", "Packager"}
+    assert takers == {"Evaluator", "Streamer", "InfraValidator", "Packager"}
     assert {by_id[taker].inputs["gate"].producer for taker in takers} == {"GateTrainer"}
     apply_settings(recipe, ["GateTrainer.widths=8,8"])
     assert by_id["GateTrainer"].parameters.widths == (8, 8)
@@ -227,14 +227,14 @@ def test_a_gate_is_off_until_it_is_asked_for_and_then_measured_checked_and_packe
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ([], r"hop_frames=3 frames, and streaming_resnet takes multiples of 2: .*hop_frames=4"),
+        (["Evaluator.hop_frames=3"], r"hop_frames=3 frames, and .* multiples of 2: .*hop_frames=4"),
         (["Trainer.architecture=ds_cnn"], r"ds_cnn \(Trainer\) has no streaming form: .*resnet"),
         (["Evaluator.hop_frames=2", "GateTrainer.widths=8,8"], r"gate leaves windows out"),
     ],
 )
 def test_a_form_that_cannot_stream_is_refused_before_anything_is_trained(settings, said):
     recipe = keyword_spotting.recipe(Path("root"), Path("data"), ())
-    apply_settings(recipe, ["Packager.form=streaming", *settings])
+    apply_settings(recipe, ["Streamer.form=streaming", *settings])
     with pytest.raises(UserError, match=said):
         demand_fit(recipe)
     apply_settings(recipe, ["Trainer.architecture=streaming_resnet", "Evaluator.hop_frames=4"])

@@ -134,7 +134,7 @@ def test_each_technique_has_two_knobs_and_settings_that_its_recipe_takes(techniq
         demand_fit(recipe)
         assert {"Converter", "Screener", "InfraValidator"} < {c.id for c in recipe.components}
     release = [c.id for c in wire(source, technique.steps, "release").components]
-    assert release[-4:] == ["InfraValidator", "Evaluator", "Packager", "Pusher"]
+    assert release[-5:] == ["Evaluator", "Streamer", "InfraValidator", "Packager", "Pusher"]
 
 
 def test_the_recipe_by_name_has_every_step():
