@@ -111,14 +111,18 @@ def add_arguments(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the example, or what is wrong with a file."""
-    from edge_agent.config import ConfigError, read_runnable
+    from edge_agent.config import ConfigError, device_root, read_runnable
 
     if arguments.example:
         print(EXAMPLE, end="")
         return 0
     try:
-        read_runnable(arguments.check)
+        config = read_runnable(arguments.check)
     except ConfigError as e:
         raise CommandError(str(e)) from e
     print(f"{arguments.check}: can be used")
+    try:
+        device_root(config)
+    except ConfigError as e:
+        print(f"outside a service it cannot yet: {e}")
     return 0

@@ -64,17 +64,19 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(told))
     else:
         failed = [f"{failure.version} ({failure.reason})" for failure in memory.failed]
-        for name, value in (told | {"failed": "; ".join(failed), **_in_words(daemon)}).items():
+        daemon_s = _in_words(daemon, told["digest"])
+        for name, value in (told | {"failed": "; ".join(failed), **daemon_s}).items():
             print(f"{name}: {value or '-'}")
     return 0
 
 
-def _in_words(daemon: dict[str, Any] | None) -> dict[str, str]:
-    """What the daemon says, a line a workload."""
+def _in_words(daemon: dict[str, Any] | None, release: str | None) -> dict[str, str]:
+    """What the daemon says, a line a workload; with its bundle, where that is not the release."""
     if daemon is None:
         return {"daemon": "does not run"}
     lines = {"daemon": f"runs as process {daemon.get('pid')}"}
     for name, workload in daemon.get("workloads", {}).items():
-        error = workload.get("error")
-        lines[name] = f"{workload.get('state')}{f' ({error})' if error else ''}"
+        error, bundle = workload.get("error"), workload.get("bundle") or {}
+        other = f" {bundle.get('path')}" if bundle.get("digest") not in (None, release) else ""
+        lines[name] = f"{workload.get('state')}{other}{f' ({error})' if error else ''}"
     return lines

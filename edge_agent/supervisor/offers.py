@@ -27,6 +27,16 @@ class BundleWatch:
         self._path = path
         self._digests: dict[Path, tuple[tuple[int, ...], str]] = {}
 
+    @property
+    def missing(self) -> str:
+        """What to say where no bundle is there."""
+        if self._path:
+            return f"{self._path}: is not there, and is waited for"
+        return (
+            f"{self._folder.root}: holds no release, and one is waited for: install it (python -m "
+            "edge_agent install), or say in agent.toml where it comes from ([repository] or [fleet])"
+        )
+
     def look(self) -> tuple[Bundle, ...]:
         """The bundles that are there, the best first."""
         if self._path:

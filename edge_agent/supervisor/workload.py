@@ -100,12 +100,18 @@ class Workload:
         self._facts: dict[str, Any] = {}
         self._place: dict[str, Any] = {}
         self._words = ""
+        self._missing = ""
 
     def look(self) -> None:
-        """Looks which bundles there are."""
-        bundles = self._settings.watch.look()
+        """Looks which bundles there are; where there is none to begin with, that is told once."""
+        watch = self._settings.watch
+        bundles = watch.look()
         if bundles != self.life.offered:
             self._feed(lives.Offered(bundles))
+        missing = watch.missing if self.life.state is State.WAITING else ""
+        if missing and missing != self._missing:
+            self._emit(self.name, "waiting", {"text": missing})
+        self._missing = missing
         if self.life.state is State.RUNNING:
             about = self._facts.get("adaptation")
             told = about.get("current") if isinstance(about, dict) else None

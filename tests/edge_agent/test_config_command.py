@@ -18,13 +18,17 @@ def config(*words: object) -> int:
     return main(parse(["edge_agent", "config", *map(str, words)]))
 
 
-def test_the_example_can_be_used_as_it_is(tmp_path, capsys):
+def test_the_example_can_be_used_as_it_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     assert config("--example") == 0
     path = tmp_path / "agent.toml"
     path.write_text(capsys.readouterr().out)
     assert config("--check", path) == 0
     assert capsys.readouterr().out == f"{path}: can be used\n"
     assert read_config(path).limits == Config().limits
+    monkeypatch.delenv("STATE_DIRECTORY")
+    assert config("--check", path) == 0
+    assert "set device.root in agent.toml, or $STATE_DIRECTORY" in capsys.readouterr().out
 
 
 def test_the_example_holds_every_setting_with_its_default(tmp_path):
