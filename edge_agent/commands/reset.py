@@ -16,13 +16,18 @@ DESCRIPTION = """\
 For a device that changes hands: forgets everything in the device folder, which are bundles, trust, failures,
 what was learned here, and what waits to be sent. Stop the daemon first, and name the folder: it is not
 guessed. agent.toml, root.json and the token of the fleet server are files of yours, and stay, for they lie
-elsewhere; a folder that holds an agent.toml is not emptied. A device that is only to trust other keys needs
-no reset: give it the other root.json, as repository.trusted_root or to `install`."""
+elsewhere; a folder that holds anything that is not the agent's own is not emptied. A device that is only to
+trust other keys needs no reset: give it the other root.json, as repository.trusted_root or to `install`."""
 EXAMPLES = """\
   python -m edge_agent reset --root /var/lib/edge-agent
   python -m edge_agent reset --config agent.toml --json
 
 --json prints one line: {"root": "/var/lib/edge-agent"}"""
+
+_OURS = {
+    "slots", "current", "state.json", "tuf", ".lock", ".daemon.lock", "agent.sock", "adaptations",
+    "alarms", "queue", "telemetry.json", "told.json", "progress.json",
+}  # fmt: skip
 
 
 def add_arguments(parser: Any) -> None:
@@ -43,11 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
     root = device_folder(arguments).absolute()
     if not (root / "slots").is_dir():
         raise CommandError(f"{root}: is no device folder: it has no slots/: name the right one")
-    settings = next(root.glob("*.toml"), None)
-    if settings is not None:
+    other = next((path for path in sorted(root.iterdir()) if not _is_ours(path.name)), None)
+    if other is not None:
         raise CommandError(
-            f"{settings}: would go with the device folder: move it elsewhere, with the files that it names, "
-            "and try again"
+            f"{other}: no agent made it, and it would go with the device folder: move it elsewhere, or name "
+            "the right folder"
         )
     try:
         if ask(root) is not None:
@@ -60,3 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{root}: nothing is left of what this device was")
     return 0
+
+
+def _is_ours(name: str) -> bool:
+    """Whether an agent makes `name` in its device folder, or what is to become it."""
+    return name in _OURS or (name.startswith(".") and name.endswith(".part"))

@@ -59,6 +59,8 @@ def test_a_daemon_that_runs_is_not_robbed_of_its_folder(field, capsys):
         reset("--root", field.device, code=1)
     assert "the daemon runs: stop it" in capsys.readouterr().err
     assert DeviceFolder(field.device).current() is not None
+    reset("--root", field.device)
+    assert left(field) == {".lock"}, "and of what it made there nothing is in the way"
 
 
 def test_another_folder_is_not_emptied(tmp_path, capsys):
@@ -79,10 +81,12 @@ def test_the_device_is_named_and_not_guessed(field, monkeypatch, capsys):
     assert DeviceFolder(field.device).current() is not None
 
 
-def test_settings_in_the_device_folder_do_not_go_with_it(field, capsys):
-    (field.device / "agent.toml").write_text("[device]\n")
-    reset("--root", field.device, code=1)
-    assert "agent.toml: would go with the device folder" in capsys.readouterr().err
+def test_what_is_not_the_agents_does_not_go_with_it(field, capsys):
+    for name in ("agent.toml", "photos"):
+        (field.device / name).write_text("[device]\n")
+        reset("--root", field.device, code=1)
+        assert f"{name}: no agent made it, and it would go" in capsys.readouterr().err
+        (field.device / name).unlink()
     assert DeviceFolder(field.device).current() is not None
 
 
