@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,23 +32,7 @@ ROLES = ("root", "targets", "snapshot", "timestamp")
 _ID = "[0-9a-f]" * 8  # with no more, so that no key of another role is meant
 
 
-class Keys(Protocol):
-    """Where signatures come from."""
-
-    def create(self) -> Mapping[str, Key]:
-        """Makes the keys that a new repository lacks; gives the public key of every role."""
-        ...
-
-    def signers(self, role: str) -> Sequence[Signer]:
-        """The signers of `role` that are at hand, at least one.
-
-        Raises:
-            KeysError: if there is none, or a key cannot be used.
-        """
-        ...
-
-
-class DevelopmentKeys:
+class Keys:
     """Keys as PEM files (PKCS #8, mode 0600) in `folder`: ``ROLE.pem`` and ``ROLE-ID.pem``.
 
     ``ROLE-ID.json`` leads to a key that is held elsewhere. PEM files that `$EDGE_KEY_PASSPHRASE` encrypts are

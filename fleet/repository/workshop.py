@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from fleet.repository.files import locked, sweep
-from fleet.repository.keys import DevelopmentKeys
+from fleet.repository.keys import Keys
 from fleet.repository.sealing import Lifetimes, Sealer
 
 
@@ -48,7 +48,7 @@ class Workshop:
 
     def __init__(self, folder: Path, **settings: Unpack[Settings]) -> None:
         self.folder = folder.absolute()
-        self.keys = DevelopmentKeys(self.folder.parent / "keys")
+        self.keys = Keys(self.folder.parent / "keys")
         self.lifetimes = settings.get("lifetimes") or Lifetimes()
         self.clock = settings.get("clock", _now)
         self.sealer = Sealer(self.folder, self.keys, self.lifetimes, self.clock)
