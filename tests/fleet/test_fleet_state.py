@@ -65,10 +65,10 @@ def test_time_goes_on_after_an_error(failing, error):
     asyncio.run(live(state, calls, 8))
 
 
-def test_last_polls_are_written_in_pieces(small_fleet, monkeypatch):
+def test_last_polls_are_written_in_pieces(any_fleet, monkeypatch):
     monkeypatch.setattr(fleet_state, "_SEEN_AT_ONCE", 2)
-    ids = small_fleet.add_devices(5)
-    state = FleetState(small_fleet.root, small_fleet.database, SimulatedClock(2000.0))
+    ids = any_fleet.add_devices(5)
+    state = FleetState(any_fleet.root, any_fleet.database, SimulatedClock(2000.0))
 
     async def poll() -> int:
         await state.begin()
@@ -81,7 +81,7 @@ def test_last_polls_are_written_in_pieces(small_fleet, monkeypatch):
         return written
 
     assert asyncio.run(poll()) == 2
-    with small_fleet.database.read() as connection:
+    with any_fleet.database.read() as connection:
         seen = connection.scalars(sa.select(DEVICE.c.seen).order_by(DEVICE.c.id)).all()
     assert seen == [2000.0] * 4 + [None]
 
