@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from fleet.commands.fleet_arguments import (
     add_root,
     add_store,
     add_tenant,
+    open_database,
     open_objects,
     read,
     tell,
@@ -32,7 +35,8 @@ DESCRIPTION = """\
 A rollout has a canary first, then waves. It halts by itself when errors and silent devices pass the
 threshold, or when devices' telemetry shows that those with the release do worse than those without, and
 touches no more devices than have proven the release before. create prints its number;
-nothing happens before start. rollback brings the devices that it touched to another release. follow is for
+nothing happens before start, which sorts the devices into groups (interrupted, it is called again). rollback
+brings the devices that it touched to another release. follow is for
 programs, such as a pipeline's schedule: it creates and starts a rollout of the newest release that a Pusher
 put into the tenant's repository, and does nothing where that has a rollout already."""
 EXAMPLES = """\
@@ -53,6 +57,13 @@ EXAMPLES = """\
 Exit code 3 of status: the rollout is halted, or was aborted."""
 
 _DUE = 3
+_TELL_S = 5.0
+_TURN_S = 0.15  # a server that waits to write looks every 0.1 s whether it may
+_DOING = {
+    "dismiss": "taking back what a start that was interrupted left",
+    "sort": "sorting devices into groups: {:,} so far",
+    "supersede": "superseding earlier rollouts: {:,} devices so far",
+}
 _WAVES = (10.0, 100.0)
 _STEPS = {
     "start": "begin with the first group",
@@ -156,6 +167,8 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "follow":
         status = _follow(arguments)
     else:
+        if arguments.action == "start":
+            _prepare(arguments)
         status = _change(arguments)
     text = _text(status)
     if arguments.action == "create":
@@ -172,6 +185,35 @@ def _moment(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r}: give a time such as 2026-12-01T22:00"
         ) from None
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    """Does most of what a start takes, in pieces, and tells how far it is where that takes long."""
+    from fleet.control import rollouts, tenants
+    from fleet.control.rollouts import Preparation, Stage
+    from fleet.control.standing import Standings
+
+    database, reached = open_database(arguments), Preparation()
+    told = time.monotonic()
+    try:
+        while True:
+            with database.write() as connection:
+                tenant = tenants.find(connection, arguments.tenant).id
+                standings = Standings(connection, time.time())
+                before = reached
+                reached = rollouts.prepare(standings, tenant, arguments.rollout, before)
+                standings.settle()
+            if reached.stage is Stage.DONE:
+                return
+            if time.monotonic() > told + _TELL_S:
+                told = time.monotonic()
+                print(
+                    _DOING[reached.stage.value].format(reached.devices), file=sys.stderr, flush=True
+                )
+            if reached.stage is before.stage:
+                time.sleep(_TURN_S)
+    finally:
+        database.close()
 
 
 def _change(arguments: argparse.Namespace) -> dict[str, Any]:

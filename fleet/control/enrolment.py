@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fleet.control.devices import eligible
 from fleet.control.standing import Standing, Standings
 from fleet.control.tokens import REVOKED
-from fleet.store.schema import ACTION, Action, Device, Release
+from fleet.store.schema import ACTION, Action, Device, Release, Rollout
 
 _BATCH = 2000
 _KNOWN = sa.select(ACTION.c.id, ACTION.c.execution).where(
@@ -33,27 +33,80 @@ def enrol(standings: Standings, standing: Standing) -> None:
     too that may still be installing the other one. What an earlier rollout of the same name of releases
     still had for a device is superseded.
     """
-    connection, now = standings.connection, standings.now
-    release = standings.release(standing.release_id)
+    # Not all of them at once: what a million devices say of themselves takes a gigabyte.
+    found = standings.connection.execute(
+        _lacking(standing).order_by(Device.id), execution_options={"yield_per": _BATCH}
+    )
+    _take_in(standings, standing, found)
+    if _has_earlier(standings, standing):
+        _supersede(standings, standing, sa.true())
+    standings.changed(standing.id)
+
+
+def enrol_some(standings: Standings, standing: Standing, after: int, most: int) -> int | None:
+    """Makes the missing actions of the next devices, and supersedes nothing yet.
+
+    Args:
+        standings: of the transaction.
+        standing: of the rollout.
+        after: the id of the last device that was looked at; 0 to begin.
+        most: how many devices.
+
+    Returns:
+        The id of the last one that was looked at by now; None when no other is left.
+    """
+    some = _lacking(standing).where(Device.id > after).order_by(Device.id).limit(most)
+    found = standings.connection.execute(some).all()
+    _take_in(standings, standing, found)
+    return found[-1].id if len(found) == most else None
+
+
+def supersede_some(standings: Standings, standing: Standing, after: int, most: int) -> int | None:
+    """Supersedes what earlier rollouts had for the next of the devices, and goes on as `enrol_some` does."""
+    if not _has_earlier(standings, standing):
+        return None
+    mine = sa.select(ACTION.c.device_id).where(
+        ACTION.c.rollout_id == standing.id, ACTION.c.device_id > after
+    )
+    found = standings.connection.scalars(mine.order_by(ACTION.c.device_id).limit(most)).all()
+    if found:
+        _supersede(standings, standing, Action.device_id.between(found[0], found[-1]))
+    return found[-1] if len(found) == most else None
+
+
+def dismiss_some(connection: sa.Connection, rollout: int, most: int) -> int:
+    """Takes back actions that nobody was shown, of a rollout that was not started; gives how many."""
+    some = sa.select(ACTION.c.id).where(ACTION.c.rollout_id == rollout).limit(most)
+    gone = connection.execute(sa.delete(ACTION).where(ACTION.c.id.in_(some)))
+    return gone.rowcount
+
+
+def _lacking(standing: Standing) -> Any:
+    """The devices that may be the rollout's and have no action of it."""
     device = sa.select(Device.id, Device.name, Device.attributes, Device.installed_id).where(
-        Device.tenant_id == standing.tenant_id,
+        # They are wanted by id: the sum keeps SQLite from the index by name, and from sorting them all.
+        Device.tenant_id + 0 == standing.tenant_id,
         sa.or_(Device.token_hash.is_(None), Device.token_hash != REVOKED),
         ~sa.exists().where(Action.device_id == Device.id, Action.rollout_id == standing.id),
     )
-    if standing.rolls_back is not None:
-        touched = sa.select(Action.device_id).where(
-            Action.rollout_id == standing.rolls_back, Action.offered.is_not(None)
-        )
-        if standing.rolls_back_group is not None:
-            touched = touched.where(Action.group_index == standing.rolls_back_group)
-        device = device.where(Device.id.in_(touched))
+    if standing.rolls_back is None:
+        return device
+    touched = sa.select(Action.device_id).where(
+        Action.rollout_id == standing.rolls_back, Action.offered.is_not(None)
+    )
+    if standing.rolls_back_group is not None:
+        touched = touched.where(Action.group_index == standing.rolls_back_group)
+    return device.where(Device.id.in_(touched))
+
+
+def _take_in(standings: Standings, standing: Standing, found: Iterable[Any]) -> None:
+    connection = standings.connection
+    release = standings.release(standing.release_id)
     underway: Sequence[int] = ()
     if standing.rolls_back is not None:
         underway = connection.scalars(_UNDERWAY, {"rollout": standing.rolls_back}).all()
     uncertain = frozenset(underway)
     made: list[dict[str, Any]] = []
-    # Not all of them at once: what a million devices say of themselves takes a gigabyte.
-    found = connection.execute(device.order_by(Device.id), execution_options={"yield_per": _BATCH})
     for row in found:
         index = 0 if standing.rolls_back else standing.membership.group_of(row.name, row.attributes)
         if (
@@ -61,14 +114,12 @@ def enrol(standings: Standings, standing: Standing) -> None:
             and (row.installed_id != release.id or row.id in uncertain)
             and eligible(release.minimum, row.attributes)
         ):
-            made.append(_action(standing, row.id, index, now))
+            made.append(_action(standing, row.id, index, standings.now))
         if len(made) == _BATCH:
             connection.execute(_INSERT, made)
             made = []
     if made:
         connection.execute(_INSERT, made)
-    _supersede(standings, standing, release.name)
-    standings.changed(standing.id)
 
 
 def join(standings: Standings, device: Any) -> None:
@@ -117,14 +168,30 @@ def _action(standing: Standing, device: int, index: int, now: float) -> dict[str
     }
 
 
-def _supersede(standings: Standings, standing: Standing, name: str) -> None:
-    connection = standings.connection
-    mine = sa.select(Action.device_id).where(Action.rollout_id == standing.id)
-    line = sa.select(Release.id).where(
+def _line(standings: Standings, standing: Standing) -> Any:
+    """The ids of the releases of the same name."""
+    name = standings.release(standing.release_id).name
+    return sa.select(Release.id).where(
         Release.tenant_id == standing.tenant_id, Release.name == name
     )
+
+
+def _has_earlier(standings: Standings, standing: Standing) -> bool:
+    earlier = sa.select(Rollout.id).where(
+        Rollout.id < standing.id, Rollout.release_id.in_(_line(standings, standing))
+    )
+    return standings.connection.scalar(earlier.limit(1)) is not None
+
+
+def _supersede(standings: Standings, standing: Standing, these: sa.ColumnElement[bool]) -> None:
+    """Ends what earlier rollouts of the same name of releases have for devices of this one, `these` alone."""
+    connection = standings.connection
+    mine = sa.select(Action.device_id).where(Action.rollout_id == standing.id, these)
     older = sa.and_(
-        Action.rollout_id < standing.id, Action.device_id.in_(mine), Action.release_id.in_(line)
+        these,
+        Action.rollout_id < standing.id,
+        Action.device_id.in_(mine),
+        Action.release_id.in_(_line(standings, standing)),
     )
     waiting = sa.and_(older, Action.state == "scheduled")
     for rollout in connection.scalars(sa.select(Action.rollout_id).where(waiting).distinct()).all():

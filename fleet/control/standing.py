@@ -276,7 +276,10 @@ def _load(connection: sa.Connection, id_: int) -> Standing:
     row: Any = connection.execute(sa.select(*Row.__table__.columns).where(Row.id == id_)).first()
     if row is None:
         raise NotFoundError(f"rollout {id_}: there is none")
-    plan = decode(row.plan)
+    plan, state = decode(row.plan), RolloutState(row.state)
+    # What a start that was not done yet has made counts for nothing.
+    ready = state is RolloutState.READY
+    counts = [Counts() for _ in plan.groups] if ready else count(connection, id_, len(plan.groups))
     return Standing(
         id=row.id,
         tenant_id=row.tenant_id,
@@ -286,9 +289,9 @@ def _load(connection: sa.Connection, id_: int) -> Standing:
         rolls_back_group=row.rolls_back_group,
         plan=plan,
         rollout=Rollout(
-            state=RolloutState(row.state),
+            state=state,
             reason=row.reason,
             groups=tuple(GroupState(**group) for group in row.groups),
         ),
-        counts=count(connection, row.id, len(plan.groups)),
+        counts=counts,
     )

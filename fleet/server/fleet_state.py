@@ -138,7 +138,9 @@ class FleetState:
         seen, self._seen = self._seen, {}
         if not seen:
             return
-        ids = sorted(seen)  # neighbours lie on one page; no pairs, which the garbage collector would visit
+        ids = sorted(
+            seen
+        )  # neighbours lie on one page; no pairs, which the garbage collector would visit
 
         def write(standings: Standings, some: dict[int, float]) -> None:
             devices.note_polls(standings.connection, some)

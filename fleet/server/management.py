@@ -23,6 +23,7 @@ from fleet.server.openapi import VERBS
 from fleet.server.operations import OPERATOR, DescribedRoute, Operation
 from fleet.server.problems import Problem, not_found
 from fleet.server.schemas import Schema
+from fleet.server.starting import prepare_start
 
 _MOST = 1000
 
@@ -213,6 +214,8 @@ async def _steer(call: Call) -> Any:
         standings.settle()
         return rollouts.status(standings.connection, tenant, number)
 
+    if verb == "start":
+        await prepare_start(call.state, tenant, number)
     return await call.state.writer.do_alone(work)
 
 

@@ -15,7 +15,7 @@ from fleet.control.curves import curve
 from fleet.control.enrolment import join
 from fleet.rollout.action import Report
 from fleet.rollout.errors import ActionClosedError, ActionUnknownError, RolloutError
-from fleet.rollout.plan import Group
+from fleet.rollout.plan import Group, Plan
 from fleet.store.errors import ConflictError, NotFoundError
 from fleet.store.schema import Device
 from tests.fixtures.small_fleet import CANARY
@@ -397,3 +397,53 @@ def test_a_rollout_takes_in_its_devices_in_pieces(any_fleet, monkeypatch):
         tracemalloc.stop()
     assert peak < 6e6, "all of it is 15 MB"
     assert sum(group["devices"] for group in any_fleet.status(rollout)["groups"]) == 3000
+
+
+def create(fleet, version, *groups):
+    release = fleet.release(version)
+    with fleet.standings() as standings:
+        return rollouts.create(standings, fleet.tenant.id, "test", release, Plan(groups=groups))
+
+
+def prepare(fleet, rollout, pieces):
+    """Whether so many pieces of its start are all."""
+    reached = rollouts.Preparation()
+    while pieces and reached.stage is not rollouts.Stage.DONE:
+        with fleet.standings() as standings:
+            reached = rollouts.prepare(standings, fleet.tenant.id, rollout, reached)
+        pieces -= 1
+    return reached.stage is rollouts.Stage.DONE
+
+
+def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
+    """Nobody is shown anything before it is whole, and what devices told meanwhile counts."""
+    monkeypatch.setattr("fleet.control.rollouts._PIECE", 3)
+    fleet = any_fleet
+    ids = fleet.add_devices(10, ring="b")
+    older = fleet.start(fleet.release("1.0.0"), dataclasses.replace(ALL, exposure=1))
+    rings = [dataclasses.replace(ALL, name=r, percent=0, matches=f"ring={r}") for r in "ab"]
+    newer = create(fleet, "1.1.0", dataclasses.replace(rings[1], name="first"), *rings)
+    assert not prepare(fleet, newer, 3)
+    assert [len(fleet.actions(device)) for device in ids] == [2] * 6 + [1] * 4
+    with fleet.database.write() as connection:
+        for device in ids[:4]:
+            devices.set_attributes(connection, device, {"ring": "a"}, "merge")
+    shown = [fleet.actions(device, "offered") for device in ids if fleet.poll(device)]
+    assert [action.rollout_id for (action,) in shown] == [older]
+    assert prepare(fleet, newer, 30)
+    assert fleet.status(older)["groups"][0]["canceled"] == 9
+    assert not [device for device in ids[1:] if fleet.poll(device)]
+    with fleet.standings() as standings:
+        rollouts.start(standings, fleet.tenant.id, "test", newer)
+    assert [group["devices"] for group in fleet.status(newer)["groups"]] == [6, 4, 0]
+
+
+def test_a_start_that_is_refused_leaves_earlier_rollouts_alone(any_fleet):
+    any_fleet.add_devices(4)
+    older = any_fleet.start(any_fleet.release("1.0.0"), ALL)
+    nobody = dataclasses.replace(ALL, name="nobody", percent=0, matches="ring=a")
+    refused = create(any_fleet, "1.1.0", nobody, ALL)
+    with pytest.raises(RolloutError, match="no device is in its first group"):
+        prepare(any_fleet, refused, 30)
+    assert any_fleet.status(older)["groups"][0]["canceled"] == 0
+    assert any_fleet.status(refused)["state"] == "ready"

@@ -30,6 +30,7 @@ from fleet.server.dashboard.site import (
 )
 from fleet.server.fleet_state import FleetState
 from fleet.server.problems import Problem, not_found, unreachable
+from fleet.server.starting import prepare_start
 from fleet.store.errors import NotFoundError, StoreError
 
 _log = logging.getLogger("fleet")
@@ -152,6 +153,8 @@ async def _steer(seen: Visit) -> Response:
             return rollouts.roll_back(standings, tenant, who, number, row, group).id
         raise not_found()
 
+    if verb == "start":
+        await prepare_start(seen.state, tenant, number)
     moved = await seen.state.writer.do_alone(work)
     return RedirectResponse(seen.address(f"/rollouts/{moved}"), 303)
 
