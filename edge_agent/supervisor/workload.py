@@ -108,7 +108,7 @@ class Workload:
         bundles = watch.look()
         if bundles != self.life.offered:
             self._feed(lives.Offered(bundles))
-        missing = watch.missing if self.life.state is State.WAITING else ""
+        missing = "" if bundles or self.life.state is not State.WAITING else watch.missing
         if missing and missing != self._missing:
             self._emit(self.name, "waiting", {"text": missing})
         self._missing = missing

@@ -90,6 +90,9 @@ def _watch(job: Job) -> tuple[Watch, str]:
     """The bundle's watch, and its digest."""
     try:
         bundle = archive.read(job.bundle)
+    except archive.BundleError as e:
+        raise RefusedError(str(e)) from e
+    try:
         watch = Watch(bundle)
         selftest.run(bundle)
     except (archive.BundleError, selftest.SelfTestError, WatchError) as e:

@@ -268,6 +268,9 @@ def _words(job: Job, speaker: Speaker) -> _Words:
     runtime: Any = job.runtime
     try:
         bundle = archive.read(job.bundle)
+    except archive.BundleError as e:
+        raise RefusedError(str(e)) from e
+    try:
         delegate = _delegate(job, bundle, speaker)
         if not delegate:
             selftest.run(bundle, runtime=runtime, threads=job.threads)

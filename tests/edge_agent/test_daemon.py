@@ -244,6 +244,9 @@ def test_a_supervisor_that_is_killed_leaves_nothing_in_the_way(place, both, caps
         assert main(parse(["edge_agent", "status", "--config", str(both), "--json"])) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["state"], told["daemon"]["pid"]) == ("idle", running.process.pid)
+        assert main(parse(["edge_agent", "status", "--config", str(both)])) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert f"keyword: running {place.folder / 'words.bundle'}" in lines, "not the release's"
 
 
 def test_rows_of_ten_thousand_columns_are_watched(tmp_path):
