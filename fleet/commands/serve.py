@@ -19,13 +19,14 @@ SUMMARY = "serve devices (hawkBit's DDI), operators, and the update repository"
 DESCRIPTION = """\
 Serves the fleet of R: hawkBit's Direct Device Integration API v1 at /TENANT/controller/v1/ID, the TUF
 repository at /TENANT/tuf/, the operators' JSON API at /api/v1 (described at /openapi.json), pages, health
-and metrics. SIGTERM ends it in order; SIGHUP has it read its certificate again. It serves this machine
-alone unless --host says otherwise; tokens then belong behind TLS, and the limits below hold."""
+and metrics. SIGTERM ends it in order; SIGHUP has it read certificates and revocation lists again. It serves
+this machine alone unless --host says otherwise; tokens then belong behind TLS, and the limits below hold."""
 EXAMPLES = """\
   python -m fleet serve --root var
   python -m fleet serve --root var --host 0.0.0.0 --port 8443 --certificate chain.pem --key key.pem
   python -m fleet serve --root var --certificate chain.pem --key key.pem --client-ca default=ca.pem
-      devices come by client certificates, whose common name is the device's id
+      devices come by client certificates, whose common name is the device's id; --client-crl crl.pem
+      names those that were taken back, and SIGHUP has the server read it again
   python -m fleet serve --root var --proxy 127.0.0.1 --issuer default=5E:72:A0
       behind a proxy that ends TLS, checks client certificates, and tells of them in hawkBit's headers
   python -m fleet serve --root var --database postgresql://user@host/fleet
@@ -59,6 +60,14 @@ def add_arguments(parser: Any) -> None:
         default=[],
         metavar="TENANT=PEM",
         help="devices of the tenant may come by certificates that this authority issued itself",
+    )
+    guard.add_argument(
+        "--client-crl",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PEM",
+        help="revocation lists of these authorities; certificates in them let nobody in",
     )
     guard = parser.add_argument_group("behind a proxy")
     guard.add_argument(
@@ -118,6 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise StoreError(
             "--client-ca: give --certificate and --key too; without TLS nobody shows one"
         )
+    if arguments.client_crl and not arguments.client_ca:
+        raise StoreError("--client-crl: give the --client-ca whose certificates it takes back")
     if arguments.issuer and not arguments.proxy:
         raise StoreError("--issuer: give the --proxy that tells of client certificates")
     guard = _guard(arguments)
@@ -162,7 +173,7 @@ def _guard(arguments: argparse.Namespace) -> Guard:
     return Guard(
         certificate=arguments.certificate,
         key=arguments.key,
-        authorities=Authorities(files),
+        authorities=Authorities(files, arguments.client_crl),
         proxies=Proxies(addresses=tuple(arguments.proxy), issuers=tuple(arguments.issuer)),
         limits=Limits(
             device=buckets("device"), operator=buckets("operator"), refused=buckets("refusal")

@@ -7,6 +7,7 @@ who issued it: each tenant has authorities of its own, and one's certificates sa
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
+from fleet.server.revocations import read_revocations
 from fleet.store.errors import StoreError
 
+_log = logging.getLogger("fleet")
+_OVERDUE = "no device is let in by its authority before a newer list is there; SIGHUP reads it"
 CERTIFIED = "fleet.certified"
 """Key of a request's scope: what the client's certificate proves, a `Certified`, if it showed one."""
 
@@ -29,22 +33,45 @@ class Certified:
 
 
 class Authorities:
-    """Who may issue devices' certificates.
+    """Who may issue devices' certificates, and which of these they took back.
+
+    Attributes:
+        readings: how often the files were read; what was certified before the last time may not hold.
 
     Args:
         by_tenant: PEM files of each tenant's authorities; a certificate must be issued by one of these
             directly, so an intermediate authority that issues to devices stands in its file itself.
+        lists: PEM files with revocation lists of some of these authorities. One whose newest list is
+            overdue lets no device in, for nobody knows what it took back since.
 
     Raises:
-        StoreError: if a file cannot be read, or holds no certificate.
+        StoreError: if a file cannot be read, or holds no certificate or list.
     """
 
-    def __init__(self, by_tenant: Mapping[str, Sequence[Path]]) -> None:
+    def __init__(self, by_tenant: Mapping[str, Sequence[Path]], lists: Sequence[Path] = ()) -> None:
         self.files = [file for files in by_tenant.values() for file in files]
-        self._by_tenant = {
+        self._files = by_tenant
+        self._lists = lists
+        self.readings = 0
+        self.read()
+
+    def read(self) -> None:
+        """Reads all files again.
+
+        Raises:
+            StoreError: if one cannot be read; what was read before counts on then.
+        """
+        by_tenant = {
             tenant: [authority for file in files for authority in _read(file)]
-            for tenant, files in by_tenant.items()
+            for tenant, files in self._files.items()
         }
+        everybody = [authority for some in by_tenant.values() for authority in some]
+        revocations = read_revocations(self._lists, everybody)
+        self._by_tenant, self._revocations = by_tenant, revocations
+        self.readings += 1
+        for said in revocations.values():
+            if said.overdue():
+                _log.warning("%s: overdue since %s: %s", said.file, said.until, _OVERDUE)
 
     def certify(self, certificate: bytes) -> Certified | None:
         """What a certificate proves whose chain and dates TLS has verified; None if nothing.
@@ -60,11 +87,17 @@ class Authorities:
         issuers = {
             tenant
             for tenant, authorities in self._by_tenant.items()
-            if any(_issued(shown, authority) for authority in authorities)
+            if any(self._holds(shown, authority) for authority in authorities)
         }
         if len(names) != 1 or not issuers:
             return None
         return Certified(str(names[0].value), frozenset(issuers))
+
+    def _holds(self, shown: x509.Certificate, authority: x509.Certificate) -> bool:
+        if not _issued(shown, authority):
+            return False
+        said = self._revocations.get(authority)
+        return said is None or not (shown.serial_number in said.serials or said.overdue())
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

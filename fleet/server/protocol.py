@@ -19,7 +19,9 @@ def make_protocol(authorities: Authorities) -> type[HttpToolsProtocol]:
     """The protocol of a server that lets devices in by certificates of these authorities."""
 
     class Protocol(HttpToolsProtocol):
+        _shown: bytes | None = None
         _certified: Certified | None = None
+        _reading = 0
         _head = 0
         _awaited = True
         _waiting: asyncio.TimerHandle | None = None
@@ -28,9 +30,7 @@ def make_protocol(authorities: Authorities) -> type[HttpToolsProtocol]:
             super().connection_made(transport)
             self._wait()
             tls = transport.get_extra_info("ssl_object")
-            shown = None if tls is None else tls.getpeercert(binary_form=True)
-            if shown:
-                self._certified = authorities.certify(shown)
+            self._shown = None if tls is None else tls.getpeercert(binary_form=True)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
@@ -51,6 +51,10 @@ def make_protocol(authorities: Authorities) -> type[HttpToolsProtocol]:
             super().on_message_begin()
             self._head = 0
             self._awaited = True
+            # A connection lasts; its certificate may be taken back meanwhile.
+            if self._shown and self._reading != authorities.readings:
+                self._reading = authorities.readings
+                self._certified = authorities.certify(self._shown)
             if self._certified is not None:
                 cast("dict[str, object]", self.scope)[CERTIFIED] = self._certified
 

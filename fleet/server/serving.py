@@ -62,7 +62,15 @@ class Guard:
         return context
 
     def renew(self, config: uvicorn.Config) -> None:
-        """Reads the server's certificate again; connections that are there go on with the former one."""
+        """Reads all certificates and revocation lists again; what cannot be read changes nothing.
+
+        Connections that are there go on with the server's former certificate, and each of their requests
+        is held against the new lists.
+        """
+        try:
+            self.authorities.read()
+        except StoreError as e:
+            _log.warning("%s: what was read before counts on", e)
         if config.ssl is None or self.certificate is None:
             return
         # A context keeps a certificate of each kind of key: the former one of another kind would be shown on.
@@ -91,7 +99,7 @@ def serve(
     announce: Callable[[str], None] | None = None,
     objects: Objects | None = None,
 ) -> None:
-    """Serves the fleet of `root` until SIGINT or SIGTERM; SIGHUP reads the certificate again.
+    """Serves the fleet of `root` until SIGINT or SIGTERM; upon SIGHUP `Guard.renew` does its work.
 
     What is being answered then is answered, for up to 20 seconds; last polls are written.
 

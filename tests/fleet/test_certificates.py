@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleet.__main__ import main
 from fleet.command_line import parse
-from fleet.server.certificates import CERTIFIED, Certified
+from fleet.server.certificates import CERTIFIED, Authorities, Certified
 from fleet.server.proxies import Proxies, behind
 from fleet.store.errors import StoreError
 from tests.fixtures.authorities import Authority
@@ -112,16 +112,77 @@ def test_a_new_certificate_is_taken_without_a_restart(root, tmp_path):
     pytest.fail("the former certificate is still shown")
 
 
+def test_a_certificate_that_was_taken_back_lets_nobody_in(root, tmp_path):
+    web, ours, theirs = (Authority(tmp_path / name, name) for name in ("web", "ours", "theirs"))
+    certificate, key = web.issue("server")
+    options = [
+        "--certificate", certificate, "--key", key, "--client-crl", str(ours.take_back()),
+        "--client-ca", f"default={ours.file}", "--client-ca", f"default={theirs.file}",
+    ]  # fmt: skip
+    lost, kept = ours.issue("lost"), ours.issue("kept")
+    with server_process(root, *options) as running:
+        poll = f"{running.address}/default/controller/v1"
+
+        def answers(client: httpx.Client, name: str, status: int) -> bool:
+            return any(
+                client.get(f"{poll}/{name}").status_code == status or time.sleep(0.1)
+                for _ in range(100)
+            )
+
+        with _client(web, lost) as at_once, _client(web, kept) as other:
+            assert answers(at_once, "lost", 200)
+            ours.take_back(lost[0])
+            running.process.send_signal(signal.SIGHUP)
+            assert answers(at_once, "lost", 401), "over the connection that is there"
+            assert answers(other, "kept", 200)
+            with _client(web, theirs.issue("third")) as third:
+                assert answers(third, "third", 200), "whose authority has no list"
+
+
+def test_an_overdue_list_lets_nobody_in_and_a_damaged_one_changes_nothing(tmp_path):
+    ours = Authority(tmp_path / "ours")
+    shown = {name: Path(ours.issue(name)[0]).read_bytes() for name in ("lost", "kept")}
+    file = ours.take_back(str(ours.folder / "lost.pem"))
+    authorities = Authorities({"default": [ours.file]}, [file])
+
+    def let_in() -> list[str]:
+        found = {
+            n: authorities.certify(ssl.PEM_cert_to_DER_cert(c.decode())) for n, c in shown.items()
+        }
+        return [name for name, certified in found.items() if certified]
+
+    assert let_in() == ["kept"]
+    file.write_text("half")
+    with pytest.raises(StoreError, match="no revocation list"):
+        authorities.read()
+    assert let_in() == ["kept"]
+    ours.take_back(overdue=True)
+    authorities.read()
+    assert let_in() == []
+    ours.take_back()
+    authorities.read()
+    assert let_in() == ["lost", "kept"]
+
+
 def test_options_that_cannot_go_together_are_refused(root, tmp_path, capsys):
     authority = Authority(tmp_path / "ca")
     certificate, key = authority.issue("server")
     nothing = tmp_path / "nothing.pem"
+    other = Authority(tmp_path / "other", "other")
+    tls, ca = (
+        ["--certificate", certificate, "--key", key],
+        ["--client-ca", f"default={authority.file}"],
+    )
     for options, said in (
         (["--client-ca", f"default={authority.file}"], "without TLS"),
         (["--certificate", certificate], "give both"),
         (["--issuer", "default=1"], "give the --proxy"),
         (["--proxy", "nowhere"], "give an address"),
         (["--certificate", certificate, "--key", key, "--client-ca", f"default={nothing}"], "PEM"),
+        ([*tls, "--client-crl", str(nothing)], "give the --client-ca"),
+        ([*tls, *ca, "--client-crl", str(nothing)], "nothing.pem"),
+        ([*tls, *ca, "--client-crl", certificate], "no revocation list"),
+        ([*tls, *ca, "--client-crl", str(other.take_back())], "signed the list of CN=other"),
     ):
         given = parse(["fleet", "serve", "--root", str(root), "--port", "0", *options])
         assert main(given) == 1
