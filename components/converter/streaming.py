@@ -52,7 +52,8 @@ class StreamingForm:
         model: the .tflite file.
         state: (input name, output name) of each state tensor; all begin at their zero point.
         frames: new frames that one step takes.
-        window: frames that an output depends on; the newest is the last of them.
+        window: frames that an output depends on; the newest is the last of them. Where strides do not
+            fill it, the whole-window model takes more, and looks at the first so many of them.
     """
 
     model: bytes

@@ -60,10 +60,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_steps(interpreter: Any, windows: Int8, form: StreamingForm) -> Int8:
-    """As `run_windows`, step by step: begun anew for each window."""
+    """As `run_windows`, step by step: begun anew for each window, of which it takes what it looks at."""
     interpreter.allocate_tensors()
     model = StreamingModel(interpreter, "", "", form.state, form.window)
-    return np.stack([model.invoke(window) for window in windows])
+    return np.stack([model.invoke(window) for window in windows[:, : form.window]])
 
 
 def _tflite_runtime(model: bytes) -> Any:

@@ -59,10 +59,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
     model = (inputs["model"] / "model.tflite").read_bytes()
     shipped = (inputs["device_model"] / "model.tflite").read_bytes()
     form = read_streaming(inputs["device_model"] / "model.tflite")
+    window = features.frames if form is None else form.window
     golden, golden_files = golden_vectors(
-        model, features, infra, parameters.golden_vectors, parameters.golden_tolerance
+        model, features, infra, parameters.golden_vectors, parameters.golden_tolerance, window
     )
-    check, check_files = check_set(model, features, parameters.check_clips)
+    check, check_files = check_set(model, features, parameters.check_clips, window)
     gate = read_gate(inputs.get("gate"))
     policy = evaluation["policy"]
     card = model_card(
@@ -103,7 +104,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         minimum=_MINIMUM,
         budget=Budget(latency_ms=parameters.latency_ms, memory_bytes=parameters.memory_bytes),
         envelope=_envelope(evaluation, parameters),
-        warm_up_frames=features.frames + (policy["smoothing"] - 1) * policy["hop_frames"],
+        warm_up_frames=window + (policy["smoothing"] - 1) * policy["hop_frames"],
         licence=parameters.licence,
         lineage=lineage(inputs, ("features", "model", *(("gate",) if gate else ()))),
         golden=golden,

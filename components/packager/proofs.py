@@ -18,16 +18,22 @@ from edge_agent.bundle.manifest import CheckSet, Golden
 
 
 def golden_vectors(
-    model: bytes, features: FeatureSet, infra: Mapping[str, Any], vectors: int, least: int
+    model: bytes,
+    features: FeatureSet,
+    infra: Mapping[str, Any],
+    vectors: int,
+    least: int,
+    window: int | None = None,
 ) -> tuple[Golden, dict[str, bytes]]:
     """Validation inputs and what TFLite's reference kernels give for them, and the files of both.
 
     Args:
-        model: the .tflite file.
+        model: the .tflite file that takes whole windows.
         features: where the inputs are from.
         infra: infra_validation.json, whose runtimes differ by so much from the reference.
         vectors: how many.
         least: tolerance at least, LSB.
+        window: frames of an input that the device takes, if it takes only those that the model looks at.
     """
     split = features.split("val")
     rows = np.linspace(0, len(split.label) - 1, vectors).astype(int)
@@ -42,13 +48,18 @@ def golden_vectors(
         },
     )
     return golden, {
-        golden.inputs: npy(codes),
+        golden.inputs: npy(codes[:, :window]),
         golden.outputs: npy(reference_outputs(model, codes)),
     }
 
 
-def check_set(model: bytes, features: FeatureSet, clips: int) -> tuple[CheckSet, dict[str, bytes]]:
-    """The first `clips` validation clips of each label, as recorded, and the files of them."""
+def check_set(
+    model: bytes, features: FeatureSet, clips: int, window: int | None = None
+) -> tuple[CheckSet, dict[str, bytes]]:
+    """The first `clips` validation clips of each label, as recorded, and the files of them.
+
+    `model` and `window` are as in `golden_vectors`.
+    """
     split = features.split("val")
     recorded = split.view == 0
     rows = np.concatenate(
@@ -63,7 +74,7 @@ def check_set(model: bytes, features: FeatureSet, clips: int) -> tuple[CheckSet,
     made = CheckSet(
         codes="check/codes.npy", labels="check/labels.npy", accuracy=round(float(right.mean()), 6)
     )
-    return made, {made.codes: npy(codes), made.labels: npy(labels)}
+    return made, {made.codes: npy(codes[:, :window]), made.labels: npy(labels)}
 
 
 def lineage(inputs: Inputs, names: Sequence[str]) -> str:

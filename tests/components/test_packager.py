@@ -21,7 +21,7 @@ from edge_agent.bundle.manifest import SILENCE, UNKNOWN
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.head import backbone, shipped_head
 from tests.fixtures.features import FRAMES, FRONT_END, LABELS, write_features
-from tests.fixtures.models import tone_model
+from tests.fixtures.models import strided_tone_model, tone_model
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 POLICY = {
@@ -218,6 +218,23 @@ def test_the_streaming_form_is_a_stage_with_state_that_answers_the_same(
     assert pack(streaming, tmp_path / "again").read_bytes() == (
         (tmp_path / "s" / "candidate.bundle").read_bytes()
     )
+
+
+def test_frames_that_strides_leave_out_are_not_asked_of_the_device(inputs, tmp_path):
+    own = {name: tmp_path / name for name in ("model", "device_model")}
+    shutil.copytree(inputs["model"], own["model"])
+    model = strided_tone_model(LABELS, FRONT_END, FRAMES)
+    (own["model"] / "model.tflite").write_bytes(model)
+    own["device_model"].mkdir()
+    streamer.execute(
+        inputs | own, {"model": own["device_model"]}, StreamerParameters(form="streaming")
+    )
+    packed = archive.read(pack(inputs | own, tmp_path / "b"))
+    (stage,), manifest = packed.manifest.stages, packed.manifest
+    assert stage.window == FRAMES - 1
+    for name in (manifest.golden.inputs, manifest.check_set.codes):
+        assert packed.array(name).shape[1:] == (stage.window, FRONT_END.channels)
+    assert selftest.run(packed).vectors == 8
 
 
 @pytest.mark.parametrize("form", ["sliding_window", "streaming"])

@@ -15,7 +15,7 @@ from components.streamer.component import StreamerParameters
 from components.streamer.executor import execute
 from components.streamer.made import read_streaming
 from tests.fixtures.features import FRAMES, FRONT_END, LABELS, MARGIN, write_features
-from tests.fixtures.models import tone_model
+from tests.fixtures.models import strided_tone_model, tone_model
 
 
 @pytest.fixture
@@ -68,8 +68,13 @@ def test_what_cannot_stream_slides_and_says_why(inputs, tmp_path, capsys, hop, o
         streamed(inputs, tmp_path / "none", form="streaming")
 
 
+@pytest.mark.parametrize("made", [tone_model, strided_tone_model])
 @pytest.mark.parametrize("runtime", ["tflm", "litert"])
-def test_every_runtime_is_fed_in_steps_and_gives_what_whole_windows_give(inputs, tmp_path, runtime):
+def test_every_runtime_is_fed_in_steps_and_gives_what_whole_windows_give(
+    inputs, tmp_path, runtime, made
+):
+    model = made(LABELS, FRONT_END, FRAMES)
+    (inputs["model"] / "model.tflite").write_bytes(model)
     streamed(inputs, tmp_path / "made")
     val = write_features(tmp_path / "features").split("val")
     codes = np.asarray(val.codes)[:, MARGIN : MARGIN + FRAMES]
