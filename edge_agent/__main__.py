@@ -53,7 +53,7 @@ def run() -> None:
     """The entry point: parses the command line, runs the command, and exits.
 
     An agent signs nothing: what others only need for that is not to be found in its process, where it
-    would take a quarter of an updater's memory.
+    would take more than 10 MB of an updater.
     """
     logging.getLogger("tuf").setLevel(logging.WARNING)  # its notes come again as errors, in words
     sys.modules.update(dict.fromkeys(_FOR_SIGNING))  # type: ignore[arg-type]  # None: not to be had
