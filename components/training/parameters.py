@@ -55,7 +55,8 @@ class Schedule:
         ema: decay a step of the moving average of the weights that is kept in the end.
         patience: epochs without a better validation loss after which training stops.
         seed: seed of initial weights, drawing and augmentation.
-        unknown_share: share of the examples that are recorded unknown words.
+        unknown_share: share of the examples that are recorded unknown words. More than is to be expected
+            where the model is to listen makes it take words that it does not quite know for unknown ones.
         threads: threads that an operation may use; the outcome may depend on it.
         gradient_bits: bits of a gradient, rounded at random (components.training.gradients), 2 to 16; 0
             leaves gradients as they are.
@@ -96,7 +97,7 @@ class TrainingParameters:
     ema: float = 0.999
     patience: int = 12
     seed: int = 1
-    unknown_share: float = 0.13
+    unknown_share: float = 0.1
     threads: int = 2
     gradient_bits: int = 0
     shift_frames: float = 4.0
