@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+from collections.abc import Iterator
 from typing import Any
 
 from fleet.commands.fleet_arguments import (
@@ -31,6 +33,11 @@ EXAMPLES = """\
   python -m fleet device replace --root var pump-17 > fleet.token
   python -m fleet device list --root var --search pump --json
   python -m fleet device show --root var pump-17"""
+
+_COUNTED = ("triggers", "anomalies", "crashes")
+_NOBODY = (
+    "no devices: they come with the gateway's token, or with their own, which `device add` prints"
+)
 
 
 def add_arguments(parser: Any) -> None:
@@ -94,7 +101,12 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.match,
             ),
         )
-        tell(arguments, {"devices": found}, "\n".join(_line(device) for device in found))
+        text = "\n".join(_line(device) for device in found)
+        tell(
+            arguments,
+            {"devices": found},
+            text or ("no such device" if arguments.search or arguments.match else _NOBODY),
+        )
         return 0
 
     def show(connection: Any) -> dict[str, Any]:
@@ -111,15 +123,34 @@ def run(arguments: argparse.Namespace) -> int:
         }
 
     told = read(arguments, show)
-    text = "\n".join(
-        f"action {a['id']}: {a['release']['name']} {a['release']['version']}: {a['state']}"
-        for a in told["actions"]
-    )
-    tell(arguments, told, text or "no actions yet")
+    tell(arguments, told, "\n".join(_lines(told)))
     return 0
 
 
 def _line(device: dict[str, Any]) -> str:
     installed = device["installed"]
     runs = f"{installed['name']} {installed['version']}" if installed else "-"
-    return f"{device['id']}  {runs}"
+    return f"{device['id']}  {runs}  {_polled(device['seen'])}"
+
+
+def _polled(seen: float | None) -> str:
+    if seen is None:
+        return "never polled"
+    return f"polled {datetime.datetime.fromtimestamp(seen):%Y-%m-%d %H:%M:%S}"
+
+
+def _lines(told: dict[str, Any]) -> Iterator[str]:
+    yield f"{told['id']}: " + ("revoked, " if told["revoked"] else "") + _polled(told["seen"])
+    if told["attributes"]:
+        yield "says: " + " ".join(f"{n}={v}" for n, v in sorted(told["attributes"].items()))
+    for action in told["actions"]:
+        yield f"action {action['id']}: {_release(action)}: {action['state']}"
+    if not told["actions"]:
+        yield "no actions yet"
+    for work in told["telemetry"]:
+        found = [f"{work[n]} {n}" for n in _COUNTED if work.get(n) is not None]
+        yield f"at work with {_release(work)} for {work['hours']:.1f} hours: {', '.join(found)}"
+
+
+def _release(of: dict[str, Any]) -> str:
+    return f"{of['release']['name']} {of['release']['version']}"

@@ -30,10 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     from fleet.control import tenants
     from fleet.control.releases import repository_folder
     from fleet.repository import Repository
+    from fleet.store.errors import StoreError
 
     root = arguments.root.absolute()
     database = make_database(arguments)
     try:
+        with database.read() as connection:
+            if tenants.list_all(connection):
+                raise StoreError(
+                    f"{database.described()}: holds a fleet already, which `python -m fleet serve` serves; "
+                    "for a token that is lost, `fleet tenant token` and `tenant operator-add` give another"
+                )
         Repository(repository_folder(root, "default")).start()
         with database.write() as connection:
             now = time.time()

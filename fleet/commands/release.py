@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add(arguments: argparse.Namespace) -> Any:
+    from edge_agent.bundle.archive import BundleError
     from fleet.control import releases, tenants
     from fleet.store.errors import StoreError
 
@@ -89,7 +90,10 @@ def _add(arguments: argparse.Namespace) -> Any:
                 arguments.name, arguments.version, objects,
             )  # fmt: skip
     tenant = read(arguments, lambda c: tenants.find(c, arguments.tenant))
-    published = releases.publish_bundle(root, tenant.name, file, arguments.version)
+    try:
+        published = releases.publish_bundle(root, tenant.name, file, arguments.version)
+    except BundleError as e:
+        raise BundleError(f"{e}; a file of another kind takes --name and --version") from e
     releases.upload(objects, file)
     with writing(arguments) as standings:
         given = (standings.connection, standings.now, tenant, who(), root)

@@ -157,7 +157,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         found = read(arguments, lambda c: rollouts.listing(c, tenants.find(c, arguments.tenant).id))
         text = "\n".join(f"{r['id']:>5}  {r['state']:<9} {r['name']}  {r['reason']}" for r in found)
-        tell(arguments, {"rollouts": found}, text)
+        tell(
+            arguments,
+            {"rollouts": found},
+            text or "no rollouts yet: `fleet rollout create` makes one",
+        )
         return 0
     if arguments.action == "status":
         status = read(
@@ -279,6 +283,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     if arguments.plan is not None:
         try:
             return decode(json.loads(arguments.plan.read_text()))
+        except OSError as e:
+            raise PlanError(f"--plan {arguments.plan}: cannot be read: {e.strerror}") from e
         except (ValueError, PlanError) as e:
             raise PlanError(f"{arguments.plan}: {e}") from e
     canary = Group(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 from typing import Any
 
 from fleet.commands.fleet_arguments import FORM, add_root, read, tell, who, writing
 
 NAME = "tenant"
-SUMMARY = "tenants and operators: add, list, change, token, operator-add, operator-remove"
+SUMMARY = "tenants and operators: add, list, change, token, operator-add, -list, -remove"
 DESCRIPTION = """\
 A tenant is a fleet by itself: its devices, releases, rollouts and update repository are seen by nobody else.
 An operator has a role: viewer (sees), operator (steers rollouts and devices), signer (may do everything)."""
@@ -17,16 +18,27 @@ EXAMPLES = """\
   python -m fleet tenant change --root var pumps --poll 60 --confirmation required
   python -m fleet tenant token --root var pumps            a new gateway token
   python -m fleet tenant operator-add --root var anna --role operator --only pumps --days 90
+  python -m fleet tenant operator-list --root var
   python -m fleet tenant operator-remove --root var anna"""
+
+_ACTIONS = {
+    "add": "make one; prints its gateway token",
+    "change": "its time between polls, and whether devices must consent",
+    "token": "a new gateway token; the former one counts no more",
+    "list": "all tenants",
+    "operator-add": "let somebody act; prints the token",
+    "operator-list": "who may act, as what, where, and until when",
+    "operator-remove": "take the right to act",
+}
 
 
 def add_arguments(parser: Any) -> None:
     """Declares what the command takes."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name in ("add", "change", "token", "list", "operator-add", "operator-remove"):
-        action = actions.add_parser(name, **FORM)
+    for name, text in _ACTIONS.items():
+        action = actions.add_parser(name, help=text, **FORM)
         add_root(action)
-        if name != "list":
+        if name not in ("list", "operator-list"):
             action.add_argument("name", metavar="NAME")
         if name == "change":
             action.add_argument("--poll", type=float, metavar="S", help="seconds between polls")
@@ -42,6 +54,7 @@ def add_arguments(parser: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Does what is asked; prints tokens once."""
     from fleet.control import tenants
+    from fleet.store.errors import ConflictError
 
     if arguments.action == "list":
         rows = read(arguments, tenants.list_all)
@@ -50,11 +63,25 @@ def run(arguments: argparse.Namespace) -> int:
         ]
         tell(arguments, {"tenants": told}, "\n".join(row.name for row in rows))
         return 0
+    if arguments.action == "operator-list":
+        found = read(arguments, tenants.operators)
+        tell(arguments, {"operators": found}, "\n".join(map(_operator, found)))
+        return 0
+    if arguments.action == "change" and arguments.poll is None and arguments.confirmation is None:
+        raise ConflictError(f"tenant {arguments.name}: give --poll or --confirmation")
     with writing(arguments) as standings:
         token = _change(standings.connection, standings.now, arguments)
     told_one = {"name": arguments.name} | ({"token": token} if token else {})
     tell(arguments, told_one, token or f"{arguments.name}: done")
     return 0
+
+
+def _operator(told: dict[str, Any]) -> str:
+    where = f"in {told['only']}" if told["only"] else "in all tenants"
+    until = ""
+    if told["expires"] is not None:
+        until = f"  until {datetime.datetime.fromtimestamp(told['expires']):%Y-%m-%d %H:%M}"
+    return f"{told['name']}  {told['role']}  {where}{until}"
 
 
 def _change(connection: Any, now: float, arguments: argparse.Namespace) -> str:

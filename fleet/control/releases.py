@@ -148,7 +148,10 @@ def find(connection: sa.Connection, tenant: int, name: str, version: str) -> Any
     """
     row = _find(connection, tenant, name, version)
     if row is None:
-        raise NotFoundError(f"release {name[:80]} {version[:80]}: there is none; add it first")
+        versions = [each.version for each in listing(connection, tenant) if each.name == name]
+        known = f"its versions are {', '.join(versions[:5])}" if versions else "add it first"
+        asked = f"{name[:80]}=={version[:80]}" if version else f"{name[:80]}, without a version"
+        raise NotFoundError(f"release {asked}: there is none; {known}")
     return row
 
 

@@ -198,6 +198,8 @@ def roll_back(
         RolloutError: if there is no device to bring back.
     """
     standing = _of(standings, tenant, id_)
+    if not any(count.touched for count in standing.counts):
+        raise RolloutError(f"rollout {id_}: it has touched no device: there is none to bring back")
     names = [each.name for each in standing.plan.groups]
     if group is not None and group not in names:
         raise NotFoundError(f"rollout {id_}: it has no group {group[:80]}: {', '.join(names)}")

@@ -163,6 +163,18 @@ def add_operator(
     return token
 
 
+def operators(connection: sa.Connection) -> list[dict[str, Any]]:
+    """All operators by name, as JSON; `only` is the one tenant in which one may act."""
+    query = sa.select(
+        Operator.name, Operator.role, Tenant.name, Operator.created, Operator.expires
+    ).outerjoin(Tenant, Tenant.id == Operator.tenant_id)
+    names = ("name", "role", "only", "created", "expires")
+    return [
+        dict(zip(names, row, strict=True))
+        for row in connection.execute(query.order_by(Operator.name))
+    ]
+
+
 def remove_operator(connection: sa.Connection, now: float, who: str, name: str) -> None:
     """Takes an operator's right to act.
 
@@ -173,7 +185,9 @@ def remove_operator(connection: sa.Connection, now: float, who: str, name: str) 
         sa.delete(Operator).where(Operator.name == name).returning(Operator.tenant_id)
     ).first()
     if row is None:
-        raise NotFoundError(f"operator {name[:80]}: there is none")
+        raise NotFoundError(
+            f"operator {name[:80]}: there is none: `python -m fleet tenant operator-list`"
+        )
     audit.note(connection, now, row.tenant_id, who, "operator remove", name)
 
 

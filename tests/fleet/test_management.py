@@ -310,3 +310,41 @@ def test_a_token_counts_for_a_while_that_ends(tmp_path, capsys, days):
     add = ("tenant", "operator-add", "anna", "--role", "viewer", "--days", days)
     assert main(parse(["fleet", *add, *root])) == 1
     assert "days: give a number" in capsys.readouterr().err
+
+
+def test_what_a_new_operator_gets_wrong_is_told(tmp_path, capsys):
+    root = tmp_path / "fleet"
+    image = tmp_path / "image.swu"
+    image.write_bytes(b"image")
+
+    def fleet(*arguments: str, code: int = 0) -> str:
+        assert main(parse(["fleet", *arguments, "--root", str(root)])) == code
+        said = capsys.readouterr()
+        return said.err if code else said.out
+
+    fleet("init")
+    assert "holds a fleet already" in fleet("init", code=1)
+    assert "no devices" in fleet("device", "list")
+    assert "no rollouts yet" in fleet("rollout", "list")
+    assert "--name and --version" in fleet("release", "add", str(image), code=1)
+    fleet("release", "add", str(image), "--name", "os", "--version", "2.0.0")
+    assert "its versions are 2.0.0" in fleet("rollout", "create", "os", code=1)
+    missing = str(tmp_path / "plan.json")
+    assert missing in fleet("rollout", "create", "os==2.0.0", "--plan", missing, code=1)
+    fleet("device", "add", "cam")
+    fleet("rollout", "create", "os==2.0.0")
+    back = ("rollout", "rollback", "1", "--to", "os==2.0.0")
+    assert "touched no device" in fleet(*back, code=1)
+    assert "give --poll" in fleet("tenant", "change", "default", code=1)
+    with (
+        contextlib.closing(Database(default_url(root))) as database,
+        database.write() as connection,
+    ):
+        devices.set_attributes(connection, 1, {"hardware": "pi-4"}, "merge")
+    shown = fleet("device", "show", "cam")
+    assert "never polled" in shown
+    assert "hardware=pi-4" in shown
+    fleet("tenant", "operator-add", "anna", "--role", "viewer", "--only", "default", "--days", "2")
+    admin, anna = sorted(fleet("tenant", "operator-list").splitlines()[-2:])
+    assert admin == "admin  signer  in all tenants"
+    assert anna.startswith("anna  viewer  in default  until ")
