@@ -49,7 +49,10 @@ class Model:
         version: the runtime's version.
         input: the input tensor.
         output: the output tensor.
+        inferences: how many one `invoke` takes.
     """
+
+    inferences = 1
 
     def __init__(self, interpreter: Any, runtime: str, version: str) -> None:
         self.runtime = runtime

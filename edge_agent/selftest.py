@@ -34,6 +34,7 @@ class SelfTestResult:
         runtime: ``litert``, ``tflite_runtime`` or ``numpy``.
         version: its version.
         vectors: golden vectors run, or golden rows.
+        inferences: what they took: of a model that streams, a vector takes many. One with its gate is one.
         max_lsb: the largest difference of an output from its golden value, in steps of the output;
             of a score, in its own unit.
         tolerance: the largest that the bundle allows on this runtime.
@@ -42,6 +43,7 @@ class SelfTestResult:
     runtime: str
     version: str
     vectors: int
+    inferences: int
     max_lsb: float
     tolerance: float
 
@@ -95,8 +97,9 @@ def _rows(bundle: Bundle, tolerance: float) -> SelfTestResult:
             f"{tolerance:g} is allowed: keep the former bundle, and report this version and processor"
         )
     return SelfTestResult(
-        runtime="numpy", version=np.__version__, vectors=rows, max_lsb=off, tolerance=tolerance
-    )
+        runtime="numpy", version=np.__version__, vectors=rows, inferences=rows, max_lsb=off,
+        tolerance=tolerance,
+    )  # fmt: skip
 
 
 def _vectors(bundle: Bundle, golden: Golden, models: Mapping[str, Model]) -> SelfTestResult:
@@ -120,6 +123,7 @@ def _vectors(bundle: Bundle, golden: Golden, models: Mapping[str, Model]) -> Sel
         runtime=model.runtime,
         version=model.version,
         vectors=len(inputs),
+        inferences=len(inputs) * model.inferences,
         max_lsb=max_lsb,
         tolerance=tolerance,
     )

@@ -28,6 +28,7 @@ class StreamingModel(Model):
 
     Attributes:
         input: what `invoke` takes: a whole window.
+        inferences: the steps of a whole window.
         step_frames: new frames that `step` takes.
     """
 
@@ -62,6 +63,7 @@ class StreamingModel(Model):
                 f"a step takes {frames.shape}, and a window {window} frames: {_AGAIN}"
             )
         self.step_frames = frames.shape[1]
+        self.inferences = math.ceil(window / self.step_frames)
         shape = (1, window, *frames.shape[2:])
         self.input = TensorDetails(shape=shape, scale=frames.scale, zero_point=frames.zero_point)
         self.output = tensor_details(outputs[0])

@@ -30,7 +30,7 @@ def examine(path: Path) -> None:
     """
     try:
         bundle = archive.read(path)
-        vectors = selftest.run(bundle).vectors
+        inferences = selftest.run(bundle).inferences
         durations = []
         for _ in range(_RUNS):
             begun = time.perf_counter()
@@ -38,7 +38,7 @@ def examine(path: Path) -> None:
             durations.append(time.perf_counter() - begun)
     except (archive.BundleError, ClassifierError, RuntimeModelError, selftest.SelfTestError) as e:
         raise RefusedError(f"does not pass its self-test here: {e}") from e
-    latency_ms = 1000 * min(durations) / vectors  # what loading takes is in it
+    latency_ms = 1000 * min(durations) / inferences  # what loading takes is in it
     budget = bundle.manifest.budget.latency_ms
     if latency_ms > budget:
         raise RefusedError(

@@ -1,5 +1,8 @@
 """A streaming bundle on the device: it hears what its whole-window form hears, and is checked as strictly."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 
@@ -14,6 +17,8 @@ from edge_agent.classification import ClassifierError
 from edge_agent.keyword.classifier import KeywordClassifier
 from edge_agent.keyword.spotting import spot
 from edge_agent.runtime import RuntimeModelError
+from edge_agent.update.errors import RefusedError
+from edge_agent.update.examination import examine
 from tests.fixtures.bundles import LABELS, bundle_parts
 from tests.fixtures.speech import RATE, utterance
 from tests.fixtures.streaming_bundles import streaming_parts
@@ -55,6 +60,21 @@ def test_a_clip_is_decided_as_by_the_whole_window_form():
         for label in LABELS:
             clip = utterance(label, LABELS, seed=seed)
             np.testing.assert_allclose(windows.classify(clip), streams.classify(clip), atol=2 / 256)
+
+
+def test_its_budget_is_held_against_a_step_and_not_a_window(tmp_path, monkeypatch):
+    seconds = itertools.count()  # a self-test takes one, of 17 steps of 3 frames for each label
+    monkeypatch.setattr("edge_agent.update.examination.time.perf_counter", lambda: next(seconds))
+
+    def examined(latency_ms):
+        manifest, files = streaming_parts()
+        budget = dataclasses.replace(manifest.budget, latency_ms=latency_ms)
+        packed(tmp_path, (dataclasses.replace(manifest, budget=budget), files))
+        examine(tmp_path / "a.bundle")
+
+    examined(12.0)
+    with pytest.raises(RefusedError, match=r"one inference takes 11\.8 ms here"):
+        examined(11.0)
 
 
 def test_another_stream_begins_anew():
