@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.fixtures.bundles import LABELS, make_bundle
+from edge_agent.bundle.archive import pack
+from edge_agent.bundle.manifest import encode_manifest
+from tests.fixtures.bundles import LABELS, bundle_parts
 from tests.fixtures.daemons import daemon, write_config
 from tests.fixtures.speech import RATE, utterance
+from tests.fixtures.streaming_bundles import streaming_parts
 
 pytestmark = pytest.mark.soak
 
@@ -29,8 +32,10 @@ def held(pid: int) -> tuple[int, int, int]:
     return int(status["VmRSS"].split()[0]) * 1024, descriptors, int(status["Threads"])
 
 
-def test_a_day_of_sound_leaves_nothing_behind(tmp_path):
-    make_bundle(tmp_path / "words.bundle")
+@pytest.mark.parametrize("parts", [bundle_parts, streaming_parts])
+def test_a_day_of_sound_leaves_nothing_behind(tmp_path, parts):
+    manifest, files = parts()
+    (tmp_path / "words.bundle").write_bytes(pack(encode_manifest(manifest), files))
     config = write_config(tmp_path, '[keyword]\nsource = "-"\nbundle = "words.bundle"\n', hang=60)
     with daemon(config, stdin=subprocess.PIPE) as running:
         pids = (running.process.pid, running.pid("keyword"))
