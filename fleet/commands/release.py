@@ -103,18 +103,12 @@ def _add(arguments: argparse.Namespace) -> Any:
 def _register(arguments: argparse.Namespace) -> Any:
     from fleet.control import releases, tenants
     from fleet.repository import Repository
-    from fleet.store.errors import NotFoundError
 
     root = arguments.root.absolute()
     name, _, version = arguments.release.partition("==")
     repository = Repository(releases.repository_folder(root, arguments.tenant))
     objects = open_objects(arguments)
-    published = next((r for r in repository.releases(name) if r.version == version), None)
-    if published is None:
-        raise NotFoundError(
-            f"{arguments.release}: no such release in {repository.folder}: "
-            f"it has {', '.join(r.version for r in repository.releases(name)) or 'none'}"
-        )
+    published = releases.find_published(root, arguments.tenant, name, version)
     releases.upload(objects, repository.bundle_path(published))
     with writing(arguments) as standings:
         tenant = tenants.find(standings.connection, arguments.tenant)

@@ -81,6 +81,23 @@ def register_bundle(
     )  # fmt: skip
 
 
+def find_published(root: Path, tenant: str, name: str, version: str) -> Published:
+    """The release of this version that stands in the tenant's TUF repository.
+
+    Raises:
+        NotFoundError: if the repository has none such.
+    """
+    repository = Repository(repository_folder(root, tenant))
+    released = repository.releases(name)
+    for each in released:
+        if each.version == version:
+            return each
+    raise NotFoundError(
+        f"{name[:80]} {version[:80]}: no such release in the tenant's repository: "
+        f"it has {', '.join(each.version for each in released) or 'none of that name'}"
+    )
+
+
 def newest(root: Path, tenant: str, name: str) -> Published:
     """The release with the highest version that stands in the tenant's TUF repository.
 

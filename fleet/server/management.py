@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from itertools import groupby
 from typing import Any
@@ -9,10 +11,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from edge_agent.bundle.archive import BundleError
 from fleet.control import audit, devices, handover, releases, rollouts, telemetry, tenants
 from fleet.control.standing import Standings
 from fleet.control.tenants import Identity
 from fleet.control.tokens import REVOKED
+from fleet.repository import Release as Published
+from fleet.repository import Repository
+from fleet.repository.errors import RepositoryError
 from fleet.rollout.plan import decode
 from fleet.server import management_answers as answers
 from fleet.server.access import find_tenant, identify
@@ -26,6 +32,7 @@ from fleet.server.schemas import Schema
 from fleet.server.starting import prepare_start
 
 _MOST = 1000
+_log = logging.getLogger("fleet")
 
 
 class Call:
@@ -168,6 +175,32 @@ async def _releases(call: Call) -> Any:
     return {"releases": [releases.described(row) for row in rows]}
 
 
+async def _register(call: Call) -> Any:
+    release = _name_and_version(await call.json())
+    root, objects, tenant, who = call.state.root, call.state.objects, call.tenant, call.who.name
+
+    def published() -> Published:
+        found = releases.find_published(root, tenant.name, *release)
+        file = Repository(releases.repository_folder(root, tenant.name)).bundle_path(found)
+        releases.upload(objects, file)
+        return found
+
+    try:
+        found = await asyncio.to_thread(published)
+        row = await call.state.writer.do_alone(
+            lambda s: releases.register_bundle(
+                s.connection, s.now, tenant, who, root, found, objects
+            )
+        )
+    except (RepositoryError, BundleError) as e:
+        _log.warning("%s", e)  # names files of this machine
+        raise Problem(
+            409,
+            "the release cannot be read from the tenant's repository: the server's log says why",
+        ) from e
+    return releases.described(row)
+
+
 async def _rollouts(call: Call) -> Any:
     limit = call.count("limit", 100, _MOST)
     return {"rollouts": await call.state.read(lambda c: rollouts.listing(c, call.tenant.id, limit))}
@@ -255,13 +288,17 @@ async def _advance(call: Call) -> Any:
 
 
 def _find_release(connection: Any, tenant: int, release: Any) -> Any:
+    return releases.find(connection, tenant, *_name_and_version(release))
+
+
+def _name_and_version(release: Any) -> tuple[str, str]:
     if not (
         isinstance(release, dict)
         and isinstance(release.get("name"), str)
         and isinstance(release.get("version"), str)
     ):
         raise Problem(400, 'release: give {"name": ..., "version": ...}')
-    return releases.find(connection, tenant, release["name"], release["version"])
+    return release["name"], release["version"]
 
 
 def _served(
@@ -309,6 +346,11 @@ _SERVED: tuple[Served, ...] = (
         "other hardware takes over the id and its history; its token is given this once",
     ),
     _served("GET", "/{tenant}/releases", "viewer", _releases, answers.RELEASES, "all releases"),
+    _served(
+        "POST", "/{tenant}/releases", "signer", _register, answers.RELEASE,
+        "makes a bundle known that stands in the tenant's repository", body=answers.VERSION,
+        status=201,
+    ),
     _served(
         "GET", "/{tenant}/rollouts", "viewer", _rollouts, answers.ROLLOUTS,
         "rollouts, newest first", query={"limit": _LIMIT},

@@ -21,16 +21,16 @@ from fleet.server.schemas import (
     thing,
 )
 
-_VERSION = thing(name=TEXT, version=TEXT)
+VERSION = thing(name=TEXT, version=TEXT)
 _PLAN = of_dataclass(Plan)
 _REASON: Schema = {"type": "string", "maxLength": 500}
 
 NEW_DEVICE = thing(id=TEXT)
 NEW_ROLLOUT = optional(
-    thing(release=_VERSION, plan=_PLAN), name={"type": "string", "maxLength": 100}
+    thing(release=VERSION, plan=_PLAN), name={"type": "string", "maxLength": 100}
 )
 STEERING = optional({"type": "object"}, reason=_REASON)
-ROLL_BACK = optional(thing(release=_VERSION), group=maybe(TEXT))
+ROLL_BACK = optional(thing(release=VERSION), group=maybe(TEXT))
 ADVANCE = thing(advance_s={"type": "number", "minimum": 0, "maximum": 1e9})
 
 CLOCK = thing(now=MOMENT)
@@ -39,7 +39,7 @@ TOKEN = thing(id=TEXT, token=TEXT)
 REVOKED = thing(id=TEXT, revoked=BOOLEAN)
 DEVICES = thing(
     devices=listed(
-        thing(id=TEXT, seen=maybe(MOMENT), attributes=TEXT_BY_NAME, installed=maybe(_VERSION))
+        thing(id=TEXT, seen=maybe(MOMENT), attributes=TEXT_BY_NAME, installed=maybe(VERSION))
     ),
     next=maybe(TEXT),
 )
@@ -48,24 +48,21 @@ _REPORT = thing(
     finished=TEXT, code=maybe(INTEGER), details=TEXTS,
 )  # fmt: skip
 _ACTION = thing(
-    id=INTEGER, rollout=INTEGER, release=_VERSION, state=TEXT, offered=maybe(MOMENT),
+    id=INTEGER, rollout=INTEGER, release=VERSION, state=TEXT, offered=maybe(MOMENT),
     ended=maybe(MOMENT), reports=listed(_REPORT),
 )  # fmt: skip
 DEVICE = thing(
     id=TEXT, created=MOMENT, seen=maybe(MOMENT), revoked=BOOLEAN, attributes=TEXT_BY_NAME,
-    actions=listed(_ACTION), telemetry=listed(thing(release=_VERSION, updated=MOMENT)),
+    actions=listed(_ACTION), telemetry=listed(thing(release=VERSION, updated=MOMENT)),
 )  # fmt: skip
-RELEASES = thing(
-    releases=listed(
-        thing(
-            id=INTEGER, name=TEXT, version=TEXT, workload=TEXT, target=TEXT, filename=TEXT,
-            size=INTEGER, sha256=TEXT, minimum=TEXT_BY_NAME, created=MOMENT,
-        )
-    )
+RELEASE = thing(
+    id=INTEGER, name=TEXT, version=TEXT, workload=TEXT, target=TEXT, filename=TEXT,
+    size=INTEGER, sha256=TEXT, minimum=TEXT_BY_NAME, created=MOMENT,
 )  # fmt: skip
+RELEASES = thing(releases=listed(RELEASE))
 _STATE = one_of(*map(str, RolloutState))
 _SUMMARY = thing(
-    id=INTEGER, name=TEXT, state=_STATE, reason=TEXT, release=_VERSION, created=MOMENT,
+    id=INTEGER, name=TEXT, state=_STATE, reason=TEXT, release=VERSION, created=MOMENT,
     started=maybe(MOMENT),
 )  # fmt: skip
 ROLLOUTS = thing(rollouts=listed(_SUMMARY))

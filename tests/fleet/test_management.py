@@ -120,6 +120,26 @@ def test_wrong_rollouts_are_problems(server, body, status):
     assert server.admin.delete("/api/v1/default/rollouts").status_code == 405
 
 
+def test_a_release_of_the_repository_is_made_known_by_a_signer(server, tmp_path):
+    path, bundle = "/api/v1/default/releases", make_bundle(tmp_path / "a.bundle")
+    published = releases.publish_bundle(server.root, "default", bundle, "1.2.0")
+    release = {"name": published.name, "version": "1.2.0"}
+    with server.database.write() as connection:
+        token = tenants.add_operator(connection, server.clock(), "test", "anna", "operator")
+    assert server.operator(token).post(path, json=release).status_code == 403
+    assert server.admin.post(path, json={"name": published.name}).status_code == 400
+    missing = server.admin.post(path, json=release | {"version": "1.3.0"})
+    assert (missing.status_code, "it has 1.2.0" in missing.json()["detail"]) == (404, True)
+    file = Repository(server.root / "repository").bundle_path(published)
+    file.rename(tmp_path / "away")
+    damaged = server.admin.post(path, json=release)
+    assert (damaged.status_code, str(server.root) in damaged.text) == (409, False)
+    (tmp_path / "away").rename(file)
+    made = [server.admin.post(path, json=release).json()["id"] for _ in range(2)]
+    assert made[0] == made[1]
+    assert [r["version"] for r in server.admin.get(path).json()["releases"]] == ["1.2.0"]
+
+
 def test_devices_are_listed_in_pages(server):
     server.add_devices(5)
     path = "/api/v1/default/devices"
@@ -134,11 +154,13 @@ def test_devices_are_listed_in_pages(server):
 def test_the_repository_is_served_and_nothing_beside_it(server, tmp_path):
     bundle = make_bundle(tmp_path / "a.bundle")
     published = releases.publish_bundle(server.root, "default", bundle, "1.2.0")
-    with server.database.write() as connection:
-        given = (connection, 1.0, server.tenant, "test", server.root)
-        row = releases.register_bundle(*given, published)
-    assert (row.target, row.sha256) == (published.target, published.digest)
-    assert row.minimum["agent"] == "0.1.0"
+    known = server.admin.post(
+        "/api/v1/default/releases", json={"name": published.name, "version": "1.2.0"}
+    )
+    assert known.status_code == 201
+    row = known.json()
+    assert (row["target"], row["sha256"]) == (published.target, published.digest)
+    assert row["minimum"]["agent"] == "0.1.0"
     (tmp_path / "trust").mkdir()
     root = (server.root / "repository" / "metadata" / "1.root.json").read_bytes()
     client = RepositoryClient(f"{server.address}/default/tuf", root, tmp_path / "trust", Limits())
