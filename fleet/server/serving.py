@@ -27,6 +27,7 @@ from fleet.store.objects import Objects
 _GRACE_S = 20
 _log = logging.getLogger("fleet")
 _BACKLOG = 2048
+_LAST_PORT = 65_535
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,6 +157,8 @@ def _announce(address: str) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _LAST_PORT:  # the resolver would take the rest of a division
+        raise StoreError(f"--port {port}: give 0 (any) to {_LAST_PORT}")
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -163,7 +166,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except socket.gaierror as e:
         raise StoreError(f"--host {host}: no such address: {e.strerror}") from e
-    except (OSError, OverflowError) as e:
-        if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
+    except OSError as e:
+        if e.errno == errno.EADDRINUSE:
             raise StoreError(f"port {port} is taken: give another with --port (0: any)") from e
         raise StoreError(f"cannot listen on {host}, port {port}: {e}") from e

@@ -178,6 +178,7 @@ def test_options_that_cannot_go_together_are_refused(root, tmp_path, capsys):
         (["--certificate", certificate], "give both"),
         (["--issuer", "default=1"], "give the --proxy"),
         (["--proxy", "nowhere"], "give an address"),
+        (["--port", "99999"], "give 0 (any) to 65535"),
         (["--certificate", certificate, "--key", key, "--client-ca", f"default={nothing}"], "PEM"),
         ([*tls, "--client-crl", str(nothing)], "give the --client-ca"),
         ([*tls, *ca, "--client-crl", str(nothing)], "nothing.pem"),
