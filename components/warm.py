@@ -6,8 +6,8 @@ started a thread.
 
 Standard input is a socket of whole messages from the runner. Each is a JSON object with the
 ``specification`` of `components.child` and the ``environment`` that differs, and comes with four or more
-descriptors: the step's standard input, output and error, a pipe that is told its process id and later
-its exit code, a line each, and others that the step is to hold. When the runner goes away, so does this
+descriptors: the step's standard input, output and error, a pipe that is told ``process ID`` and later
+``ended CODE``, a line each, and others that the step is to hold. When the runner goes away, so does this
 process.
 """
 
@@ -91,7 +91,7 @@ def _become(order: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
     """Makes this fork the process of a step, as one begun anew would be."""
     os.setsid()
     with os.fdopen(descriptors.pop(3), "w") as told:
-        print(os.getpid(), file=told)
+        print("process", os.getpid(), file=told)
     for place, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, place)
         os.close(descriptor)
@@ -107,7 +107,7 @@ def _tell_ends(told: dict[int, int]) -> None:
         if pid == 0:
             return
         with contextlib.suppress(BrokenPipeError), os.fdopen(told.pop(pid), "w") as pipe:
-            print(os.waitstatus_to_exitcode(status), file=pipe)
+            print("ended", os.waitstatus_to_exitcode(status), file=pipe)
 
 
 if __name__ == "__main__":

@@ -153,19 +153,25 @@ class _Ends:
         self._one_at_a_time = threading.Lock()
 
     def pid(self) -> int | None:
-        """The process id; None if there was no fork."""
-        line = self._told.readline()
-        if not line:
+        """The process id; None if there was no fork, or it ended before it was a process of its own."""
+        number = self._number("process")
+        if number is None:
             self._told.close()
-        return int(line) if line else None
+        return number
 
     def code(self) -> int:
         """Its exit code, once it has ended; that of a kill, if who knew it has ended before."""
         with self._one_at_a_time:
             if self._code is None:
                 with self._told:
-                    self._code = int(self._told.readline() or -signal.SIGKILL)
+                    code = self._number("ended")
+                self._code = -signal.SIGKILL if code is None else code
             return self._code
+
+    def _number(self, word: str) -> int | None:
+        """What the next line says of `word`; None if it says something else."""
+        told, _, number = self._told.readline().partition(" ")
+        return int(number) if told == word else None
 
 
 @functools.cache

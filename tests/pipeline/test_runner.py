@@ -209,8 +209,9 @@ def test_steps_that_need_the_same_are_forks_of_one_process_that_has_it(store, tm
     assert int(parent) != os.getpid()
 
 
-def test_a_step_whose_preloads_cannot_be_imported_says_so_itself(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(NeedDecimal, "PRELOADS", ("tests.no_such_module",))
+@pytest.mark.parametrize("module", ["tests.no_such_module", "tests.fixtures.dying_forks"])
+def test_a_step_that_cannot_be_forked_is_begun_anew(store, tmp_path, monkeypatch, module):
+    monkeypatch.setattr(NeedDecimal, "PRELOADS", (module,))
     result = run(store, tmp_path, View(), NeedDecimal())
     told = (result.artifacts["NeedDecimal.model"] / "told").read_text()
     assert told == f"{os.getpid()} False"
