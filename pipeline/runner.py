@@ -293,21 +293,25 @@ class _Walk:
             folders[PREVIOUS] = previous.folder
         number = self._components.index(component) + 1
         self._view.step_started(component.id, number, len(self._components))
+        running: _Running | None = None
         try:
             partial = self._folders.open_partial(component, key)
-            child = self._launch(component, folders, partial, key)
+            running = _Running(
+                component=component,
+                recorded=recorded,
+                partial=partial,
+                execution=self._launch(component, folders, partial, key),
+                started=time.monotonic(),
+            )
+            self._running[threads.submit(running.execution.result, self._view)] = running
         except BaseException as e:
-            self._store.fail_execution(recorded, "failed")
-            self._view.step_failed(component.id, str(e))
+            if running is not None:  # interrupted, and a thread may wait for it already
+                running.execution.cancel()
+                self._folders.leave_partial(running.partial)
+            self._running = {f: r for f, r in self._running.items() if r is not running}
+            self._store.fail_execution(recorded, _state_after(e))
+            self._view.step_failed(component.id, str(e) or _state_after(e))
             raise
-        running = _Running(
-            component=component,
-            recorded=recorded,
-            partial=partial,
-            execution=child,
-            started=time.monotonic(),
-        )
-        self._running[threads.submit(child.result, self._view)] = running
 
     def _launch(
         self, component: Component, inputs: Mapping[str, Path], partial: Path, key: str
@@ -352,9 +356,7 @@ class _Walk:
                 self._gates.setdefault(component.id, []).extend(read_gates(artifact.folder))
 
     def _abandon(self, error: BaseException) -> None:
-        state: Literal["failed", "interrupted"] = (
-            "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        )
+        state = _state_after(error)
         for future, running in self._running.items():
             message = "interrupted" if state == "interrupted" else "ended with the run"
             if future.done() and state == "failed":
@@ -364,3 +366,7 @@ class _Walk:
             self._store.fail_execution(running.recorded, state)
             self._view.step_failed(running.component.id, message)
         self._running.clear()
+
+
+def _state_after(error: BaseException) -> Literal["failed", "interrupted"]:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

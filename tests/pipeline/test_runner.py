@@ -9,6 +9,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,26 @@ def test_an_interrupt_ends_the_step_and_leaves_nothing_of_it(store, tmp_path):
     assert view.seen[-1] == ("failed", "Fail", "interrupted")
     assert list((tmp_path / "try" / "partial").iterdir()) == []
     assert [c.state for c in rows(store, Context)] == ["interrupted"]
+    assert [e.state for e in rows(store, Execution)] == ["interrupted"]
+
+
+class InterruptedAtOnce(ThreadPoolExecutor):
+    """Ctrl-C comes while a step is handed to its thread."""
+
+    def submit(self, *call, **options):
+        super().submit(*call, **options)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_as_a_step_begins_ends_it_too(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.runner.ThreadPoolExecutor", InterruptedAtOnce)
+    view, there = View(), tmp_path / "there"
+    outside = Channel(Write.OUTPUTS["examples"], path=tmp_path / "examples")
+    (tmp_path / "examples").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tmp_path, view, Fail(StepParameters(how=str(there)), examples=outside))
+    assert view.seen[-1] == ("failed", "Fail", "interrupted")
+    assert list((tmp_path / "try" / "partial").iterdir()) == []
     assert [e.state for e in rows(store, Execution)] == ["interrupted"]
 
 
