@@ -42,13 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Forgets it, and says so."""
     from edge_agent.supervisor.control import ControlError, ask
     from edge_agent.update.errors import UpdateError
-    from edge_agent.update.forgetting import forget_all
+    from edge_agent.update.forgetting import FOUND, forget_all
     from edge_agent.update.slots import DeviceFolder
 
     root = device_folder(arguments).absolute()
     if not (root / "slots").is_dir():
         raise CommandError(f"{root}: is no device folder: it has no slots/: name the right one")
-    other = next((path for path in sorted(root.iterdir()) if not _is_ours(path.name)), None)
+    others = (path for path in sorted(root.iterdir()) if not _is_ours(path.name))
+    other = next((path for path in others if path.name != FOUND), None)
     if other is not None:
         raise CommandError(
             f"{other}: no agent made it, and it would go with the device folder: move it elsewhere, or name "

@@ -13,6 +13,9 @@ from edge_agent.update import durable
 from edge_agent.update.durable import storage_errors
 from edge_agent.update.slots import LOCK, DeviceFolder
 
+# What the file system has in a folder that is a disk of its own.
+FOUND = "lost+found"
+
 
 def forget_all(folder: DeviceFolder) -> None:
     """Forgets bundles, trust, failures, what was learned here, and what waits to be told.
@@ -25,7 +28,7 @@ def forget_all(folder: DeviceFolder) -> None:
         folder.run_nothing()
         slots = folder.root / "slots"
         for path in sorted(folder.root.iterdir()):
-            if path != slots and path.name != LOCK:
+            if path != slots and path.name not in {LOCK, FOUND}:
                 _remove(path)
         _remove(slots)
 

@@ -40,6 +40,12 @@ def test_of_what_was_there_nothing_is_left(field, capsys):
     assert field.update()["to"] == "1.0.0", "and it is as good as new"
 
 
+def test_a_folder_that_is_a_disk_of_its_own_keeps_what_is_the_disk_s(field):
+    (field.device / "lost+found").mkdir()
+    reset("--root", field.device)
+    assert left(field) == {".lock", "lost+found"}
+
+
 def test_another_root_given_from_outside_counts_at_once_and_what_runs_runs_on(tmp_path, field):
     (tmp_path / "other").mkdir()
     other = Field(tmp_path / "other")
