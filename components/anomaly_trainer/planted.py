@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from components.series import Log
+from edge_agent.anomaly.normaliser import fit
 
 _MOST_ROWS = 20_000
 _SHIFT = 3.0  # normal deviations
@@ -28,7 +29,7 @@ def planted(log: Log, number: int) -> Log:
     labels = np.zeros(len(rows), bool)
     scored = len(rows) - teaches
     channels = rows.shape[1]
-    spread = np.nanstd(rows[:teaches], axis=0)
+    spread = fit(rows[:teaches], "moments").scale
     for fault, (begin, end) in enumerate(((0.3, 0.5), (0.7, 0.9))):
         stretch = slice(teaches + round(begin * scored), teaches + round(end * scored))
         channel = (number + fault) % channels

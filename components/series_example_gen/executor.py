@@ -78,6 +78,9 @@ def _write(root: Path, folder: Path, plan: Plan, shard: tuple[int, Path]) -> dic
     """Writes the arrays of one log; what is wrong with it is said in the summary."""
     number, path = shard
     name = path.relative_to(root).as_posix()
+    if not path.stat().st_size:
+        nothing = LogRecord(name=name, rows=0, labelled=False, teaches=0)
+        return {"record": dataclasses.asdict(nothing), "left_out": "it is empty"}
     try:
         log = open_log_file(path, name, plan)
         kind = "f4" if log.sample_rate else "f8"
@@ -142,7 +145,7 @@ def _keep(folder: Path, kept: Sequence[int], count: int) -> None:
     """Removes the arrays of the other logs, and numbers what is left from 0."""
     for number in set(range(count)) - set(kept):
         for kind in KINDS:
-            array_path(folder, number, kind).unlink()
+            array_path(folder, number, kind).unlink(missing_ok=True)
     for place, number in enumerate(kept):
         for kind in KINDS:
             os.replace(array_path(folder, number, kind), array_path(folder, place, kind))

@@ -50,12 +50,12 @@ def plan_of(root: Path, paths: Sequence[Path], parameters: SeriesExampleGenParam
     """Looks at the folder once.
 
     Raises:
-        UserError: if the first table has no column of numbers, or the windows cannot be read or are
+        UserError: if no table has a column of numbers, or the windows cannot be read or are
             of other files.
     """
     channels = parameters.channels
     if parameters.format in ("csv", "nab") and not channels:
-        channels = tuple(tables.columns(paths[0], parameters))
+        channels = _columns(paths, parameters)
     windows = tables.read_windows(root) if parameters.format == "nab" else {}
     names = {path.relative_to(root).as_posix() for path in paths}
     if windows and names.isdisjoint(windows):
@@ -64,6 +64,17 @@ def plan_of(root: Path, paths: Sequence[Path], parameters: SeriesExampleGenParam
             f"{min(names)}: write paths as they are below the folder, or give the folder above"
         )
     return Plan(parameters=parameters, channels=channels, windows=windows)
+
+
+def _columns(paths: Sequence[Path], parameters: SeriesExampleGenParameters) -> tuple[str, ...]:
+    """Those of the first table that has any: a logger that died may have left an empty one before it."""
+    refused = []
+    for path in paths:
+        try:
+            return tuple(tables.columns(path, parameters))
+        except UserError as e:
+            refused.append(e)
+    raise refused[0]
 
 
 def open_log_file(path: Path, name: str, plan: Plan) -> Opened:

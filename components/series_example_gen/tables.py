@@ -13,14 +13,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.base import UserError
+from components.base import UserError, warn
 from components.series_example_gen.component import SeriesExampleGenParameters
-from edge_agent.sources.table import TIME_NAMES, RowBlock, Table, TableError, seconds_of
+from edge_agent.sources.table import (
+    TIME_NAMES,
+    RowBlock,
+    Table,
+    TableError,
+    is_header,
+    seconds_of,
+    text_lines,
+)
 
 WINDOWS = "anomaly_windows.json"
 _DELIMITERS = ";,\t|"
 _MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "?")
-_LOOKED_AT = 1000  # lines, for a column's first value
+_LOOKED_AT = 1000  # lines, for what a column holds
 
 # Rows, labels and seconds of some rows in order.
 Block = tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[np.float64]]
@@ -29,27 +37,60 @@ Windows = Mapping[str, Sequence[tuple[float, float]]]
 
 
 def columns(path: Path, parameters: SeriesExampleGenParameters) -> list[str]:
-    """The columns of numbers in a file that are neither time, label nor ignored.
+    """The columns of numbers in a file that are neither time, label nor ignored; says which are not.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there are none, or the first line does not name them.
     """
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        lines = [line.strip() for line in itertools.islice(file, _LOOKED_AT)] or [""]
+    lines = _first_lines(path)
+    begin = f"{path}: begins with {lines[0][:60]!r}: its first line must name the columns"
+    if lines[0] and not is_header(lines[0]):
+        raise UserError(f"{begin}: write them into every file, devices' too")
     delimiter = max(_DELIMITERS, key=lines[0].count)
     header, *rows = (next(csv.reader([line], delimiter=delimiter), []) for line in lines)
+    cells = sorted(len(line.rstrip(delimiter + " ").split(delimiter)) for line in lines[1:])
+    if cells and '"' not in "".join(lines) and cells[len(cells) // 2] > len(header):
+        raise UserError(
+            f"{begin}, and there are {len(header)} for {cells[len(cells) // 2]} cells below"
+        )
     others = {name.casefold() for name in (parameters.label, *parameters.ignore)} | TIME_NAMES
-    found = [
-        name.strip()
+    places = {
+        name.strip(): place
         for place, name in enumerate(header)
-        if name.strip() and name.strip().casefold() not in others and _has_numbers(rows, place)
-    ]
+        if name.strip() and name.strip().casefold() not in others
+    }
+    found = [name for name, place in places.items() if _has_numbers(rows, place)]
     if not found:
         raise UserError(
-            f"{path}: has no column of numbers to watch: its first line must name the columns, and "
+            f"{begin}, and the others hold numbers below them; there is no column of numbers to watch. "
             "ExampleGen.channels may say which to take"
         )
+    if left := [n for n, p in places.items() if n not in found and not _has_times(rows, p)]:
+        warn(
+            f"{path}: not watched, for most of what they hold is no number: {', '.join(left[:8])}; "
+            "name ExampleGen.channels if one is a sensor"
+        )
+    if any("\ufffd" in name for name in found):
+        warn(
+            f"{path}: names of columns are not UTF-8, and will not be found where a device writes them "
+            f"otherwise ({', '.join(found[:8])}): save it as UTF-8"
+        )
     return found
+
+
+def _first_lines(path: Path) -> list[str]:
+    """Up to `_LOOKED_AT` lines that are not empty; one empty line of a file without any.
+
+    Raises:
+        UserError: if it is no text of lines.
+    """
+    with path.open("rb") as file:
+        try:
+            blocks = text_lines(file, str(path))
+            lines = itertools.chain.from_iterable(blocks)
+            return [line.strip() for line in itertools.islice(lines, _LOOKED_AT)] or [""]
+        except TableError as e:
+            raise UserError(str(e)) from e
 
 
 def labelled_blocks(
@@ -66,7 +107,8 @@ def labelled_blocks(
     if absent:
         raise UserError(
             f"{path}: lacks the columns {', '.join(absent[:8])} that other files have: take it out "
-            "of the folder, or name ExampleGen.channels that every file has"
+            "of the folder, or name ExampleGen.channels that every file has, or a column of labels by "
+            "ExampleGen.label"
         )
 
     labelled = label not in table.absent
@@ -76,6 +118,11 @@ def labelled_blocks(
         for block in table.blocks():
             marks = block.rows[:, -1]
             rows, numbers = rows + len(marks), numbers + int(np.isfinite(marks).sum())
+            if labelled and (marks < 0).any():
+                raise UserError(
+                    f"{path}: its column {label} holds {marks[marks < 0][0]:g}: write 1 in anomalous rows "
+                    "and 0 in the others"
+                )
             yield block.rows[:, :-1], marks > 0.5, block.seconds
         if labelled and rows and not numbers:
             raise UserError(
@@ -145,15 +192,20 @@ class _Opened:
 
 
 def _has_numbers(rows: Sequence[Sequence[str]], place: int) -> bool:
-    """Whether the first cell of a column that is not missing is a number."""
+    """Whether most of a column's cells that are not missing are numbers; some may be a unit or an error."""
     cells = (row[place] for row in rows if place < len(row))
-    known = (cell for cell in cells if cell.strip().casefold() not in _MISSING)
-    return _is_number(next(known, ""))
+    known = [_is_number(cell) for cell in cells if cell.strip().casefold() not in _MISSING]
+    return 2 * sum(known) > len(known)
 
 
 def _is_number(cell: str) -> bool:
-    return not math.isnan(seconds_of(cell.replace(",", "."))) and not _is_date(cell)
+    try:
+        return math.isfinite(float(cell.replace(",", ".")))
+    except ValueError:
+        return False
 
 
-def _is_date(cell: str) -> bool:
-    return "-" in cell.strip()[1:] and ":" in cell
+def _has_times(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether the first cell of a column is a date, which says when and is no sensor."""
+    cell = next((row[place] for row in rows if place < len(row)), "")
+    return not math.isnan(seconds_of(cell))

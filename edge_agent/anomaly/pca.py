@@ -68,8 +68,7 @@ class Pca(Detector):
         past = self._past(rows)[self.run_in :]
         centre, scale = past.mean(axis=0), positive(past.std(axis=0))
         seen = (past - centre) / scale
-        values, vectors = np.linalg.eigh(seen.T @ seen / len(seen))
-        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        values, vectors = _axes(seen)
         total = max(float(values.sum()), _LEAST_SPREAD)
         held = np.cumsum(values) / total
         count = int(np.searchsorted(held, self.settings.variance)) + 1
@@ -129,6 +128,21 @@ class Pca(Detector):
     def _past(self, rows: Rows) -> Rows:
         views = [] if self._lags is None else [self._lags.process(rows)]
         return np.concatenate([*views, *(mean.process(rows) for mean in self._means)], axis=1)
+
+
+def _axes(rows: Rows) -> tuple[Rows, Rows]:
+    """Variances of centred `rows` along their axes, the largest first, and the axes as columns.
+
+    Fewer rows than columns span no more axes than there are rows: those come from the matrix of the
+    rows' products, so a thousand channels cost what the rows do, not a matrix of all columns by all.
+    """
+    if len(rows) >= rows.shape[1]:
+        values, axes = np.linalg.eigh(rows.T @ rows / len(rows))
+        return np.maximum(values[::-1], 0.0), axes[:, ::-1]
+    values, weights = np.linalg.eigh(rows @ rows.T / len(rows))
+    values = np.maximum(values[::-1], 0.0)
+    axes = rows.T @ weights[:, ::-1]
+    return values, axes / positive(np.linalg.norm(axes, axis=0))
 
 
 def split_fairly(shares: Rows) -> Rows:

@@ -66,6 +66,44 @@ def test_short_and_anomalous_files_are_left_out_of_the_others(logs, tmp_path, ca
     assert "bad.csv: left out: 75%" in said
 
 
+@pytest.mark.parametrize("text", ["", "time,flow,pressure,heat\n"])
+def test_what_a_dead_logger_left_is_left_out_wherever_it_stands(logs, tmp_path, capsys, text):
+    for name in ("0.csv", "z.csv"):
+        (logs / name).write_text(text)
+    series = read_series(as_series(logs, tmp_path))
+    assert (series.channels, len(series.logs)) == (CHANNELS, 2)
+    said = capsys.readouterr().err
+    assert all(f"{name}: left out" in said for name in ("0.csv", "z.csv"))
+
+
+@pytest.mark.parametrize("cell", ["bar", "ERR"])
+def test_a_column_is_watched_for_its_numbers_though_it_begins_with_a_word(logs, tmp_path, cell):
+    head, first, *rest = (logs / "a.csv").read_text().splitlines()
+    cells = first.split(";")
+    cells[2] = cell
+    (logs / "a.csv").write_text("\n".join([head, ";".join(cells), *rest]) + "\n")
+    assert read_series(as_series(logs, tmp_path)).channels == CHANNELS
+
+
+def test_columns_of_words_are_said_not_to_be_watched_and_times_are_not(tmp_path, capsys):
+    (tmp_path / "logs").mkdir()
+    head, *lines = csv_text(machine_rows(500)).strip().split("\n")
+    lines = [f'{line},"1,234.5",idle,2026-01-01' for line in lines]
+    (tmp_path / "logs" / "a.csv").write_text("\n".join([f"{head},speed,state,day", *lines]))
+    assert read_series(as_series(tmp_path / "logs", tmp_path)).channels == CHANNELS
+    assert "a.csv: not watched, for most of what they hold is no number: speed, state;" in (
+        capsys.readouterr().err
+    )
+
+
+def test_names_of_another_encoding_are_warned_of(tmp_path, capsys):
+    (tmp_path / "logs").mkdir()
+    text = csv_text(machine_rows(500)).replace("flow", "Durchfluß")
+    (tmp_path / "logs" / "a.csv").write_bytes(text.encode("latin-1"))
+    as_series(tmp_path / "logs", tmp_path)
+    assert "names of columns are not UTF-8" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fault", [slice(0, 800), slice(0, 200)])
 def test_logs_that_are_anomalous_from_the_beginning_teach_nothing(tmp_path, fault):
     write_log(tmp_path / "logs" / "a.csv", 4, fault=fault)
@@ -76,9 +114,16 @@ def test_logs_that_are_anomalous_from_the_beginning_teach_nothing(tmp_path, faul
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("b.csv", "", "is empty"),
+        ("b.csv", "\n\n", "is empty"),
         ("b.csv", "time,flow\n1,2\n", "lacks the columns pressure, heat"),
-        ("a.csv", "time,word\n1,yes\n", "no column of numbers"),
+        ("a.csv", "time,word\n1,yes\n", "begins with 'time,word'.* no column of numbers"),
+        ("a.csv", "2026-01-01,5\n2026-01-02,6\n", "its first line must name the columns"),
+        ("a.csv", "# logger 3, site A\ntime,flow,heat\n1,2,3\n", "there are 2 for 3 cells below"),
+        (
+            "b.csv",
+            "flow,pressure,heat,anomaly\n1,50,2,-1\n",
+            "its column anomaly holds -1: write 1",
+        ),
         (
             "b.csv",
             "time,flow,pressure,heat,anomaly\n1,50,2,60,False\n2,50,2,60,True\n",
@@ -87,7 +132,9 @@ def test_logs_that_are_anomalous_from_the_beginning_teach_nothing(tmp_path, faul
     ],
 )
 def test_files_that_cannot_be_used_are_named(tmp_path, name, text, message):
-    write_log(tmp_path / "logs" / "a.csv", 7)
+    if name != "a.csv":
+        write_log(tmp_path / "logs" / "a.csv", 7)
+    (tmp_path / "logs").mkdir(exist_ok=True)
     (tmp_path / "logs" / name).write_text(text)
     with pytest.raises(UserError, match=message) as error:
         as_series(tmp_path / "logs", tmp_path)

@@ -1,5 +1,7 @@
 """Detectors: a stream in any pieces scores as a whole, faults score high, and name their channel."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -122,6 +124,31 @@ def test_the_score_of_principal_components_is_t2_and_q_each_over_its_normal_mean
     q = ((seen - inner @ plane.T) ** 2).sum(axis=1)
     expected = t2 / count + q / values[::-1][count:].sum()
     np.testing.assert_allclose(detector.process(rows).sum(axis=1), expected, rtol=1e-4)
+
+
+def test_principal_components_of_more_columns_than_rows_are_those_of_all_columns():
+    wide = np.random.default_rng(2).normal(size=(60, 40)) @ np.diag(np.linspace(1.0, 3.0, 40))
+    detector = make_detector(DetectorSettings(pca=PcaSettings(lags=4, variance=0.5)))
+    detector.learn(wide)
+    past = Lags(4).process(wide)[4:]
+    seen = (past - past.mean(axis=0)) / past.std(axis=0)
+    variances = np.linalg.eigvalsh(seen.T @ seen / len(seen))[::-1]
+    found = detector.parameters()
+    count = len(found["pca.spread"])
+    np.testing.assert_allclose(found["pca.spread"], variances[:count], rtol=1e-5)
+    plane = found["pca.plane"]
+    np.testing.assert_allclose(plane.T @ plane, np.eye(count), atol=1e-5)
+    np.testing.assert_allclose(((seen @ plane) ** 2).mean(axis=0), variances[:count], rtol=1e-4)
+
+
+def test_a_thousand_channels_are_learned_within_the_memory_of_a_small_device():
+    rows = np.random.default_rng(3).normal(size=(60, 1000))
+    detector = make_detector(DetectorSettings(pca=PcaSettings(lags=8)))
+    tracemalloc.start()
+    detector.learn(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # a matrix of all columns by all would be 512 MB
 
 
 def test_trees_score_where_the_normal_rows_are_thin():
