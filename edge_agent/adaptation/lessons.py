@@ -79,10 +79,10 @@ def read_lesson(word: str, files: Sequence[Path], classifier: KeywordClassifier)
     return Lesson(word=word, codes=np.stack(codes))
 
 
-def windows(codes: Codes) -> Codes:
-    """The windows of one recording's codes, shape (positions, frames, channels)."""
-    frames = len(codes) - 2 * MARGIN_FRAMES
-    starts = [MARGIN_FRAMES + position for position in _POSITIONS]
+def windows(codes: Codes, frames: int) -> Codes:
+    """The windows of one recording's codes around its middle, shape (positions, frames, channels)."""
+    middle = (len(codes) - frames) // 2
+    starts = [middle + position for position in _POSITIONS]
     return np.stack([codes[start : start + frames] for start in starts])
 
 
