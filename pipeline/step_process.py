@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -107,6 +108,12 @@ class _WarmProcess:
                 start_new_session=True,
             )
 
+    def end(self) -> None:
+        """Ends it, and waits for that: what the steps used counts as what this process's children did."""
+        self._orders.close()
+        self._process.kill()
+        self._process.wait()
+
     def fork(
         self,
         specification: Mapping[str, Any],
@@ -176,7 +183,9 @@ class _Ends:
 
 @functools.cache
 def _warm(modules: tuple[str, ...]) -> _WarmProcess:
-    return _WarmProcess(modules)
+    process = _WarmProcess(modules)
+    atexit.register(process.end)
+    return process
 
 
 def _environment() -> dict[str, str]:

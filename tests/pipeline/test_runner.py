@@ -210,6 +210,23 @@ def test_steps_that_need_the_same_are_forks_of_one_process_that_has_it(store, tm
     assert int(parent) != os.getpid()
 
 
+def test_what_forked_steps_used_counts_as_the_run_s(tmp_path):
+    script = """
+import atexit, resource, sys
+from pathlib import Path
+atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+from pipeline.execution import Execution
+from tests.fixtures.steps import NeedDecimal
+made, log = Path(sys.argv[1]), Path(sys.argv[1]) / "log"
+Execution(NeedDecimal(), {}, {"model": made}, log).result(None)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) > 0
+
+
 @pytest.mark.parametrize("module", ["tests.no_such_module", "tests.fixtures.dying_forks"])
 def test_a_step_that_cannot_be_forked_is_begun_anew(store, tmp_path, monkeypatch, module):
     monkeypatch.setattr(NeedDecimal, "PRELOADS", (module,))
