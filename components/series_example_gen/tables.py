@@ -23,6 +23,7 @@ from edge_agent.sources.table import (
     is_header,
     seconds_of,
     text_lines,
+    without_separator,
 )
 
 WINDOWS = "anomaly_windows.json"
@@ -88,7 +89,8 @@ def _first_lines(path: Path) -> list[str]:
         try:
             blocks = text_lines(file, str(path))
             lines = itertools.chain.from_iterable(blocks)
-            return [line.strip() for line in itertools.islice(lines, _LOOKED_AT)] or [""]
+            first = without_separator([line.strip() for line in itertools.islice(lines, _LOOKED_AT)])
+            return first or [""]
         except TableError as e:
             raise UserError(str(e)) from e
 

@@ -24,7 +24,7 @@ from components.series_transform.component import SeriesTransformParameters
 from components.series_transform.preprocessing import Preprocessing, seen_by_detectors
 from components.series_transform.signal_rows import rows_of_signals
 from components.series_transform.windows import Windows, widened, windows_of
-from edge_agent.anomaly.rows import Rows
+from edge_agent.anomaly.rows import Rows, present
 from edge_agent.anomaly.wandering import WanderingSettings
 from edge_agent.features.series import VibrationFeatures
 
@@ -55,6 +55,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: SeriesTransformParamet
         logs = open_logs(outputs["series"], series)
     preprocessing = _preprocessing(parameters, vibration)
     taught = [log.teaching() for log in logs if log.record.teaches]
+    if not any(map(_changes, taught)):
+        raise UserError(
+            "no channel changes in the rows that teach, of any log: there is nothing to learn from; do "
+            "the sensors work, and does ExampleGen.channels name them?"
+        )
     seen = seen_by_detectors(taught, preprocessing, warm_up_rows=series.warm_up_rows)
     train, val = _split(seen, parameters)
     _write(outputs["features"], train, val, parameters.seed)
@@ -69,6 +74,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: SeriesTransformParamet
     )
     rows = sum(record.rows for record in series.logs)
     return {"rows": float(rows), "windows": float(len(train.codes))}
+
+
+def _changes(rows: Rows) -> bool:
+    known = np.where(present(rows), rows, np.nan)
+    return bool((np.fmax.reduce(known, axis=0) > np.fmin.reduce(known, axis=0)).any())
 
 
 def _preprocessing(

@@ -3,7 +3,7 @@
 The delimiter is the one of comma, semicolon, tab and bar that finds the most channels in the header;
 the time column is found by its name, or by what stands in it. A cell that is no number is missing
 (NaN), and so is one that is not there. One line is one row: a line break within quotes is not
-supported. Memory is bounded by a block and the longest line.
+supported. A spreadsheet's `sep=;` before the header is skipped. Memory is bounded by a block and the longest line.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import io
 import itertools
 import math
 import operator
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -25,6 +26,7 @@ from edge_agent.sources.readable import Readable
 
 _DELIMITERS = (",", ";", "\t", "|")
 TIME_NAMES = {"time", "timestamp", "datetime", "date_time", "date", "ts"}
+_SEPARATOR = re.compile(r"\s*sep=.\s*", re.IGNORECASE)
 _BLOCK_BYTES = 1 << 18
 _LONGEST_LINE = 1 << 20
 
@@ -70,7 +72,8 @@ class Table:
         """
         self._name = name
         self._lines = text_lines(stream, name)
-        first = next((block for block in self._lines if block), None)
+        blocks = (without_separator(block) for block in self._lines)
+        first = next((block for block in blocks if block), None)
         if first is None:
             raise TableError(f"{name}: is empty: a table begins with a line of column names")
         self._delimiter, header = _header(first[0], channels)
@@ -189,6 +192,11 @@ def text_lines(stream: Readable, name: str) -> Iterator[list[str]]:
             yield _text(whole)
     if left.strip():
         yield _text(left)
+
+
+def without_separator(lines: list[str]) -> list[str]:
+    """The lines without a first ``sep=;``, by which a spreadsheet tells another the delimiter."""
+    return lines[1:] if lines and _SEPARATOR.fullmatch(lines[0]) else lines
 
 
 def _text(data: bytes) -> list[str]:

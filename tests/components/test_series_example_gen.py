@@ -96,6 +96,25 @@ def test_columns_of_words_are_said_not_to_be_watched_and_times_are_not(tmp_path,
     )
 
 
+def test_a_spreadsheet_s_table_is_read(tmp_path):
+    (tmp_path / "logs").mkdir()
+    text = csv_text(machine_rows(500), delimiter=";").replace(".", ",").replace("\n", "\r\n")
+    (tmp_path / "logs" / "a.csv").write_bytes(f"\ufeffsep=;\r\n{text}".encode())
+    made = as_series(tmp_path / "logs", tmp_path)
+    series = read_series(made)
+    assert series.channels == CHANNELS
+    np.testing.assert_allclose(open_log(made, series, 0).rows, machine_rows(500), atol=1e-5)
+
+
+def test_logs_in_which_nothing_changes_are_refused(tmp_path):
+    (tmp_path / "logs").mkdir()
+    rows = np.full((500, 3), 5.0)
+    rows[3, 0] = np.nan
+    (tmp_path / "logs" / "a.csv").write_text(csv_text(rows))
+    with pytest.raises(UserError, match="no channel changes in the rows that teach"):
+        transformed(as_series(tmp_path / "logs", tmp_path), tmp_path / "made")
+
+
 def test_names_of_another_encoding_are_warned_of(tmp_path, capsys):
     (tmp_path / "logs").mkdir()
     text = csv_text(machine_rows(500)).replace("flow", "Durchfluß")

@@ -45,6 +45,11 @@ def test_names_match_whatever_their_case_and_the_byte_order_mark_is_no_part_of_t
     assert read("\ufeffFLOW, Heat \n1,2\n".encode())[2] == [[1, 2]]
 
 
+@pytest.mark.parametrize("line", ["sep=;\n", "\ufeffSEP=;\r\n"])
+def test_what_tells_a_spreadsheet_the_delimiter_is_no_header(line):
+    assert read(f"{line}time;flow;heat\n1;1,5;2\n".encode())[2] == [[1.5, 2]]
+
+
 def test_what_is_no_number_is_missing_and_each_line_stays_a_row():
     text = 'time,flow,heat\n1,NaN,inf\n2,,abc\n3,1\n4,"5","6"\n5,"7,8\n6,9,10,11\n\n7,1,2'
     _, times, rows = read(text)
