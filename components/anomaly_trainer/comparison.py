@@ -16,6 +16,7 @@ class Compared:
         quality: over the logs that the choice is made on (components.anomaly_trainer.quality).
         files: ROC-AUC by log, of those that have one.
         stretch: of the threshold, which comes nearest to the aims with this detector.
+        strays: logs that it does not fit (components.anomaly_trainer.calibration).
         false_alarm_rate: share of normal rows at that threshold or above it, mean over the logs.
         missed_rate: share of anomalous rows below it.
         bytes: parameters and network.
@@ -40,6 +41,7 @@ class Compared:
     row_us: float
     int8_drop: float | None = None
     int8_file_drop: float | None = None
+    strays: tuple[str, ...] = ()
     objections: tuple[str, ...] = ()
 
 

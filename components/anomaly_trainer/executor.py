@@ -23,7 +23,7 @@ from components.anomaly_trainer.planted import planted
 from components.anomaly_trainer.quality import NAB, ROC_AUC, Quality, nab_controls, nab_series
 from components.anomaly_trainer.traces import shown, write_traces
 from components.artifacts import Gate, write_gates, write_json
-from components.base import Inputs, Metrics, Outputs, Progress, UserError
+from components.base import Inputs, Metrics, Outputs, Progress, UserError, warn
 from components.series import Log, open_logs, read_series
 from components.series_transform.preprocessing import read_preprocessing
 from edge_agent.anomaly.rows import Rows
@@ -77,8 +77,15 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
         "compared_on": _judged_by(logs),
         "watches": "rows" if preprocessing.vibration is None else "signal",
         "crosswise": _crosswise(measured, parameters, quality),
+        "strays": list(compared[choice.name].strays),
         "channels": list(series.channels),
     }
+    for name in found["strays"]:
+        warn(
+            f"{name}: more than half of its rows alarm, for they lie away from its first "
+            f"{series.warm_up_rows}: the bundle does not fit it, and its threshold was chosen without "
+            "it; begin it where it runs as it does later, or label what is anomalous"
+        )
     drawn = [logs[place] for place in shown(found["files"])]
     found["traces"] = write_traces(outputs["evaluation"], scorer, drawn)
     _write_model(outputs["model"], scorer, taken, logs, series.channels, preprocessing.vibration)
@@ -133,7 +140,7 @@ def _crosswise(
         if any(m.compared.quality is None for m in known.values()):
             return None
         name = choose({n: m.compared for n, m in known.items()}, parameters, quality.name).name
-        stretch = choose_stretch(known[name].plain, parameters)
+        stretch = choose_stretch(known[name].plain, parameters).factor
         others = measured[name].of_half(1 - half, quality)
         false, missed = rates(others.plain, stretch)
         figures.append((others.compared.quality, false, missed))
@@ -178,12 +185,13 @@ def _measure(
     # Planted faults tell detectors apart; how high the threshold lies is a matter of the rows as they are.
     plain = scored if judged is logs else outcomes(scorer, logs)
     stretch = choose_stretch(plain, parameters)
-    false_alarms, missed = rates(plain, stretch)
+    false_alarms, missed = rates(plain, stretch.factor)
     network = candidate.network
     compared = Compared(
         quality=quality.of(scored),
         files=found,
-        stretch=stretch,
+        stretch=stretch.factor,
+        strays=stretch.strays,
         false_alarm_rate=false_alarms,
         missed_rate=missed,
         bytes=_parameter_bytes(scorer) + (0 if network is None else network.conversion["bytes"]),

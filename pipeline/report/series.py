@@ -136,6 +136,12 @@ def _figures(evaluation: Mapping[str, Any]) -> list[FigureRow]:
             _share(crosswise.get("missed_rate")),
             "The same, of anomalous rows.",
         ),
+        (
+            "Logs that it does not fit",
+            ", ".join(evaluation["strays"]) or "none",
+            "They alarm in more than half of their rows, which nobody labelled, and had no say in the "
+            "threshold. Begin them where they run as they do later, or label what is anomalous.",
+        ),
         ("Average precision", _three(evaluation["pr_auc"]), "Mean over the logs."),
         ("False alarms", _share(evaluation["false_alarm_rate"]), "Of normal rows, alarm on."),
         ("Missed", _share(evaluation["missed_rate"]), "Of anomalous rows, alarm off."),

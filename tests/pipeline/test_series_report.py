@@ -73,6 +73,7 @@ EVALUATION = {
     },
     "compared_on": "labels",
     "crosswise": {"quality": 0.92, "false_alarm_rate": 0.1, "missed_rate": 0.2},
+    "strays": ["drifted.csv"],
     "channels": CHANNELS,
     "traces": ["<i>a.csv"],
 }
@@ -121,6 +122,7 @@ def test_it_shows_detectors_logs_and_what_came_of_them(text):
     assert "-0.008, at most +0.009 on a file" in taken
     assert any("bytes: 9 & more" in row for row in rows)
     assert any(row.startswith("NAB, standard") and "52.5" in row for row in rows)
+    assert "drifted.csv" in text  # which it does not fit
     assert "90.0%" in text  # the second channel's part of the alarms
 
 
