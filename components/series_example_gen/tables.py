@@ -89,7 +89,9 @@ def _first_lines(path: Path) -> list[str]:
         try:
             blocks = text_lines(file, str(path))
             lines = itertools.chain.from_iterable(blocks)
-            first = without_separator([line.strip() for line in itertools.islice(lines, _LOOKED_AT)])
+            first = without_separator(
+                [line.strip() for line in itertools.islice(lines, _LOOKED_AT)]
+            )
             return first or [""]
         except TableError as e:
             raise UserError(str(e)) from e

@@ -3,7 +3,8 @@
 The delimiter is the one of comma, semicolon, tab and bar that finds the most channels in the header;
 the time column is found by its name, or by what stands in it. A cell that is no number is missing
 (NaN), and so is one that is not there. One line is one row: a line break within quotes is not
-supported. A spreadsheet's `sep=;` before the header is skipped. Memory is bounded by a block and the longest line.
+supported. A spreadsheet's `sep=;` before the header is skipped. Memory is bounded by a block and the
+longest line.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Table:
     """
 
     def __init__(self, stream: Readable, name: str, channels: Sequence[str]) -> None:
-        """Reads the header.
+        """Reads the header; one that comes again among the rows holds for those after it.
 
         Args:
             stream: the bytes; UTF-8, other bytes are replaced.
@@ -76,12 +77,40 @@ class Table:
         first = next((block for block in blocks if block), None)
         if first is None:
             raise TableError(f"{name}: is empty: a table begins with a line of column names")
-        self._delimiter, header = _header(first[0], channels)
+        self._channels = list(channels)
+        self._count = 0
+        self._take_header(first)
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """The rows, as soon as they are there.
+
+        Raises:
+            TableError: if a line is too long to be a row.
+        """
+        for lines in itertools.chain([self._first], self._lines):
+            left = lines
+            while left:
+                cells = _cells(left, self._delimiter)
+                block = self._block(cells)
+                again = self._header_within(cells, block.rows)
+                if again is None:
+                    yield block
+                    break
+                self._count -= len(cells)
+                if again:
+                    yield self._block(cells[:again])
+                self._take_header(left[again:])
+                left = self._first
+
+    def _take_header(self, lines: list[str]) -> None:
+        """Goes by the header that `lines` begin with; what is left of them are the first rows."""
+        channels = self._channels
+        self._delimiter, header = _header(lines[0], channels)
         columns = {cell.casefold(): place for place, cell in reversed(list(enumerate(header)))}
         self._places = [columns.get(channel.strip().casefold()) for channel in channels]
-        after = first[1:]
+        after = lines[1:]
         if all(place is None for place in self._places):
-            self._places, after = self._without_header(header, channels, first), first
+            self._places, after = self._without_header(header, channels, lines), lines
             header = [""] * len(header)
         self._first = after
         taken = {place for place in self._places if place is not None}
@@ -91,17 +120,15 @@ class Table:
         self.ignored = [
             cell for place, cell in enumerate(header) if place not in taken | {self._time}
         ]
-        self._count = 0
 
-    def blocks(self) -> Iterator[RowBlock]:
-        """The rows, as soon as they are there.
-
-        Raises:
-            TableError: if a line is too long to be a row.
-        """
-        for lines in itertools.chain([self._first], self._lines):
-            if lines:
-                yield self._block(_cells(lines, self._delimiter))
+    def _header_within(self, cells: list[list[str]], rows: npt.NDArray[np.float64]) -> int | None:
+        """Place of a line that names most channels again: a file put behind another, or in its place."""
+        wanted = {channel.strip().casefold() for channel in self._channels}
+        for place in np.flatnonzero(np.isnan(rows).all(axis=1)).tolist():
+            named = wanted & {cell.strip().casefold() for cell in cells[place]}
+            if 2 * len(named) > len(wanted):
+                return int(place)
+        return None
 
     def _block(self, cells: list[list[str]]) -> RowBlock:
         width = max(p for p in [*self._places, self._time, 0] if p is not None) + 1

@@ -50,6 +50,20 @@ def test_what_tells_a_spreadsheet_the_delimiter_is_no_header(line):
     assert read(f"{line}time;flow;heat\n1;1,5;2\n".encode())[2] == [[1.5, 2]]
 
 
+def test_a_header_that_comes_again_holds_for_the_rows_after_it_and_is_no_row():
+    text = "time,flow,heat\n1,2,3\ntime,flow,heat\n2,4,5\nheat;flow;x;time\n9;8;7;3\nheat;flow;x;time\n"
+    table, times, rows = read(text.replace(";", ","))
+    assert times == ["1", "2", "3"]
+    np.testing.assert_array_equal(rows, [[2, 3], [4, 5], [8, 9]])
+    assert table.ignored == ["x"]
+
+
+def test_a_table_that_begins_in_its_middle_goes_by_the_header_that_follows():
+    _, times, rows = read("1,2,3\ntime,heat,flow\n2,5,4\n")
+    assert times == ["1", "2"]
+    np.testing.assert_array_equal(rows, [[2, 3], [4, 5]])
+
+
 def test_what_is_no_number_is_missing_and_each_line_stays_a_row():
     text = 'time,flow,heat\n1,NaN,inf\n2,,abc\n3,1\n4,"5","6"\n5,"7,8\n6,9,10,11\n\n7,1,2'
     _, times, rows = read(text)
