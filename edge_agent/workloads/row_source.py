@@ -22,7 +22,7 @@ from edge_agent.sources.patient import (
     is_fifo,
     open_bytes,
 )
-from edge_agent.sources.table import RowBlock, Table, is_header
+from edge_agent.sources.table import RowBlock, Table, is_header, without_separator
 from edge_agent.tables import MQTT_SCHEME, Mqtt
 from edge_agent.workloads.job import Job
 
@@ -73,6 +73,9 @@ class RowSource:
             TableError: if they are no rows with these channels.
         """
         first = self._lines.read(_PIECE_BYTES)
+        line = first.partition(b"\n")[0]
+        if line and not without_separator([_text(line)]):
+            first = first[len(line) + 1 :] or self._lines.read(_PIECE_BYTES)
         if not first:
             return
         if not self._header and is_header(_text(first.partition(b"\n")[0])):
@@ -136,10 +139,15 @@ def _tail(path: Path, place: dict[str, Any], patience: Patience) -> TailBytes:
 
 
 def _first_line(path: Path) -> bytes:
-    """The first line of a file, with its end; empty if it is not there, or is longer than a header."""
+    """The first line of a file, with its end, behind a spreadsheet's ``sep=;``.
+
+    Empty if it is not there, or is longer than a header.
+    """
     try:
         with path.open("rb") as file:
             line = file.readline(_LONGEST_LINE)
+            if line and not without_separator([_text(line)]):
+                line = file.readline(_LONGEST_LINE)
     except OSError:
         return b""
     return line if line.endswith(b"\n") else b""

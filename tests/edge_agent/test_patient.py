@@ -130,6 +130,19 @@ def test_the_next_process_goes_on_in_the_log_where_the_last_was(tmp_path):
     assert rows_of(path, place, Patience())[0] == [[7, 8]], "the header of the new one is none"
 
 
+def test_a_log_goes_on_with_the_columns_of_the_file_that_took_its_place(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("sep=;\r\ntime;flow;heat\r\n0;1;2\r\n")
+    opened = RowSource(Job(bundle="", source=str(path)), Patience())
+    with path.open("a") as file:
+        file.write("1;3;4\n")
+    blocks = opened.blocks(["flow", "heat"])
+    assert next(blocks).rows.tolist() == [[3, 4]]
+    os.replace(path, tmp_path / "old")
+    path.write_text("time;heat;flow\n2;6;5\n")
+    assert next(blocks).rows.tolist() == [[5, 6]]
+
+
 def test_a_log_of_ten_thousand_columns_is_watched(tmp_path):
     path = tmp_path / "log.csv"
     more = ",".join(f"sensor_{n}" for n in range(10_000))
@@ -166,11 +179,12 @@ def test_a_line_that_never_ends_is_told_of_and_the_next_one_is_a_line():
     os.close(reader)
 
 
-def test_the_next_process_is_told_the_header_of_a_pipe(tmp_path):
+@pytest.mark.parametrize("before", [b"", b"sep=;\n"])
+def test_the_next_process_is_told_the_header_of_a_pipe(tmp_path, before):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     keeper = os.open(fifo, os.O_RDWR)
-    os.write(keeper, b"heat;flow\n1;2\n3;")
+    os.write(keeper, before + b"heat;flow\n1;2\n3;")
     found, place = rows_of(fifo, {}, Patience())
     assert found == [[2, 1]]
     os.write(keeper, b"4\n")
