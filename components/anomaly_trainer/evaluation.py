@@ -148,13 +148,16 @@ def evaluation(found: Sequence[Outcome]) -> dict[str, Any]:
 def gates(evaluation: dict[str, Any], max_false_alarms: float, least_gain: float) -> list[Gate]:
     """What must hold for a release."""
     false_alarms = evaluation["false_alarm_rate"]
+    advice = "raise AnomalyTrainer.stretch or persistence, or give longer normal running"
+    if strays := ", ".join(evaluation["strays"][:3]):
+        advice = f"see first to the logs that the bundle does not fit ({strays}), which count; or {advice}"
     found = [
         Gate(
             name="false_alarm_rate",
             value=1.0 if false_alarms is None else false_alarms,
             limit=max_false_alarms,
             passed=false_alarms is not None and false_alarms <= max_false_alarms,
-            advice="raise AnomalyTrainer.stretch or persistence, or give longer normal running",
+            advice=advice,
         )
     ]
     gains = {}

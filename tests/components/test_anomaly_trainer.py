@@ -167,6 +167,27 @@ def test_without_labels_planted_faults_choose_and_the_false_alarms_decide(tmp_pa
     assert [gate.name for gate in read_gates(made["evaluation"])] == ["false_alarm_rate"]
 
 
+def test_a_log_that_the_bundle_does_not_fit_is_named_with_what_to_do(tmp_path, capsys):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(4):
+        rows = machine_rows(800, seed=number)
+        if not number:
+            rows[420:, 2] += 30.0
+        (logs / f"{number}.csv").write_text(csv_text(rows))
+    parameters = dataclasses.replace(PARAMETERS, compare=("ewma",))
+    made = trained(logs, tmp_path, parameters)
+    found = read_json(made["evaluation"] / "evaluation.json")
+    assert found["strays"] == ["0.csv"]
+    alarms = {file["file"]: file["false_alarm_rate"] for file in found["files"]}
+    assert alarms.pop("0.csv") > 0.9
+    assert max(alarms.values()) < 0.1
+    assert "0.csv: more than half of its rows alarm" in capsys.readouterr().err
+    (gate,) = read_gates(made["evaluation"])
+    assert not gate.passed  # it counts
+    assert "logs that the bundle does not fit (0.csv)" in gate.advice
+
+
 def test_without_labels_each_half_is_held_against_the_other_as_it_is(tmp_path):
     for number in range(4):
         write_log(tmp_path / "logs" / f"{number}.csv", number)
