@@ -30,6 +30,7 @@ TIME_NAMES = {"time", "timestamp", "datetime", "date_time", "date", "ts"}
 _SEPARATOR = re.compile(r"\s*sep=.\s*", re.IGNORECASE)
 _BLOCK_BYTES = 1 << 18
 _LONGEST_LINE = 1 << 20
+_AFTER_HEADER = 16  # lines that are looked at together after a header among the rows
 
 
 class TableError(Exception):
@@ -88,19 +89,22 @@ class Table:
             TableError: if a line is too long to be a row.
         """
         for lines in itertools.chain([self._first], self._lines):
-            left = lines
-            while left:
-                cells = _cells(left, self._delimiter)
+            begin, piece = 0, len(lines)
+            while begin < len(lines):
+                part = lines[begin : begin + piece]
+                cells = _cells(part, self._delimiter)
                 block = self._block(cells)
                 again = self._header_within(cells, block.rows)
                 if again is None:
                     yield block
-                    break
+                    begin, piece = begin + len(part), 2 * piece
+                    continue
                 self._count -= len(cells)
                 if again:
                     yield self._block(cells[:again])
-                self._take_header(left[again:])
-                left = self._first
+                self._take_header(part[again : again + 2])
+                # Where headers come often, no line is read more than a few times.
+                begin, piece = begin + again + 1, _AFTER_HEADER
 
     def _take_header(self, lines: list[str]) -> None:
         """Goes by the header that `lines` begin with; what is left of them are the first rows."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import edge_agent.sources.table as table_module
 from edge_agent.sources.table import Table, TableError, seconds_of
 
 CHANNELS = ("flow", "heat")
@@ -56,6 +57,19 @@ def test_a_header_that_comes_again_holds_for_the_rows_after_it_and_is_no_row():
     assert times == ["1", "2", "3"]
     np.testing.assert_array_equal(rows, [[2, 3], [4, 5], [8, 9]])
     assert table.ignored == ["x"]
+
+
+def test_ten_thousand_tables_behind_each_other_are_read_line_by_line(monkeypatch):
+    lines = [line for n in range(5000) for line in ("flow,heat", f"{n},1", "heat,flow", f"2,{n}")]
+    looked_at = []
+    cells = table_module._cells
+    monkeypatch.setattr(
+        table_module, "_cells", lambda lines, by: looked_at.append(len(lines)) or cells(lines, by)
+    )
+    _, times, rows = read("\n".join(lines))
+    assert times == list(range(10_000))
+    assert rows == [row for n in range(5000) for row in ([n, 1], [n, 2])]
+    assert sum(looked_at) < 20 * len(lines)
 
 
 def test_a_table_that_begins_in_its_middle_goes_by_the_header_that_follows():
