@@ -11,7 +11,8 @@ from fleet.control import audit, devices
 from fleet.control.enrolment import REPLACED
 from fleet.control.standing import Standings
 from fleet.control.tokens import REVOKED, hash_token, new_token
-from fleet.store.schema import Action, Device, Report, Telemetry
+from fleet.rollout.engine import RolloutState
+from fleet.store.schema import Action, Device, Report, Rollout, Telemetry
 
 _UNDECIDED = ("scheduled", "offered", "running")
 _LAST_WORD = {
@@ -81,7 +82,14 @@ def replace(standings: Standings, tenant: int, who: str, name: str) -> str:
 
 
 def _withdraw(standings: Standings, device: int, states: Sequence[str]) -> None:
-    """Ends the device's actions in these states: it cannot end them any more."""
+    """Ends the device's actions in these states: it cannot end them any more.
+
+    Those of rollouts that start just now are as if they had not been made: the start takes in whom it
+    finds without one.
+    """
+    ready = sa.select(Rollout.id).where(Rollout.state == RolloutState.READY)
+    starting = (Action.device_id == device, Action.rollout_id.in_(ready))
+    standings.connection.execute(sa.delete(Action).where(*starting))
     mine = sa.and_(Action.device_id == device, Action.state.in_(states))
     ended = sa.update(Action).where(mine).values(
         state="canceled", ended=standings.now, cancel_asked=False

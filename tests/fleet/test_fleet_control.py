@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 import sqlalchemy as sa
 
-from fleet.control import actions, devices, releases, rollouts, tenants
+from fleet.control import actions, devices, handover, releases, rollouts, tenants
 from fleet.control.actions import MAX_REPORTS
 from fleet.control.curves import curve
 from fleet.control.enrolment import join
@@ -436,6 +436,26 @@ def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
     with fleet.standings() as standings:
         rollouts.start(standings, fleet.tenant.id, "test", newer)
     assert [group["devices"] for group in fleet.status(newer)["groups"]] == [6, 4, 0]
+
+
+def test_a_device_that_changes_hands_while_a_rollout_starts_is_one_that_comes(
+    any_fleet, monkeypatch
+):
+    monkeypatch.setattr("fleet.control.rollouts._PIECE", 3)
+    fleet = any_fleet
+    fleet.add_devices(6)
+    rollout = create(fleet, "1.0.0", ALL)
+    assert not prepare(fleet, rollout, 3)
+    with fleet.standings() as standings:
+        for name in ("device-0", "device-1"):
+            handover.replace(standings, fleet.tenant.id, "anna", name)
+        handover.revoke(standings, fleet.tenant.id, "anna", "device-2")
+    assert prepare(fleet, rollout, 30), "though the start before was interrupted"
+    with fleet.standings() as standings:
+        handover.replace(standings, fleet.tenant.id, "anna", "device-3")
+        rollouts.start(standings, fleet.tenant.id, "test", rollout)
+    (group,) = fleet.status(rollout)["groups"]
+    assert (group["devices"], group["canceled"]) == (5, 0), "all but the one that was revoked"
 
 
 def test_a_start_that_is_refused_leaves_earlier_rollouts_alone(any_fleet):
