@@ -35,14 +35,11 @@ class Certified:
 class Authorities:
     """Who may issue devices' certificates, and which of these they took back.
 
-    Attributes:
-        readings: how often the files were read; what was certified before the last time may not hold.
-
     Args:
         by_tenant: PEM files of each tenant's authorities; a certificate must be issued by one of these
             directly, so an intermediate authority that issues to devices stands in its file itself.
-        lists: PEM files with revocation lists of some of these authorities. One whose newest list is
-            overdue lets no device in, for nobody knows what it took back since.
+        lists: PEM files with revocation lists of some of these authorities. One whose newest list, or
+            that of one of its parts, is overdue lets no device in, for nobody knows what it took back since.
 
     Raises:
         StoreError: if a file cannot be read, or holds no certificate or list.
@@ -52,7 +49,7 @@ class Authorities:
         self.files = [file for files in by_tenant.values() for file in files]
         self._files = by_tenant
         self._lists = lists
-        self.readings = 0
+        self._readings = 0
         self.read()
 
     def read(self) -> None:
@@ -68,10 +65,21 @@ class Authorities:
         everybody = [authority for some in by_tenant.values() for authority in some]
         revocations = read_revocations(self._lists, everybody)
         self._by_tenant, self._revocations = by_tenant, revocations
-        self.readings += 1
-        for said in revocations.values():
-            if said.overdue():
+        self._readings += 1
+        self._overdue = 0
+        self.reading()
+
+    def reading(self) -> tuple[int, int]:
+        """How often the files were read, and how many lists are overdue by now.
+
+        What was certified when it was another may not hold.
+        """
+        overdue = [said for some in self._revocations.values() for said in some if said.overdue()]
+        if len(overdue) > self._overdue:
+            for said in overdue:
                 _log.warning("%s: overdue since %s: %s", said.file, said.until, _OVERDUE)
+        self._overdue = len(overdue)
+        return self._readings, self._overdue
 
     def certify(self, certificate: bytes) -> Certified | None:
         """What a certificate proves whose chain and dates TLS has verified; None if nothing.
@@ -96,8 +104,10 @@ class Authorities:
     def _holds(self, shown: x509.Certificate, authority: x509.Certificate) -> bool:
         if not _issued(shown, authority):
             return False
-        said = self._revocations.get(authority)
-        return said is None or not (shown.serial_number in said.serials or said.overdue())
+        return not any(
+            shown.serial_number in said.serials or said.overdue()
+            for said in self._revocations.get(authority, ())
+        )
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

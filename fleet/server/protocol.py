@@ -21,7 +21,7 @@ def make_protocol(authorities: Authorities) -> type[HttpToolsProtocol]:
     class Protocol(HttpToolsProtocol):
         _shown: bytes | None = None
         _certified: Certified | None = None
-        _reading = 0
+        _reading = (0, 0)
         _head = 0
         _awaited = True
         _waiting: asyncio.TimerHandle | None = None
@@ -51,9 +51,9 @@ def make_protocol(authorities: Authorities) -> type[HttpToolsProtocol]:
             super().on_message_begin()
             self._head = 0
             self._awaited = True
-            # A connection lasts; its certificate may be taken back meanwhile.
-            if self._shown and self._reading != authorities.readings:
-                self._reading = authorities.readings
+            # A connection lasts; its certificate may be taken back meanwhile, or the list be overdue.
+            if self._shown and self._reading != (reading := authorities.reading()):
+                self._reading = reading
                 self._certified = authorities.certify(self._shown)
             if self._certified is not None:
                 cast("dict[str, object]", self.scope)[CERTIFIED] = self._certified

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import json
 import shutil
 import signal
@@ -14,12 +15,14 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleet.__main__ import main
 from fleet.command_line import parse
 from fleet.server.certificates import CERTIFIED, Authorities, Certified
 from fleet.server.proxies import Proxies, behind
+from fleet.server.revocations import Revocations
 from fleet.store.errors import StoreError
 from tests.fixtures.authorities import Authority
 from tests.fixtures.fleet_process import server_process, serving
@@ -139,29 +142,67 @@ def test_a_certificate_that_was_taken_back_lets_nobody_in(root, tmp_path):
                 assert answers(third, "third", 200), "whose authority has no list"
 
 
-def test_an_overdue_list_lets_nobody_in_and_a_damaged_one_changes_nothing(tmp_path):
+def let_in(authorities: Authorities, folder: Path, *names: str) -> list[str]:
+    """Those of the names whose certificate lets them in."""
+    shown = {n: ssl.PEM_cert_to_DER_cert((folder / f"{n}.pem").read_text()) for n in names}
+    return [name for name, certificate in shown.items() if authorities.certify(certificate)]
+
+
+def test_an_overdue_list_lets_nobody_in_and_a_damaged_one_changes_nothing(
+    tmp_path, monkeypatch, caplog
+):
     ours = Authority(tmp_path / "ours")
-    shown = {name: Path(ours.issue(name)[0]).read_bytes() for name in ("lost", "kept")}
-    file = ours.take_back(str(ours.folder / "lost.pem"))
+    names = ("lost", "kept")
+    files = [ours.issue(name)[0] for name in names]
+    file = ours.take_back(files[0])
     authorities = Authorities({"default": [ours.file]}, [file])
-
-    def let_in() -> list[str]:
-        found = {
-            n: authorities.certify(ssl.PEM_cert_to_DER_cert(c.decode())) for n, c in shown.items()
-        }
-        return [name for name, certified in found.items() if certified]
-
-    assert let_in() == ["kept"]
+    assert let_in(authorities, ours.folder, *names) == ["kept"]
     file.write_text("half")
     with pytest.raises(StoreError, match="no revocation list"):
         authorities.read()
-    assert let_in() == ["kept"]
-    ours.take_back(overdue=True)
+    assert let_in(authorities, ours.folder, *names) == ["kept"]
+    ours.take_back(lasts=datetime.timedelta(days=-1))
     authorities.read()
-    assert let_in() == []
+    assert let_in(authorities, ours.folder, *names) == []
     ours.take_back()
     authorities.read()
-    assert let_in() == ["lost", "kept"]
+    assert let_in(authorities, ours.folder, *names) == ["lost", "kept"]
+    before = authorities.reading()
+    caplog.clear()
+    monkeypatch.setattr(Revocations, "overdue", lambda _: True)
+    assert authorities.reading() != before, "so connections that are there are looked at again"
+    assert "overdue since" in caplog.text
+    assert let_in(authorities, ours.folder, *names) == []
+
+
+def point(**says: Any) -> x509.IssuingDistributionPoint:
+    names = [x509.UniformResourceIdentifier(says.pop("url", "http://ca/1.crl"))]
+    nothing = dict.fromkeys(
+        ("only_contains_user_certs", "only_contains_ca_certs", "indirect_crl",
+         "only_contains_attribute_certs"), False,
+    )  # fmt: skip
+    return x509.IssuingDistributionPoint(
+        full_name=names, relative_name=None, only_some_reasons=None, **(nothing | says)
+    )
+
+
+def test_all_parts_of_a_list_count_and_what_is_no_list_by_itself_is_refused(tmp_path):
+    ours = Authority(tmp_path / "ours")
+    lost, _ = ours.issue("lost")
+    ours.issue("kept")
+    file = ours.take_back(lost, parts=[point(), point(url="http://ca/2.crl")])
+    authorities = Authorities({"default": [ours.file]}, [file])
+    assert let_in(authorities, ours.folder, "lost", "kept") == ["kept"]
+    for part in (
+        x509.DeltaCRLIndicator(7),
+        point(indirect_crl=True),
+        point(only_contains_ca_certs=True),
+        x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"),
+    ):
+        ours.take_back(parts=[part])
+        with pytest.raises(StoreError, match="give the complete list"):
+            authorities.read()
+    assert let_in(authorities, ours.folder, "lost", "kept") == ["kept"]
 
 
 def test_options_that_cannot_go_together_are_refused(root, tmp_path, capsys):
