@@ -205,7 +205,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
                 tenant = tenants.find(connection, arguments.tenant).id
                 standings = Standings(connection, time.time())
                 before = reached
-                reached = rollouts.prepare(standings, tenant, arguments.rollout, before)
+                reached = rollouts.prepare(standings, tenant, who(), arguments.rollout, before)
                 standings.settle()
             if reached.stage is Stage.DONE:
                 return

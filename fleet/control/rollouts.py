@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
 from typing import Any
 
@@ -57,44 +58,52 @@ class Preparation:
         stage: what it is at.
         after: the id of the last device that was looked at in it.
         devices: how many were looked at in it.
+        claim: what the rollout says of this start; empty before its first piece.
     """
 
     stage: Stage = Stage.DISMISS
     after: int = 0
     devices: int = 0
+    claim: str = ""
 
 
-def prepare(standings: Standings, tenant: int, id_: int, reached: Preparation) -> Preparation:
+def prepare(
+    standings: Standings, tenant: int, who: str, id_: int, reached: Preparation
+) -> Preparation:
     """A piece of what starting takes, in a transaction of a fraction of a second; `start` does what is left.
 
     What a start that was killed left is taken back, for devices may have told other things of themselves
     since. Devices are sorted into the groups, and shown nothing yet. Then what earlier rollouts have for
-    them is superseded.
+    them is superseded. Meanwhile the rollout's reason says who starts it, and since when.
 
     Args:
         standings: of the transaction.
         tenant: whose.
+        who: does it.
         id_: the rollout.
         reached: what the piece before gave; a new one to begin.
 
     Raises:
         NotFoundError: if the tenant has no such rollout.
-        RolloutError: if it was started before, or would have an empty group first (see `start`).
+        RolloutError: if it was started before, or would have an empty group first (see `start`), or
+            somebody else began to start it since the piece before.
     """
     standing = _of(standings, tenant, id_)
     engine.start(standing.rollout)
+    reached = _claim(standings, standing, who, reached)
     if reached.stage is Stage.DISMISS:
-        more = dismiss_some(standings.connection, id_, _PIECE)
-        return reached if more else Preparation(stage=Stage.SORT)
+        if dismiss_some(standings.connection, id_, _PIECE):
+            return reached
+        reached = dataclasses.replace(reached, stage=Stage.SORT)
     if reached.stage is Stage.SORT:
         last = enrol_some(standings, standing, reached.after, _PIECE)
         if last is None:
             _check_first_group(standings, standing)
-            return Preparation(stage=Stage.SUPERSEDE)
+            return Preparation(stage=Stage.SUPERSEDE, claim=reached.claim)
     else:
         last = supersede_some(standings, standing, reached.after, _PIECE)
         if last is None:
-            return Preparation(stage=Stage.DONE)
+            return Preparation(stage=Stage.DONE, claim=reached.claim)
     return dataclasses.replace(reached, after=last, devices=reached.devices + _PIECE)
 
 
@@ -383,6 +392,25 @@ def _note(standings: Standings, standing: Standing, who: str, what: str, reason:
     subject = f"{standing.id} {standing.name}"
     details = {"reason": reason} if reason else {}
     audit.note(standings.connection, standings.now, standing.tenant_id, who, what, subject, details)
+
+
+def _claim(standings: Standings, standing: Standing, who: str, reached: Preparation) -> Preparation:
+    """Lets one start go on, the one that began last: two would take back each other's work."""
+    if not reached.claim:
+        moment = datetime.datetime.fromtimestamp(standings.now, datetime.UTC)
+        reached = dataclasses.replace(
+            reached,
+            claim=f"a start by {who} began at {moment:%Y-%m-%d %H:%M:%S.%f} UTC and is not done: if it was "
+            "interrupted, start it again",
+        )
+        standings.connection.execute(
+            sa.update(Rollout).where(Rollout.id == standing.id).values(reason=reached.claim)
+        )
+    elif standing.rollout.reason != reached.claim:
+        raise RolloutError(
+            f"rollout {standing.id}: somebody else starts it since: {standing.rollout.reason}"
+        )
+    return reached
 
 
 def _check_first_group(standings: Standings, standing: Standing) -> None:

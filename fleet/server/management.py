@@ -248,7 +248,7 @@ async def _steer(call: Call) -> Any:
         return rollouts.status(standings.connection, tenant, number)
 
     if verb == "start":
-        await prepare_start(call.state, tenant, number)
+        await prepare_start(call.state, tenant, who, number)
     return await call.state.writer.do_alone(work)
 
 

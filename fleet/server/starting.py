@@ -9,7 +9,7 @@ from fleet.control.rollouts import Preparation, Stage
 from fleet.server.fleet_state import FleetState
 
 
-async def prepare_start(state: FleetState, tenant: int, rollout: int) -> None:
+async def prepare_start(state: FleetState, tenant: int, who: str, rollout: int) -> None:
     """Prepares `fleet.control.rollouts.start`, to which little is left then.
 
     Raises:
@@ -18,5 +18,7 @@ async def prepare_start(state: FleetState, tenant: int, rollout: int) -> None:
     """
     reached = Preparation()
     while reached.stage is not Stage.DONE:
-        piece = functools.partial(rollouts.prepare, tenant=tenant, id_=rollout, reached=reached)
+        piece = functools.partial(
+            rollouts.prepare, tenant=tenant, who=who, id_=rollout, reached=reached
+        )
         reached = await state.writer.do_alone(piece)

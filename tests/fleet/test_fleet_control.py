@@ -410,7 +410,7 @@ def prepare(fleet, rollout, pieces):
     reached = rollouts.Preparation()
     while pieces and reached.stage is not rollouts.Stage.DONE:
         with fleet.standings() as standings:
-            reached = rollouts.prepare(standings, fleet.tenant.id, rollout, reached)
+            reached = rollouts.prepare(standings, fleet.tenant.id, "test", rollout, reached)
         pieces -= 1
     return reached.stage is rollouts.Stage.DONE
 
@@ -423,7 +423,8 @@ def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
     older = fleet.start(fleet.release("1.0.0"), dataclasses.replace(ALL, exposure=1))
     rings = [dataclasses.replace(ALL, name=r, percent=0, matches=f"ring={r}") for r in "ab"]
     newer = create(fleet, "1.1.0", dataclasses.replace(rings[1], name="first"), *rings)
-    assert not prepare(fleet, newer, 3)
+    assert not prepare(fleet, newer, 2)
+    assert "a start by test began" in fleet.status(newer)["reason"]
     assert [len(fleet.actions(device)) for device in ids] == [2] * 6 + [1] * 4
     with fleet.database.write() as connection:
         for device in ids[:4]:
@@ -436,6 +437,27 @@ def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
     with fleet.standings() as standings:
         rollouts.start(standings, fleet.tenant.id, "test", newer)
     assert [group["devices"] for group in fleet.status(newer)["groups"]] == [6, 4, 0]
+    assert not fleet.status(newer)["reason"]
+
+
+def test_of_two_starts_at_once_the_later_one_goes_on(any_fleet, monkeypatch):
+    monkeypatch.setattr("fleet.control.rollouts._PIECE", 3)
+    fleet = any_fleet
+    fleet.add_devices(10)
+    rollout = create(fleet, "1.0.0", dataclasses.replace(ALL, percent=0, devices=("device-0",)))
+
+    def piece(who, reached):
+        with fleet.standings() as standings:
+            return rollouts.prepare(standings, fleet.tenant.id, who, rollout, reached)
+
+    first = piece("anna", rollouts.Preparation())
+    second = piece("ben", rollouts.Preparation())
+    with pytest.raises(RolloutError, match="somebody else starts it since: a start by ben"):
+        piece("anna", first)
+    while second.stage is not rollouts.Stage.DONE:
+        second = piece("ben", second)
+    with fleet.standings() as standings:
+        assert rollouts.start(standings, fleet.tenant.id, "ben", rollout).counts[0].devices == 1
 
 
 def test_a_device_that_changes_hands_while_a_rollout_starts_is_one_that_comes(
@@ -445,7 +467,7 @@ def test_a_device_that_changes_hands_while_a_rollout_starts_is_one_that_comes(
     fleet = any_fleet
     fleet.add_devices(6)
     rollout = create(fleet, "1.0.0", ALL)
-    assert not prepare(fleet, rollout, 3)
+    assert not prepare(fleet, rollout, 1)
     with fleet.standings() as standings:
         for name in ("device-0", "device-1"):
             handover.replace(standings, fleet.tenant.id, "anna", name)
@@ -467,3 +489,4 @@ def test_a_start_that_is_refused_leaves_earlier_rollouts_alone(any_fleet):
         prepare(any_fleet, refused, 30)
     assert any_fleet.status(older)["groups"][0]["canceled"] == 0
     assert any_fleet.status(refused)["state"] == "ready"
+    assert not any_fleet.status(refused)["reason"]

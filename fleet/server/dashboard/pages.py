@@ -154,7 +154,7 @@ async def _steer(seen: Visit) -> Response:
         raise not_found()
 
     if verb == "start":
-        await prepare_start(seen.state, tenant, number)
+        await prepare_start(seen.state, tenant, who, number)
     moved = await seen.state.writer.do_alone(work)
     return RedirectResponse(seen.address(f"/rollouts/{moved}"), 303)
 
