@@ -370,3 +370,16 @@ def test_what_a_new_operator_gets_wrong_is_told(tmp_path, capsys):
     admin, anna = sorted(fleet("tenant", "operator-list").splitlines()[-2:])
     assert admin == "admin  signer  in all tenants"
     assert anna.startswith("anna  viewer  in default  until ")
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path, capsys):
+    root = str(tmp_path / "fleet")
+    assert main(parse(["fleet", "init", "--root", root])) == 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        done = subprocess.run(
+            [sys.executable, "-m", "fleet", "tenant", "list", "--root", root],
+            cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, b"")
