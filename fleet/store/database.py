@@ -32,6 +32,12 @@ _MIGRATIONS = (
 )
 _SERVER_TIME_OUTS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}  # seconds, milliseconds
 _ADVISORY_LOCK = 0x666C656574  # any number that nobody else takes in this database
+_SERVER_ADVICE = "check that the server runs and lets this user in"
+_FILE_ADVICE = "check that its folder can be written, that its disk has room, and that it is one"
+_BUSY_ADVICE = (
+    f"another process writes to it for longer than {_WAIT_MS // 1000} s, such as a roll back of very many "
+    "devices: try again when that is done"
+)
 _versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
 
 
@@ -124,11 +130,10 @@ class Database:
         except (sa.exc.IntegrityError, sa.exc.DataError):
             raise  # ours
         except sa.exc.DBAPIError as e:
-            advice = (
-                "check that its folder can be written, that its disk has room, and that it is one"
-                if self.is_sqlite
-                else "check that the server runs and lets this user in"
-            )
+            advice = _SERVER_ADVICE
+            if self.is_sqlite:
+                busy = getattr(e.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                advice = _BUSY_ADVICE if busy else _FILE_ADVICE
             reason = str(e.orig).strip()
             for secret in filter(None, [self.url.password, *map(str, self.url.query.values())]):
                 reason = reason.replace(str(secret), "***")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from fleet.control import audit
-from fleet.store.database import Database, parse_url
+from fleet.store.database import Database, default_url, parse_url
 from fleet.store.errors import StoreError
 from fleet.store.schema import SCHEMA, VERSION_TABLE, Audit, Base
 from tests.fixtures.postgresql import new_schema
@@ -70,7 +71,7 @@ def test_a_newer_schema_is_refused(any_url):
 
 def test_several_processes_may_open_an_empty_database_first(postgresql):
     program = (
-        "import sys; from fleet.store.database import Database, parse_url;"
+        "import sys; from fleet.store.database import Database, default_url, parse_url;"
         "Database(parse_url(sys.argv[1])).close()"
     )
     with new_schema(postgresql) as url:
@@ -84,6 +85,17 @@ def test_other_databases_are_refused_without_repeating_the_url(text):
     with pytest.raises(StoreError, match="write postgresql://") as e:
         parse_url(text)
     assert text not in str(e.value)
+
+
+def test_a_database_that_another_process_writes_to_is_told_apart_from_a_broken_one(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("fleet.store.database._WAIT_MS", 10)
+    with contextlib.closing(Database(default_url(tmp_path))) as one, one.write():
+        other = Database(default_url(tmp_path))
+        with pytest.raises(StoreError, match="another process writes to it"), other.write():
+            pass
+        other.close()
 
 
 def test_a_database_that_is_away_is_a_plain_error(tmp_path):
