@@ -18,7 +18,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from fleet.store.errors import StoreError
 
-_PEM = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+_BEGIN = b"-----BEGIN X509 CRL-----"
+_PEM = re.compile(_BEGIN + rb".*?-----END X509 CRL-----", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,13 +71,20 @@ def read_revocations(
 
 def _read(file: Path) -> list[x509.CertificateRevocationList]:
     try:
-        found = [x509.load_pem_x509_crl(each) for each in _PEM.findall(file.read_bytes())]
+        content = file.read_bytes()
+        found = [x509.load_pem_x509_crl(each) for each in _PEM.findall(content)]
         for each in found:
             each.extensions  # noqa: B018 - read only when they are asked for, and may be malformed
     except (OSError, ValueError) as e:
         raise StoreError(f"--client-crl {file}: give a PEM file with revocation lists: {e}") from e
     if not found:
         raise StoreError(f"--client-crl {file}: holds no revocation list: give it in PEM")
+    if content.count(_BEGIN) != len(
+        found
+    ):  # without the last, its authority would be believed in all
+        raise StoreError(
+            f"--client-crl {file}: its last revocation list is cut off: write another file, and rename it"
+        )
     return found
 
 

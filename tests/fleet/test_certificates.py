@@ -160,6 +160,10 @@ def test_an_overdue_list_lets_nobody_in_and_a_damaged_one_changes_nothing(
     file.write_text("half")
     with pytest.raises(StoreError, match="no revocation list"):
         authorities.read()
+    whole = ours.take_back().read_bytes()
+    file.write_bytes(whole + whole[:100])
+    with pytest.raises(StoreError, match="is cut off"):
+        authorities.read()
     assert let_in(authorities, ours.folder, *names) == ["kept"]
     ours.take_back(lasts=datetime.timedelta(days=-1))
     authorities.read()
