@@ -25,6 +25,7 @@ from fleet.commands.fleet_arguments import (
 )
 
 if TYPE_CHECKING:
+    from fleet.control.rollouts import Preparation
     from fleet.rollout.plan import Plan
 
 NAME = "rollout"
@@ -171,9 +172,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "follow":
         status = _follow(arguments)
     else:
-        if arguments.action == "start":
-            _prepare(arguments)
-        status = _change(arguments)
+        status = _start(arguments) if arguments.action == "start" else _change(arguments)
     text = _text(status)
     if arguments.action == "create":
         text += f"\nnext: python -m fleet rollout start --root {arguments.root} {status['id']}"
@@ -191,7 +190,17 @@ def _moment(text: str) -> float:
         ) from None
 
 
-def _prepare(arguments: argparse.Namespace) -> None:
+def _start(arguments: argparse.Namespace) -> dict[str, Any]:
+    from fleet.control import rollouts, tenants
+
+    reached = _prepare(arguments)
+    with writing(arguments) as standings:
+        tenant = tenants.find(standings.connection, arguments.tenant).id
+        rollouts.start(standings, tenant, who(), arguments.rollout, reached)
+        return rollouts.status(standings.connection, tenant, arguments.rollout)
+
+
+def _prepare(arguments: argparse.Namespace) -> Preparation:
     """Does most of what a start takes, in pieces, and tells how far it is where that takes long."""
     from fleet.control import rollouts, tenants
     from fleet.control.rollouts import Preparation, Stage
@@ -208,7 +217,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
                 reached = rollouts.prepare(standings, tenant, who(), arguments.rollout, before)
                 standings.settle()
             if reached.stage is Stage.DONE:
-                return
+                return reached
             if time.monotonic() > told + _TELL_S:
                 told = time.monotonic()
                 print(
@@ -235,8 +244,6 @@ def _change(arguments: argparse.Namespace) -> dict[str, Any]:
             case "create":
                 row, plan = release(arguments.release), _plan(arguments)
                 id_ = rollouts.create(standings, tenant, who(), row, plan, arguments.name)
-            case "start":
-                id_ = rollouts.start(standings, tenant, who(), arguments.rollout).id
             case "pause":
                 given = (tenant, who(), arguments.rollout, arguments.reason)
                 id_ = rollouts.pause(standings, *given).id

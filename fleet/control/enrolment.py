@@ -26,8 +26,8 @@ _UNDERWAY = sa.select(ACTION.c.device_id).where(
 _INSERT = sa.insert(ACTION)
 
 
-def enrol(standings: Standings, standing: Standing) -> None:
-    """Makes the missing actions of a rollout's devices.
+def enrol(standings: Standings, standing: Standing, after: int = 0) -> None:
+    """Makes the missing actions of a rollout's devices, of those whose id is above `after`.
 
     Left out are devices that run the release already, or do not meet its minimum; a roll back takes those
     too that may still be installing the other one. What an earlier rollout of the same name of releases
@@ -35,7 +35,8 @@ def enrol(standings: Standings, standing: Standing) -> None:
     """
     # Not all of them at once: what a million devices say of themselves takes a gigabyte.
     found = standings.connection.execute(
-        _lacking(standing).order_by(Device.id), execution_options={"yield_per": _BATCH}
+        _lacking(standing).where(Device.id > after).order_by(Device.id),
+        execution_options={"yield_per": _BATCH},
     )
     _take_in(standings, standing, found)
     if _has_earlier(standings, standing):
@@ -125,7 +126,8 @@ def _take_in(standings: Standings, standing: Standing, found: Iterable[Any]) -> 
 def join(standings: Standings, device: Any) -> None:
     """Gives a device that came late, or told more of itself, its action in each rollout that takes it.
 
-    So it does one whose hardware was replaced; its action begins anew then.
+    So it does one whose hardware was replaced; its action begins anew then. Rollouts that start just now
+    take every device: their start may have looked at it before.
 
     Of several rollouts of one name of releases, only the newest that is not halted or given up counts:
     nobody is led through the past.
@@ -135,9 +137,11 @@ def join(standings: Standings, device: Any) -> None:
         device: the device's row.
     """
     connection = standings.connection
-    for id_ in standings.newest(device.tenant_id):
+    begun = standings.newest(device.tenant_id)
+    taking = [id_ for id_ in begun if standings.of(id_).plan.late_joiners == "take"]
+    for id_ in (*taking, *standings.starting(device.tenant_id)):
         standing = standings.of(id_)
-        if standing.plan.late_joiners != "take" or device.installed_id == standing.release_id:
+        if device.installed_id == standing.release_id:
             continue
         index = standing.membership.group_of(device.name, device.attributes)
         release = standings.release(standing.release_id)

@@ -59,12 +59,14 @@ class Preparation:
         after: the id of the last device that was looked at in it.
         devices: how many were looked at in it.
         claim: what the rollout says of this start; empty before its first piece.
+        sorted: devices up to this id need not be looked at again: what came of them since was told.
     """
 
     stage: Stage = Stage.DISMISS
     after: int = 0
     devices: int = 0
     claim: str = ""
+    sorted: int = 0
 
 
 def prepare(
@@ -99,27 +101,42 @@ def prepare(
         last = enrol_some(standings, standing, reached.after, _PIECE)
         if last is None:
             _check_first_group(standings, standing)
-            return Preparation(stage=Stage.SUPERSEDE, claim=reached.claim)
+            return Preparation(stage=Stage.SUPERSEDE, claim=reached.claim, sorted=reached.after)
     else:
         last = supersede_some(standings, standing, reached.after, _PIECE)
         if last is None:
-            return Preparation(stage=Stage.DONE, claim=reached.claim)
+            return dataclasses.replace(reached, stage=Stage.DONE)
     return dataclasses.replace(reached, after=last, devices=reached.devices + _PIECE)
 
 
-def start(standings: Standings, tenant: int, who: str, id_: int) -> Standing:
+def start(
+    standings: Standings,
+    tenant: int,
+    who: str,
+    id_: int,
+    reached: Preparation = Preparation(),
+) -> Standing:
     """Starts it: from now on its devices are those that match.
 
     With many devices, `prepare` in pieces before leaves little to do here, where others who write wait.
 
+    Args:
+        standings: of the transaction.
+        tenant: whose.
+        who: does it.
+        id_: the rollout.
+        reached: what the last piece of `prepare` gave; by default all is done here.
+
     Raises:
         NotFoundError: if the tenant has no such rollout.
-        RolloutError: if it was started before, or its first group would be empty: then nothing would
-            stand between the release and the second group.
+        RolloutError: if it was started before, or somebody else began to start it since, or its first group
+            would be empty: then nothing would stand between the release and the second group.
     """
     standing = _of(standings, tenant, id_)
     engine.start(standing.rollout)
-    enrol(standings, standing)
+    if reached.claim:
+        _check_claim(standing, reached)
+    enrol(standings, standing, reached.sorted)
     _check_first_group(standings, standing)
     _note(standings, standing, who, "rollout start")
     standings.connection.execute(
@@ -406,11 +423,16 @@ def _claim(standings: Standings, standing: Standing, who: str, reached: Preparat
         standings.connection.execute(
             sa.update(Rollout).where(Rollout.id == standing.id).values(reason=reached.claim)
         )
-    elif standing.rollout.reason != reached.claim:
+    else:
+        _check_claim(standing, reached)
+    return reached
+
+
+def _check_claim(standing: Standing, reached: Preparation) -> None:
+    if standing.rollout.reason != reached.claim:
         raise RolloutError(
             f"rollout {standing.id}: somebody else starts it since: {standing.rollout.reason}"
         )
-    return reached
 
 
 def _check_first_group(standings: Standings, standing: Standing) -> None:

@@ -35,6 +35,12 @@ _NEWEST = (
     )
     .group_by(RELEASE.c.name)
 )
+# Those that are being started just now, or whose start was interrupted, say so in their reason.
+_STARTING = sa.select(ROLLOUT.c.id).where(
+    ROLLOUT.c.tenant_id == sa.bindparam("tenant"),
+    ROLLOUT.c.state == RolloutState.READY,
+    ROLLOUT.c.reason != "",
+)
 # The groups are named so that the index is searched: years of actions that ended are not looked at.
 _AT_WORK = (
     sa.select(ACTION.c.rollout_id)
@@ -95,6 +101,7 @@ class Standings:
         self.now = now
         self._known: dict[int, Standing] = {}
         self._newest: dict[int, Sequence[int]] = {}
+        self._starting: dict[int, Sequence[int]] = {}
         self._releases: dict[int, Any] = {}
         self._changed: set[int] = set()
         self._judged: set[int] = set()
@@ -116,6 +123,14 @@ class Standings:
         if known is None:
             found = self.connection.scalars(_NEWEST, {"tenant": tenant})
             known = self._newest[tenant] = found.all()
+        return known
+
+    def starting(self, tenant: int) -> Sequence[int]:
+        """A tenant's rollouts whose start is under way, in transactions before this one."""
+        known = self._starting.get(tenant)
+        if known is None:
+            found = self.connection.scalars(_STARTING, {"tenant": tenant})
+            known = self._starting[tenant] = found.all()
         return known
 
     def release(self, id_: int) -> Any:
@@ -174,7 +189,7 @@ class Standings:
         standing = self._known.get(id_)
         if standing is None:
             standing = self.of(id_)
-        else:
+        elif standing.rollout.state is not RolloutState.READY:  # which has none that count
             standing.counts = count(self.connection, id_, len(standing.plan.groups))
         before = standing.rollout
         standing.rollout = engine.advance(standing.plan, before, standing.counts, self.now)

@@ -237,7 +237,7 @@ async def _steer(call: Call) -> Any:
 
     def work(standings: Standings) -> Any:
         if verb == "start":
-            rollouts.start(standings, tenant, who, number)
+            rollouts.start(standings, tenant, who, number, reached)
         elif verb == "pause":
             rollouts.pause(standings, tenant, who, number, reason)
         elif verb == "resume":
@@ -247,8 +247,9 @@ async def _steer(call: Call) -> Any:
         standings.settle()
         return rollouts.status(standings.connection, tenant, number)
 
+    reached = rollouts.Preparation()
     if verb == "start":
-        await prepare_start(call.state, tenant, who, number)
+        reached = await prepare_start(call.state, tenant, who, number)
     return await call.state.writer.do_alone(work)
 
 

@@ -9,8 +9,8 @@ from fleet.control.rollouts import Preparation, Stage
 from fleet.server.fleet_state import FleetState
 
 
-async def prepare_start(state: FleetState, tenant: int, who: str, rollout: int) -> None:
-    """Prepares `fleet.control.rollouts.start`, to which little is left then.
+async def prepare_start(state: FleetState, tenant: int, who: str, rollout: int) -> Preparation:
+    """Prepares `fleet.control.rollouts.start`, to which little is left then; gives what that takes.
 
     Raises:
         NotFoundError: if the tenant has no such rollout.
@@ -22,3 +22,4 @@ async def prepare_start(state: FleetState, tenant: int, who: str, rollout: int) 
             rollouts.prepare, tenant=tenant, who=who, id_=rollout, reached=reached
         )
         reached = await state.writer.do_alone(piece)
+    return reached

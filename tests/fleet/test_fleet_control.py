@@ -406,13 +406,13 @@ def create(fleet, version, *groups):
 
 
 def prepare(fleet, rollout, pieces):
-    """Whether so many pieces of its start are all."""
+    """What so many pieces of its start have reached."""
     reached = rollouts.Preparation()
     while pieces and reached.stage is not rollouts.Stage.DONE:
         with fleet.standings() as standings:
             reached = rollouts.prepare(standings, fleet.tenant.id, "test", rollout, reached)
         pieces -= 1
-    return reached.stage is rollouts.Stage.DONE
+    return reached
 
 
 def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
@@ -423,7 +423,7 @@ def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
     older = fleet.start(fleet.release("1.0.0"), dataclasses.replace(ALL, exposure=1))
     rings = [dataclasses.replace(ALL, name=r, percent=0, matches=f"ring={r}") for r in "ab"]
     newer = create(fleet, "1.1.0", dataclasses.replace(rings[1], name="first"), *rings)
-    assert not prepare(fleet, newer, 2)
+    prepare(fleet, newer, 2)
     assert "a start by test began" in fleet.status(newer)["reason"]
     assert [len(fleet.actions(device)) for device in ids] == [2] * 6 + [1] * 4
     with fleet.database.write() as connection:
@@ -431,11 +431,11 @@ def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
             devices.set_attributes(connection, device, {"ring": "a"}, "merge")
     shown = [fleet.actions(device, "offered") for device in ids if fleet.poll(device)]
     assert [action.rollout_id for (action,) in shown] == [older]
-    assert prepare(fleet, newer, 30)
+    reached = prepare(fleet, newer, 30)
     assert fleet.status(older)["groups"][0]["canceled"] == 9
     assert not [device for device in ids[1:] if fleet.poll(device)]
     with fleet.standings() as standings:
-        rollouts.start(standings, fleet.tenant.id, "test", newer)
+        rollouts.start(standings, fleet.tenant.id, "test", newer, reached)
     assert [group["devices"] for group in fleet.status(newer)["groups"]] == [6, 4, 0]
     assert not fleet.status(newer)["reason"]
 
@@ -456,8 +456,37 @@ def test_of_two_starts_at_once_the_later_one_goes_on(any_fleet, monkeypatch):
         piece("anna", first)
     while second.stage is not rollouts.Stage.DONE:
         second = piece("ben", second)
+    with (
+        pytest.raises(RolloutError, match="somebody else starts it since"),
+        fleet.standings() as standings,
+    ):
+        rollouts.start(standings, fleet.tenant.id, "anna", rollout, first)
     with fleet.standings() as standings:
-        assert rollouts.start(standings, fleet.tenant.id, "ben", rollout).counts[0].devices == 1
+        begun = rollouts.start(standings, fleet.tenant.id, "ben", rollout, second)
+    assert begun.counts[0].devices == 1
+
+
+@pytest.mark.parametrize("late_joiners", ["take", "leave"])
+def test_devices_that_come_or_tell_of_themselves_while_a_rollout_starts_are_its_own(
+    any_fleet, monkeypatch, late_joiners
+):
+    monkeypatch.setattr("fleet.control.rollouts._PIECE", 3)
+    fleet = any_fleet
+    theirs = fleet.add_devices(1, "first", ring="a")[0]
+    fleet.add_devices(7, "other", ring="b")
+    release, plan = (
+        fleet.release("1.0.0"),
+        Plan(groups=(ALL,), target="ring=a", late_joiners=late_joiners),
+    )
+    with fleet.standings() as standings:
+        rollout = rollouts.create(standings, fleet.tenant.id, "test", release, plan)
+    reached = prepare(fleet, rollout, 30)
+    looked_at, new = fleet.add_devices(1, "other", ring="a")[0], fleet.add_devices(1, ring="a")[0]
+    assert looked_at < new
+    with fleet.standings() as standings:
+        rollouts.start(standings, fleet.tenant.id, "test", rollout, reached)
+    has = [device for device in range(theirs, new + 1) if fleet.actions(device)]
+    assert has == [theirs, looked_at, new]
 
 
 def test_a_device_that_changes_hands_while_a_rollout_starts_is_one_that_comes(
@@ -467,15 +496,18 @@ def test_a_device_that_changes_hands_while_a_rollout_starts_is_one_that_comes(
     fleet = any_fleet
     fleet.add_devices(6)
     rollout = create(fleet, "1.0.0", ALL)
-    assert not prepare(fleet, rollout, 1)
+    prepare(fleet, rollout, 1)
     with fleet.standings() as standings:
         for name in ("device-0", "device-1"):
             handover.replace(standings, fleet.tenant.id, "anna", name)
         handover.revoke(standings, fleet.tenant.id, "anna", "device-2")
-    assert prepare(fleet, rollout, 30), "though the start before was interrupted"
+    reached = prepare(fleet, rollout, 30)  # though the start before was interrupted
     with fleet.standings() as standings:
         handover.replace(standings, fleet.tenant.id, "anna", "device-3")
-        rollouts.start(standings, fleet.tenant.id, "test", rollout)
+    with fleet.standings() as standings:
+        join(standings, devices.find(standings.connection, fleet.tenant.id, "device-3"))
+    with fleet.standings() as standings:
+        rollouts.start(standings, fleet.tenant.id, "test", rollout, reached)
     (group,) = fleet.status(rollout)["groups"]
     assert (group["devices"], group["canceled"]) == (5, 0), "all but the one that was revoked"
 

@@ -139,7 +139,7 @@ async def _steer(seen: Visit) -> Response:
 
     def work(standings: Standings) -> int:
         if verb == "start":
-            return rollouts.start(standings, tenant, who, number).id
+            return rollouts.start(standings, tenant, who, number, reached).id
         if verb == "pause":
             return rollouts.pause(standings, tenant, who, number, reason).id
         if verb == "resume":
@@ -153,8 +153,9 @@ async def _steer(seen: Visit) -> Response:
             return rollouts.roll_back(standings, tenant, who, number, row, group).id
         raise not_found()
 
+    reached = rollouts.Preparation()
     if verb == "start":
-        await prepare_start(seen.state, tenant, who, number)
+        reached = await prepare_start(seen.state, tenant, who, number)
     moved = await seen.state.writer.do_alone(work)
     return RedirectResponse(seen.address(f"/rollouts/{moved}"), 303)
 
