@@ -93,7 +93,7 @@ def find_published(root: Path, tenant: str, name: str, version: str) -> Publishe
         if each.version == version:
             return each
     raise NotFoundError(
-        f"{name[:80]} {version[:80]}: no such release in the tenant's repository: "
+        f"release {_asked(name, version)}: the tenant's repository has none such: "
         f"it has {', '.join(each.version for each in released) or 'none of that name'}"
     )
 
@@ -167,9 +167,12 @@ def find(connection: sa.Connection, tenant: int, name: str, version: str) -> Any
     if row is None:
         versions = [each.version for each in listing(connection, tenant) if each.name == name]
         known = f"its versions are {', '.join(versions[:5])}" if versions else "add it first"
-        asked = f"{name[:80]}=={version[:80]}" if version else f"{name[:80]}, without a version"
-        raise NotFoundError(f"release {asked}: there is none; {known}")
+        raise NotFoundError(f"release {_asked(name, version)}: there is none; {known}")
     return row
+
+
+def _asked(name: str, version: str) -> str:
+    return f"{name[:80]}=={version[:80]}" if version else f"{name[:80]}, without a version"
 
 
 def by_id(connection: sa.Connection, id_: int) -> Any:

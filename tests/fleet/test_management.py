@@ -351,6 +351,7 @@ def test_what_a_new_operator_gets_wrong_is_told(tmp_path, capsys):
     assert "--name and --version" in fleet("release", "add", str(image), code=1)
     fleet("release", "add", str(image), "--name", "os", "--version", "2.0.0")
     assert "its versions are 2.0.0" in fleet("rollout", "create", "os", code=1)
+    assert "os, without a version" in fleet("release", "register", "os", code=1)
     missing = str(tmp_path / "plan.json")
     assert missing in fleet("rollout", "create", "os==2.0.0", "--plan", missing, code=1)
     fleet("device", "add", "cam")
