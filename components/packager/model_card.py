@@ -8,10 +8,12 @@ It names no speaker: it leaves the house with the bundle, and a speaker's id may
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from components.converter.streaming import StreamingForm
 from components.packager.card_parts import percent, runtimes, sizes, table, text
+
+if TYPE_CHECKING:
+    from components.converter.streaming import StreamingForm
 
 Json = Mapping[str, Any]
 

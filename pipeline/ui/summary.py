@@ -90,7 +90,7 @@ def _figures(report: Mapping[str, Any]) -> Table:
     table.add_row("model file", size(model.get("bytes")))
     table.add_row("to download, compressed", size(model.get("download_bytes")))
     table.add_row("working memory (arena)", size(model.get("arena_bytes")))
-    table.add_row("multiply-accumulates", operations(model.get("macs")))
+    table.add_row("multiply-accumulates an inference", operations(model.get("macs")))
     for name, latency in sorted(metrics.items()):
         if name.startswith(_LATENCY):
             runtime = name.removeprefix(_LATENCY)

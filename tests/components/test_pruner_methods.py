@@ -203,7 +203,9 @@ def test_the_importance_of_a_channel_is_the_square_of_what_its_gates_change(tmp_
     coupling = couple(model)
     with mock.patch.object(importance, "_BATCHES", 1):
         found = importance.of_channels(model, coupling, features, parameters)
-    sampler = Sampler(features, parameters.augmentation(), 32, parameters.seed, 0.13)
+    sampler = Sampler(
+        features, parameters.augmentation(), 32, parameters.seed, parameters.unknown_share
+    )
     inputs, labels = sampler.draw(0)
     loss = hard_loss(parameters.label_smoothing)
     expected = 0.0
