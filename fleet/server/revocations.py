@@ -74,7 +74,7 @@ def _read(file: Path) -> list[x509.CertificateRevocationList]:
         content = file.read_bytes()
         found = [x509.load_pem_x509_crl(each) for each in _PEM.findall(content)]
         for each in found:
-            each.extensions  # noqa: B018 - read only when they are asked for, and may be malformed
+            each.issuer, each.extensions  # noqa: B018 - read when they are asked for; may be malformed
     except (OSError, ValueError) as e:
         raise StoreError(f"--client-crl {file}: give a PEM file with revocation lists: {e}") from e
     if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import datetime
 import json
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleet.__main__ import main
@@ -163,6 +165,11 @@ def test_an_overdue_list_lets_nobody_in_and_a_damaged_one_changes_nothing(
     whole = ours.take_back().read_bytes()
     file.write_bytes(whole + whole[:100])
     with pytest.raises(StoreError, match="is cut off"):
+        authorities.read()
+    der = x509.load_pem_x509_crl(whole).public_bytes(serialization.Encoding.DER)
+    body = base64.encodebytes(der.replace(b"authority", b"\xff" * 9)).decode()
+    file.write_text(f"-----BEGIN X509 CRL-----\n{body}-----END X509 CRL-----\n")
+    with pytest.raises(StoreError, match="give a PEM file with revocation lists"):
         authorities.read()
     assert let_in(authorities, ours.folder, *names) == ["kept"]
     ours.take_back(lasts=datetime.timedelta(days=-1))
