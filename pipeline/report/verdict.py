@@ -93,7 +93,7 @@ def tiles(report: Mapping[str, Any], payloads: Payloads) -> list[Tile]:
         note = f"{size(model.get('download_bytes'))} to download"
         found.append(Tile(name="Model file", value=size(model["bytes"]), note=note))
     if model.get("arena_bytes") is not None:
-        note = f"{operations(model.get('macs'))} multiply-accumulates"
+        note = f"{operations(model.get('macs'))} multiply-accumulates an inference"
         found.append(Tile(name="Working memory", value=size(model["arena_bytes"]), note=note))
     runtimes = (payloads.infra_validation or {}).get("runtimes", {})
     latencies = {k: v["latency_ms"] for k, v in runtimes.items() if v.get("latency_ms") is not None}
