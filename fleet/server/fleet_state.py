@@ -138,9 +138,8 @@ class FleetState:
         seen, self._seen = self._seen, {}
         if not seen:
             return
-        ids = sorted(
-            seen
-        )  # neighbours lie on one page; no pairs, which the garbage collector would visit
+        # Neighbours lie on one page; and no pairs, which the garbage collector would visit.
+        ids = sorted(seen)
 
         def write(standings: Standings, some: dict[int, float]) -> None:
             devices.note_polls(standings.connection, some)

@@ -79,9 +79,8 @@ def _read(file: Path) -> list[x509.CertificateRevocationList]:
         raise StoreError(f"--client-crl {file}: give a PEM file with revocation lists: {e}") from e
     if not found:
         raise StoreError(f"--client-crl {file}: holds no revocation list: give it in PEM")
-    if content.count(_BEGIN) != len(
-        found
-    ):  # without the last, its authority would be believed in all
+    # Without the last one, its authority would be believed in all.
+    if content.count(_BEGIN) != len(found):
         raise StoreError(
             f"--client-crl {file}: its last revocation list is cut off: write another file, and rename it"
         )
