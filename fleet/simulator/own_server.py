@@ -61,7 +61,11 @@ def own_server() -> Iterator[OwnServer]:
             start_new_session=True,
         )
         try:
+            assert process.stdin is not None
             assert process.stdout is not None
+            with contextlib.suppress(BrokenPipeError):  # it died: said below
+                process.stdin.write("begin\n")
+                process.stdin.flush()
             line = process.stdout.readline()
             url = line.split()[-1].rstrip("/") if line.strip() else ""
             if not url.startswith("http"):

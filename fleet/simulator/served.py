@@ -1,6 +1,7 @@
 """A simulation's server as a process, on a simulated clock: ``python -m fleet.simulator.served ROOT``.
 
-It ends when its standard input does: so it never outlives the simulation, however that ends.
+It begins at the first line of its standard input, when the simulation has it in hand and will wait for it
+before the folder goes; and it ends when that input does, so it never outlives the simulation.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ def _end_with_input() -> None:
 
 
 if __name__ == "__main__":
+    if not sys.stdin.buffer.readline():
+        sys.exit()
     threading.Thread(target=_end_with_input, daemon=True).start()
     folder = Path(sys.argv[1])
     serve(folder, Database(default_url(folder)), SimulatedClock(), "127.0.0.1", 0)

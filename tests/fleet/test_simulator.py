@@ -123,6 +123,12 @@ def test_its_server_does_not_outlive_it(number):
         process.wait()
 
 
+def test_its_server_says_nothing_of_a_folder_that_went_before_it_began(tmp_path):
+    command = [sys.executable, "-m", "fleet.simulator.served", str(tmp_path / "gone")]
+    done = subprocess.run(command, cwd=ROOT, input="", capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_the_command_brings_its_own_server():
     command = [sys.executable, "-m", "fleet", "simulate", "--devices", "20", "--json"]
     command += ["--failure-rate", "0", "--silent-rate", "0"]
