@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.edge_agent.test_daemon import ANOMALY, KEYWORD, Place
 from tests.fixtures.anomaly_bundles import machine_rows
-from tests.fixtures.brokers import Broker, Listener, free_port
+from tests.fixtures.brokers import Broker, Listener
 from tests.fixtures.daemons import daemon, write_config
+from tests.fixtures.ports import HeldPort
 
 
 @pytest.fixture
@@ -123,12 +124,12 @@ class _Hook(http.server.BaseHTTPRequestHandler):
 
 def test_a_web_server_gets_each_event_whenever_it_is_there(place):
     (place.folder / "token").write_text("secret\n")
-    port = free_port()
-    hook = f'[webhook]\nurl = "http://127.0.0.1:{port}/events"\ntoken_file = "token"\n'
+    held = HeldPort()
+    hook = f'[webhook]\nurl = "http://127.0.0.1:{held.number}/events"\ntoken_file = "token"\n'
     with daemon(write_config(place.folder, WORDS + hook)) as running:
         running.wait("ready", "keyword")
         running.until(lambda told: waiting(told, "webhook") == 2)
-        server = Hooked(port, 503, 400)  # once more, and no more
+        server = Hooked(held.number, 503, 400)  # once more, and no more
         place.say("yes")
         running.wait("detection", "keyword")
         told = running.until(lambda told: waiting(told, "webhook") == 0)

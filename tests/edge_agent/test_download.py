@@ -14,6 +14,7 @@ from edge_agent.update import partial
 from edge_agent.update.download import Source, download
 from edge_agent.update.fetcher import BoundedFetcher
 from edge_agent.update.waiting import Limits
+from tests.fixtures.ports import HeldPort
 from tests.fixtures.raw_server import Request, reply, server
 
 DATA = random.Random(7).randbytes(200_000)
@@ -371,8 +372,8 @@ def test_a_name_server_that_does_not_answer_costs_little(tmp_path, monkeypatch):
 
 
 def test_the_second_address_is_tried_when_the_first_does_not_answer(tmp_path, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        dead = listener.getsockname()
+    held = HeldPort()
+    dead = ("127.0.0.1", held.number)
     found = socket.getaddrinfo
 
     def two(host, port, **named):

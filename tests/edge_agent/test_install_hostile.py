@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from edge_agent.update.examination import examine
 from edge_agent.update.waiting import Limits
 from fleet.repository import Repository
 from tests.fixtures.bundles import make_bundle
+from tests.fixtures.ports import HeldPort
 from tests.fixtures.raw_server import not_found, server
 
 NAME = "keyword_spotting"
@@ -224,9 +224,8 @@ def test_a_server_that_misleads(site, answer, words):
 
 
 def test_nobody_there(site):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    site.refuses(errors.UnreachableError, "refused", f"http://127.0.0.1:{port}")
+    held = HeldPort()
+    site.refuses(errors.UnreachableError, "refused", f"http://127.0.0.1:{held.number}")
 
 
 def serve_file(site, connection, path):

@@ -28,6 +28,7 @@ from edge_agent.wyoming.protocol import Event, Parser, ProtocolError, encode
 from edge_agent.wyoming.wake import WakeTalk
 from tests.fixtures.bundles import LABELS, make_bundle
 from tests.fixtures.daemons import daemon, write_config
+from tests.fixtures.ports import HeldPort
 from tests.fixtures.speech import utterance
 
 PEER = "wyoming==1.10.2"
@@ -429,8 +430,8 @@ def test_the_reference_server_is_a_microphone(peer, tmp_path):
     make_bundle(tmp_path / "words.bundle")
     sound = tmp_path / "said.pcm"
     sound.write_bytes(spoken("stop", "_silence_"))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    held = HeldPort()
+    port = held.number
     server = subprocess.Popen(
         [peer, "-c", _PEER_MICROPHONE, sound, str(port)], stdout=subprocess.PIPE
     )

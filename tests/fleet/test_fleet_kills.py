@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from fleet.control import devices
 from fleet.rollout.plan import Group, waves
 from fleet.store.database import Database
 from tests.fixtures.fleet_server import links
+from tests.fixtures.ports import HeldPort
 from tests.fixtures.postgresql_cluster import Cluster, own_cluster
 from tests.fixtures.small_fleet import SmallFleet
 
@@ -34,8 +34,8 @@ class Worker:
     """A server process at a port that stays its own over restarts."""
 
     def __init__(self, root: Path, url: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self._held = HeldPort()
+        self.port = self._held.number
         command = [sys.executable, "-m", "fleet", "serve", "--root", str(root)]
         self._command = [*command, "--database", url, "--port", str(self.port)]
         self.start()
