@@ -18,7 +18,7 @@ from tests.fixtures.ports import HeldPort
 from tests.fixtures.raw_server import not_found, server
 
 NAME = "keyword_spotting"
-LIMITS = Limits(total_seconds=1.0, idle_seconds=0.5)
+IMPATIENT = Limits(total_seconds=1.0, idle_seconds=0.5)
 
 
 class Site:
@@ -40,10 +40,10 @@ class Site:
         self.trusted_root.write_bytes(self.repository.trust_roots()[-1])
         return release
 
-    def install(self, repository: str | None = None):
+    def install(self, repository: str | None = None, limits: Limits | None = None):
         address = repository or str(self.repository.folder)
         return install.run(
-            address, self.trusted_root, self.device, NAME, limits=LIMITS, prove_bundle=examine
+            address, self.trusted_root, self.device, NAME, limits=limits, prove_bundle=examine
         )
 
     def content(self) -> list[tuple[str, bytes]]:
@@ -54,11 +54,15 @@ class Site:
             if path.is_file() and "tuf" not in path.parts and path.name != "state.json"
         ]
 
-    def refuses(self, error: type[errors.UpdateError], match: str, repository: str | None = None):
-        started = time.monotonic()
+    def refuses(
+        self,
+        error: type[errors.UpdateError],
+        match: str,
+        repository: str | None = None,
+        limits: Limits | None = None,
+    ):
         with pytest.raises(error, match=match):
-            self.install(repository)
-        assert time.monotonic() - started < 5
+            self.install(repository, limits)
         assert self.content() == self.running
         record = json.loads((self.device / "state.json").read_text())
         assert record["current"]["version"] == "1.0.0"
@@ -142,36 +146,39 @@ def test_a_folder_without_a_repository(site):
     site.refuses(errors.UnreachableError, r"timestamp\.json", str(site.folder / "empty"))
 
 
+DRIPS = 3000  # for a minute
+
+
 def drip_body(connection, request):
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
-    for _ in range(1000):
+    for _ in range(DRIPS):
         connection.sendall(b" ")
         time.sleep(0.02)
 
 
 def drip_headers(connection, request):
     connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-    for _ in range(1000):
+    for _ in range(DRIPS):
         connection.sendall(b"x")
         time.sleep(0.02)
 
 
 def drip_hundreds(connection, request):
-    for _ in range(1000):
+    for _ in range(DRIPS):
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         time.sleep(0.02)
 
 
 def silence(connection, request):
-    time.sleep(1.5)
+    connection.recv(1)  # until it is left
 
 
 @pytest.mark.parametrize("answer", [drip_body, drip_headers, drip_hundreds, silence])
 def test_a_slow_server_is_given_up_in_time(site, answer):
     with server(answer) as address:
         started = time.monotonic()
-        site.refuses(errors.UnreachableError, "too slow", address)
-        assert time.monotonic() - started < 3
+        site.refuses(errors.UnreachableError, "too slow", address, IMPATIENT)
+        assert time.monotonic() - started < 30
 
 
 def endless(connection, request):
