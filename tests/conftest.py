@@ -1,7 +1,9 @@
 """Fixtures that tests of several packages use."""
 
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -9,9 +11,17 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 # The suite gives the same verdict each time, however busy the machine; `make fuzz` searches anew.
-hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
-hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
+_PATIENT: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}
+hypothesis.settings.register_profile("suite", derandomize=True, **_PATIENT)
+hypothesis.settings.register_profile("fuzz", max_examples=20_000, **_PATIENT)
 hypothesis.settings.load_profile("suite")
+
+# Whoever starts the suite may ignore Ctrl-C, as a shell does for what it starts in the background;
+# the processes that tests start and interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

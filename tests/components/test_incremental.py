@@ -225,7 +225,10 @@ _EDITS = st.one_of(
 
 
 @pytest.mark.usefixtures("at_once")
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(edits=st.lists(st.lists(_EDITS, min_size=1, max_size=4), min_size=1, max_size=2))
 def test_whatever_changed_the_bytes_are_those_of_a_run_from_nothing(
     first: Made, tmp_path: Path, edits: list[list[tuple[str, tuple[str, int], int]]]
