@@ -19,6 +19,7 @@ from PIL import Image
 
 from pipeline.report import write_report
 from pipeline.report.quality import figure_rows
+from tests.fixtures.browser import PATIENCE_MS, SMALL_SHM
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 ARTIFACTS = {
@@ -286,11 +287,12 @@ def test_equal_runs_give_equal_reports(tmp_path: Path) -> None:
 def test_a_browser_shows_it_on_a_phone(full: Path, tmp_path: Path, scheme: str) -> None:
     assert CHROMIUM is not None
     shot = tmp_path / "shot.png"
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", SMALL_SHM]
+    command += ["--hide-scrollbars"]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=400,900"]
     command += [f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"]
     command += [f"--screenshot={shot}", full.resolve().as_uri()]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_MS / 1000)
     with Image.open(shot) as image:
         pixels = np.asarray(image.convert("RGB"), int)
     assert pixels.shape == (900, 400, 3)

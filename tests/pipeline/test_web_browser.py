@@ -139,6 +139,7 @@ def test_a_failed_step_shows_the_end_of_its_log(page):
 
 def test_the_report_is_shown_and_runs_nothing(browser, address):
     page = browser.new_page(base_url=address)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto("/runs/2")
     page.get_by_role("link", name="report.html").click()
     expect(page.locator("p")).to_have_css("color", "rgb(1, 2, 3)")
