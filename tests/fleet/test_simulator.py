@@ -16,6 +16,7 @@ from fleet.control import tenants
 from fleet.rollout import engine
 from fleet.simulator.device import Behaviour
 from fleet.simulator.simulation import Setting, simulate, standard_plan
+from tests.fixtures.processes import is_running
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,9 +114,9 @@ def test_its_server_does_not_outlive_it(number):
         process.send_signal(number)
         said = process.communicate(timeout=60)[1]
         until = time.monotonic() + 60
-        while Path(f"/proc/{server_id}/cmdline").exists() and time.monotonic() < until:
+        while is_running(int(server_id)) and time.monotonic() < until:
             time.sleep(0.1)
-        assert not Path(f"/proc/{server_id}/cmdline").exists()
+        assert not is_running(int(server_id))
         assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
         assert "Traceback" not in said
     finally:

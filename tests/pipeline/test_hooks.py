@@ -38,7 +38,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         self.received.append((self.path, dict(self.headers), json.loads(body)))
         what = self.path.split("?")[0]
         if what == "/drip":
-            for _ in range(100):
+            for _ in range(600):
                 self.wfile.write(b"H")
                 self.wfile.flush()
                 time.sleep(0.1)
@@ -133,16 +133,16 @@ def test_a_server_that_drips_is_left_after_the_time(server):
     assert tell(hook("--on-success", f"http://{server}/drip"), OUTCOME, seconds=2.0) == (
         "ended, as it took more than 2 s"
     )
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 30
 
 
 def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path):
     program = tmp_path / "hang"
     program.write_text(f'#!/bin/sh\nsleep 60 & echo $! > "{tmp_path}/pid"\nwait\n')
     program.chmod(0o755)
-    assert "more than 1 s" in (tell(hook("--on-success", str(program)), OUTCOME, 1.0) or "")
+    assert "more than 2 s" in (tell(hook("--on-success", str(program)), OUTCOME, 2.0) or "")
     process = int((tmp_path / "pid").read_text())
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while is_running(process) and time.monotonic() < end:
         time.sleep(0.02)
     assert not is_running(process)

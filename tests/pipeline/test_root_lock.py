@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ with hold(Path(sys.argv[1])) as descriptor:
     if sys.argv[2:]:
         import subprocess
         step = subprocess.Popen(
-            ["sleep", sys.argv[2]], pass_fds=[descriptor], stdout=subprocess.DEVNULL
+            ["sleep", "600"], pass_fds=[descriptor], stdout=subprocess.DEVNULL
         )
         print(step.pid, flush=True)
     else:
@@ -58,14 +60,15 @@ def test_a_second_one_is_told_who_is_first(tmp_path):
 
 
 def test_the_last_step_of_a_killed_run_is_waited_for(tmp_path, monkeypatch):
-    first = holder(tmp_path, "3")
-    first.stdout.readline()
+    first = holder(tmp_path, "with a step")
+    step = int(first.stdout.readline())
     first.kill()
     first.communicate()
     monkeypatch.setattr(root_lock, "_STEPS_END", 0.2)
     with pytest.raises(RootBusy, match="one of its steps still runs"), hold(tmp_path):
         pass
-    monkeypatch.setattr(root_lock, "_STEPS_END", 30.0)
+    monkeypatch.setattr(root_lock, "_STEPS_END", 60.0)
+    threading.Timer(0.3, os.kill, (step, signal.SIGKILL)).start()
     with hold(tmp_path):
         pass
 

@@ -24,6 +24,7 @@ from pipeline.lineage.schema import Context
 from pipeline.lineage.store import LineageStore
 from pipeline.root_lock import LOCK, hold
 from pipeline.schedule.ledger import Fire, Ledger
+from tests.fixtures.processes import is_running
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("-m", "tests.fixtures.tiny_pipeline")
@@ -159,12 +160,12 @@ def test_sigterm_ends_the_run_cleanly(tmp_path, start):
     there = tmp_path / "there"
     scheduler = start("--data", "data", *EVERY_SECOND, "--set", f"Fail.how={there}")
     until(there.exists, lambda: scheduler.text)
-    step = Path("/proc") / there.read_text()
+    step = int(there.read_text())
     assert scheduler.ends(signal.SIGTERM) == 0
     assert "Traceback" not in scheduler.text
     assert "interrupted" in fires(tmp_path)
     assert runs(tmp_path) == ["interrupted"]
-    until(lambda: not step.exists(), lambda: "its step goes on")
+    until(lambda: not is_running(step), lambda: "its step goes on")
 
 
 def test_one_run_now_tells_by_its_exit_code_and_its_hooks(tmp_path, start, capsys):

@@ -148,7 +148,7 @@ def test_a_fire_waits_for_a_run_that_somebody_else_started(bench):
         waiting.start()
         await_line(bench, "another run has the root; waiting for it")
         assert bench.recorded == [("running", "", None)]
-    waiting.join(30)
+    waiting.join(60)
     assert bench.recorded == [("complete", "", 5)]
 
 
@@ -162,14 +162,19 @@ def test_a_fire_is_skipped_if_that_is_asked_for(bench):
 def test_a_run_that_comes_too_late_for_the_root_waits_for_it(bench):
     """Between the look at the root and the run, somebody else starts one there."""
     root, other = bench.plan.root, bench.plan.root / "other"
-    script = f"test -e {other} && exit 0; touch {other}; sleep 0.3; exit 1"
+    held = bench.plan.root / "held"
+    script = (
+        f"test -e {other} && exit 0; touch {other}; "
+        f"while ! test -e {held}; do sleep 0.01; done; exit 1"
+    )
     release = threading.Event()
 
     def somebody_else() -> None:
         while not other.exists():
             time.sleep(0.01)
         with hold(root):
-            release.wait(30)
+            held.touch()
+            release.wait(60)
 
     threads = [
         threading.Thread(target=somebody_else),
@@ -180,7 +185,7 @@ def test_a_run_that_comes_too_late_for_the_root_waits_for_it(bench):
     await_line(bench, "another run has the root; waiting for it")
     release.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert bench.recorded == [("complete", "", 6)]
 
 
@@ -206,11 +211,11 @@ def test_an_end_reaches_the_run_with_all_that_it_started(bench):
     while not (root / "pid").exists():
         time.sleep(0.01)
     bench.runs.end()
-    fire.join(30)
+    fire.join(60)
     assert (root / "clean").read_text() == "clean\n"
     assert bench.recorded == [("interrupted", "the scheduler was ended", 5)]
     assert bench.told == []  # who ended the scheduler knows
-    child, end = int((root / "pid").read_text()), time.monotonic() + 10
+    child, end = int((root / "pid").read_text()), time.monotonic() + 60
     while is_running(child) and time.monotonic() < end:
         time.sleep(0.02)
     assert not is_running(child)
@@ -227,12 +232,12 @@ def test_a_run_that_does_not_heed_the_end_is_ended_nevertheless(bench, monkeypat
     while not ready.exists():
         time.sleep(0.01)
     bench.runs.end()
-    fire.join(30)
+    fire.join(60)
     assert bench.recorded == [("interrupted", "the scheduler was ended", 5)]
 
 
 def await_line(bench: Bench, line: str) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while line not in bench.lines and time.monotonic() < end:
         time.sleep(0.01)
     assert line in bench.lines
