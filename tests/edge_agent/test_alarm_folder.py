@@ -26,7 +26,7 @@ from edge_agent.workloads.counting import Counting
 from edge_agent.workloads.job import Job
 from edge_agent.workloads.speaking import Speaker
 from tests.fixtures.anomaly_bundles import csv_text, machine_rows, write_anomaly_bundle
-from tests.fixtures.daemons import daemon, write_config
+from tests.fixtures.daemons import PATIENCE_S, daemon, write_config
 
 
 def _hour(time_: str, rows: int = 50) -> AlarmHour:
@@ -151,7 +151,7 @@ def test_the_daemon_writes_table_and_picture_ten_minutes_after_the_alarm_began(p
         assert worst[0]["channel"] == "flow"
         assert float(worst[0]["flow"]) > 80
         picture = path.with_suffix(".png")
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE_S
         while not picture.exists() and time.monotonic() < until:
             time.sleep(0.05)
         pixels = np.asarray(Image.open(picture))

@@ -157,7 +157,7 @@ def start_spotting(files) -> subprocess.Popen:
 def test_a_word_is_told_while_the_stream_goes_on_and_an_interrupt_ends_it_quietly(files):
     spotter = start_spotting(files)
     spotter.send_signal(signal.SIGINT)
-    _, stderr = spotter.communicate(timeout=10)
+    _, stderr = spotter.communicate(timeout=60)
     assert (spotter.returncode, stderr) == (130, b"")
 
 
@@ -167,7 +167,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(files):
     spotter.stdin.write((files / "long.raw").read_bytes()[60_000:])
     spotter.stdin.close()
     assert spotter.stderr.read() == b""
-    assert spotter.wait(timeout=10) == 141
+    assert spotter.wait(timeout=60) == 141
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

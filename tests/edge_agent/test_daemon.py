@@ -45,7 +45,7 @@ class Place:
 
     def say(self, *labels: str) -> None:
         left = memoryview(spoken(*labels))
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE_S
         while left and time.monotonic() < until:
             try:
                 left = left[os.write(self.microphone, left) :]

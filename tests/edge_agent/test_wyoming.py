@@ -206,7 +206,7 @@ def service(tmp_path):
 
 def ask(port: int, data: bytes) -> list[Event]:
     """What a client is told that sends `data` and says no more."""
-    with socket.create_connection(("127.0.0.1", port), 20) as client:
+    with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
         parser, events = Parser(), []
@@ -219,7 +219,7 @@ def test_clients_that_talk_nonsense_or_are_too_many_leave_the_others_alone(servi
     running, port = service
     (refused,) = ask(port, b"GET / HTTP/1.1\r\n\r\n")
     assert (refused.type, "not JSON" in refused.data["text"]) == ("error", True)
-    idle = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(10)]
+    idle = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(10)]
     idle[0].sendall(encode(Event(type="describe")))
     assert b'"info"' in idle[0].recv(65_536)
     assert idle[9].recv(1) == b""
@@ -227,7 +227,7 @@ def test_clients_that_talk_nonsense_or_are_too_many_leave_the_others_alone(servi
         client.close()
     start = encode(Event(type="audio-start", data=FORMAT))
     sound = encode(Event(type="audio-chunk", data=FORMAT, payload=spoken("yes", "_silence_")))
-    with socket.create_connection(("127.0.0.1", port), 20) as client:
+    with socket.create_connection(("127.0.0.1", port), 60) as client:
         client.sendall(start + sound + encode(Event(type="audio-stop")))
         assert b'"detection"' in client.recv(65_536)
     assert running.wait("detection", "keyword")["label"] == "yes"
@@ -264,7 +264,7 @@ def test_both_ends_speak_over_ipv6(tmp_path):
     with daemon(write_config(tmp_path, text)) as running:
         told = running.until(lambda s: s["workloads"]["keyword"]["facts"].get("port"))
         address = ("::1", told["workloads"]["keyword"]["facts"]["port"])
-        with socket.create_connection(address, 20) as client:
+        with socket.create_connection(address, 60) as client:
             client.sendall(encode(Event(type="describe")))
             assert b'"info"' in client.recv(65_536)
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:

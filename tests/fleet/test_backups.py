@@ -232,19 +232,23 @@ def test_a_fleet_that_serves_is_moved_with_two_commands(tmp_path, capsys):
     poll = "default/controller/v1/cam"
     with serving(old) as address:
         while "deploymentBase" not in (
-            shown := links(httpx.get(f"{address}/{poll}", headers=device))
+            shown := links(httpx.get(f"{address}/{poll}", headers=device, timeout=60))
         ):
             pass
         fleet(old, "backup", file)
     fleet(new, "restore", file)
     with serving(new) as address:
-        found = links(httpx.get(f"{address}/{poll}", headers=device))
+        found = links(httpx.get(f"{address}/{poll}", headers=device, timeout=60))
         assert urlsplit(found["deploymentBase"])[2:] == urlsplit(shown["deploymentBase"])[2:]
-        (chunk,) = httpx.get(found["deploymentBase"], headers=device).json()["deployment"]["chunks"]
+        (chunk,) = httpx.get(found["deploymentBase"], headers=device, timeout=60).json()[
+            "deployment"
+        ]["chunks"]
         href = chunk["artifacts"][0]["_links"]["download"]["href"]
-        assert httpx.get(href, headers=device).content == b"image"
+        assert httpx.get(href, headers=device, timeout=60).content == b"image"
         base = found["deploymentBase"].partition("?")[0]
         said = {"status": {"execution": "closed", "result": {"finished": "success"}}}
-        assert httpx.post(f"{base}/feedback", json=said, headers=device).status_code == 200
-        status = httpx.get(f"{address}/api/v1/default/rollouts/1", headers=admin).json()
+        assert (
+            httpx.post(f"{base}/feedback", json=said, headers=device, timeout=60).status_code == 200
+        )
+        status = httpx.get(f"{address}/api/v1/default/rollouts/1", headers=admin, timeout=60).json()
         assert status["groups"][0]["success"] == 1

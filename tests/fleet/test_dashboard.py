@@ -151,7 +151,7 @@ def test_what_guards_the_pages(server, token):
     server.pass_time()
 
     def client(cookie: str) -> httpx.Client:
-        return httpx.Client(base_url=server.address, cookies={"fleet_operator": cookie})
+        return httpx.Client(base_url=server.address, cookies={"fleet_operator": cookie}, timeout=60)
 
     assert client("forged").get("/").headers["location"] == "/login"
     assert (
@@ -167,7 +167,7 @@ def test_what_guards_the_pages(server, token):
     assert client(token).post("/rollouts/new", data=form).status_code == 404
     assert client(token).get("/rollouts/7").status_code == 404
     assert client(token).post("/rollouts/new", content=b"x" * 70_000).status_code == 413
-    answer = httpx.post(f"{server.address}/login", data={"token": token})
+    answer = httpx.post(f"{server.address}/login", data={"token": token}, timeout=60)
     assert "HttpOnly" in answer.headers["set-cookie"]
     assert "SameSite=strict" in answer.headers["set-cookie"]
     assert client(token).get("/api/v1/default/devices").status_code == 401

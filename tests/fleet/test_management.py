@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_roles_tenants_and_tokens(server):
         refused = server.operator(token).get(devices)
         assert refused.status_code == 401
         assert refused.headers["content-type"] == "application/problem+json"
-    assert httpx.get(f"{server.address}/metrics").status_code == 401
+    assert httpx.get(f"{server.address}/metrics", timeout=60).status_code == 401
     assert "fleet_polls_total" in viewer.get("/metrics").text
     assert server.admin.get("/api/v1/nobody/devices").status_code == 404
 
@@ -170,7 +171,7 @@ def test_the_repository_is_served_and_nothing_beside_it(server, tmp_path):
         "/.lock", "/metadata/../../fleet.db", "/metadata/%2e%2e/%2e%2e/fleet.db", "/metadata",
         "/targets/..%2f..%2ffleet.db", "/keys/root.pem", "/metadata/.x", "/draft/2.root.json",
     ):  # fmt: skip
-        assert httpx.get(tuf + path).status_code == 404, path
+        assert httpx.get(tuf + path, timeout=60).status_code == 404, path
 
 
 def test_times_between_polls_are_times_of_day():
@@ -205,13 +206,18 @@ def test_the_commands_and_a_server_process(tmp_path, capsys):
         create = ("rollout", "create", "os==2.0.0", "--canary-devices", "cam", "--waves", "100")
         rollout = str(fleet(*create)["id"])
         assert fleet("rollout", "start", rollout)["state"] == "running"
-        for _ in range(200):
-            found = links(httpx.get(device, headers=headers, timeout=60))
-            if "deploymentBase" in found:
-                break
+        end = time.monotonic() + 60
+        while "deploymentBase" not in (
+            found := links(httpx.get(device, headers=headers, timeout=60))
+        ):
+            assert time.monotonic() < end, found
+            time.sleep(0.05)
         base = found["deploymentBase"].partition("?")[0]
         said = {"status": {"execution": "closed", "result": {"finished": "failure"}}}
-        assert httpx.post(f"{base}/feedback", json=said, headers=headers).status_code == 200
+        assert (
+            httpx.post(f"{base}/feedback", json=said, headers=headers, timeout=60).status_code
+            == 200
+        )
         status = fleet("rollout", "status", rollout, code=3)
         assert (status["state"], status["groups"][0]["error"]) == ("halted", 1)
     finally:

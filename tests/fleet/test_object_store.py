@@ -101,7 +101,10 @@ def test_releases_are_sent_from_the_store(s3, tmp_path, capsys):
         )
         gone = client.get(place)
         assert (gone.status_code, gone.json()["status"]) == (404, 404)
-    with serving(root) as address, httpx.Client(base_url=address, headers=headers) as client:
+    with (
+        serving(root) as address,
+        httpx.Client(base_url=address, headers=headers, timeout=60) as client,
+    ):
         told = client.get(href(client))
         assert (told.status_code, "--store URL" in told.json()["detail"]) == (503, True)
 
@@ -122,7 +125,7 @@ def test_a_worker_without_the_bundles_serves_them_to_tuf_clients(s3, tmp_path, c
         offers = client.releases(str(release["name"]))
         target = str(release["target"])
         client.download(target, offers[target], tmp_path / "got.bundle", {})
-        assert httpx.get(f"{url}/targets/{'0' * 64}.x").status_code == 404
+        assert httpx.get(f"{url}/targets/{'0' * 64}.x", timeout=60).status_code == 404
     assert (tmp_path / "got.bundle").read_bytes() == bundle.read_bytes()
 
 
