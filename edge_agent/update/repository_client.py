@@ -37,7 +37,7 @@ class DeltaRefusedError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What a release took: bytes from the server, and whether it was rebuilt from a delta."""
+    """What a release took: bytes from the server, and whether a bundle that was here gave the rest."""
 
     bytes: int
     delta: bool
@@ -149,7 +149,7 @@ class RepositoryClient:
                 try:
                     spent = self._fetch_delta(delta, info, part)
                     _rebuild(part, bases.get(delta.base), info, destination)
-                    return Fetched(bytes=spent, delta=True)
+                    return Fetched(bytes=spent, delta=bool(delta.base))
                 except DeltaRefusedError as e:
                     _log.warning("%s: %s: fetching the whole file", delta.target, e)
                 finally:

@@ -35,6 +35,7 @@ def test_v1_v2_by_delta_keys_rotated_v3_bad_v4_mends_it(field):
         field.publish(1)
         first = field.update()
         assert (first["from"], first["to"], first["state"]) == (None, "1.0.0", "committed")
+        assert not first["delta"], "nothing was here that could have given a part"
         field.publish(2)
         second = field.update()
         assert (second["from"], second["to"], second["state"]) == ("1.0.0", "1.0.1", "committed")
