@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from components.artifacts import EVALUATION, FEATURES, INT8_MODEL
+from components.artifacts import EVALUATION, FEATURES, INT8_MODEL, MODEL
 from components.base import TENSORFLOW, Component
 
 
@@ -26,9 +26,13 @@ class ScreenerParameters:
 
 
 class Screener(Component):
-    """Scores an int8 model on validation and test clips, and decides no gate."""
+    """Scores an int8 model on validation and test clips, and decides no gate.
+
+    Given its float version too, it says how often the two decide alike.
+    """
 
     INPUTS = {"features": FEATURES, "model": INT8_MODEL}
+    OPTIONAL_INPUTS = {"float_model": MODEL}
     OUTPUTS = {"screening": EVALUATION}
     PARAMETERS = ScreenerParameters
     EXECUTOR = "components.screener.executor:execute"

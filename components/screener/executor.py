@@ -6,23 +6,25 @@ import numpy as np
 
 from components.artifacts import write_json
 from components.base import Inputs, Metrics, Outputs, Progress
-from components.evaluator.scoring import clip_probabilities, int8_scorer
+from components.evaluator.scoring import clip_probabilities, float_scorer, int8_scorer
 from components.screener.component import ScreenerParameters
 from components.training.data import FeatureSet
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: ScreenerParameters) -> Metrics:
-    """Writes ``screening.json``: val_accuracy and test_accuracy.
+    """Writes ``screening.json``: val_accuracy and test_accuracy, and agreement where there is a float model.
 
     Choices are made on validation clips, as recorded and in their fixed views, by one inference each:
     many decisions, so that near models can be told apart. The test figure is the device's own on clips
-    as recorded (`edge_agent evaluate`), and is for reporting alone.
+    as recorded (`edge_agent evaluate`), and is for reporting alone. Agreement is the share of equal decisions
+    on the validation clips and their views.
     """
     features = FeatureSet.open(inputs["features"])
     score = int8_scorer((inputs["model"] / "model.tflite").read_bytes())
     progress = Progress(2, "parts")
     val = features.split("val")
-    said = score(features.centred(np.asarray(val.codes))).argmax(1)
+    windows = features.centred(np.asarray(val.codes))
+    said = score(windows).argmax(1)
     progress.at(1, "val scored")
     test = features.split("test")
     recorded = test.view == 0
@@ -36,6 +38,9 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ScreenerParameters) ->
         "val_accuracy": float((said == val.label).mean()),
         "test_accuracy": float((heard == test.label[recorded]).mean()),
     }
+    if "float_model" in inputs:
+        meant = float_scorer(inputs["float_model"])(windows).argmax(1)
+        metrics["agreement"] = float((said == meant).mean())
     write_json(outputs["screening"] / "screening.json", metrics)
     progress.at(2)
     return metrics

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,8 @@ from pipeline.commands.store_arguments import open_telling
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
-    from pipeline.study.study import Ran
+    from pipeline.study.ledger import Record
+    from pipeline.study.trials import Ran
     from pipeline.study.wiring import Purpose
 
 RECIPE = "compression_study"
@@ -69,6 +69,7 @@ def run_study(arguments: argparse.Namespace) -> int:
     from pipeline.study.page import write_study
     from pipeline.study.study import Study
     from pipeline.study.techniques import candidates, read_techniques
+    from pipeline.study.trials import Trials
     from pipeline.study.wiring import Source, wire
     from pipeline.ui.study_view import StudyView
 
@@ -102,8 +103,7 @@ def run_study(arguments: argparse.Namespace) -> int:
 
         about = [arguments.set, budget_s, source.keywords, [c.key for c in tried], limits]
         ledger = Ledger(folder / "ledger.json", _digest(root, data, about))
-        study = Study(
-            tried,
+        trials = Trials(
             techniques,
             wire=wired,
             run=lambda recipe: _ran(run_recipe(recipe, root, store, view, lock)),
@@ -111,53 +111,69 @@ def run_study(arguments: argparse.Namespace) -> int:
             told=view,
             budget_s=budget_s,
             settings=arguments.set,
-            limits=limits,
         )
+        study = Study(tried, trials, ledger, budget_s=budget_s, limits=limits)
         result = study.all_rungs()
         table = rows(tried, result)
-        choice = choose(tried, result, table, limits)
-        write_study(
-            folder,
-            candidates=tried,
-            result=result,
-            table=table,
-            sensitivities=sensitivities(tried, techniques.defaults, ledger.records),
-            choice=choice,
-            seconds=ledger.seconds,
-            budget_s=budget_s,
-            limits=limits,
-        )
-        released = False
-        if choice.candidate is not None:
-            started = time.monotonic()
-            recipe = study.recipe(
-                choice.candidate, "release", result.examples["final"], choice.seed
+        choice = choose(tried, table, limits)
+
+        def write() -> None:
+            write_study(
+                folder,
+                candidates=tried,
+                result=result,
+                table=table,
+                sensitivities=sensitivities(tried, techniques.defaults, ledger.records),
+                choice=choice,
+                attempts=study.attempts,
+                seconds=ledger.seconds,
+                budget_s=budget_s,
+                limits=limits,
             )
-            released = _release(
-                recipe, root, run_recipe(recipe, root, store, view, lock), data, started
-            )
-    print(f"{'Chosen' if choice.candidate else 'Nothing released'}: {choice.reason}.")
+
+        write()  # whatever becomes of the release
+        attempts = study.release(choice.ranked)
+        write()
+        judged = [attempt for attempt in attempts if attempt.judged]
+        if judged:
+            planned = study.planned(judged[-1])
+            whole = run_recipe(trials.recipe(planned, "release"), root, store, view, lock)
+            _leave(root, whole, data, judged[-1].seconds)
+    names = {candidate.key: candidate.name for candidate in tried}
+    for attempt in attempts:
+        print(_said(names[attempt.candidate], attempt))
+    print(f"{'Chosen' if choice.ranked else 'Nothing to release'}: {choice.reason}.")
     print(f"The table and the picture: {folder / 'study.html'}")
-    return 0 if released else REFUSED
+    return 0 if any(attempt.released for attempt in attempts) else REFUSED
 
 
-def _release(recipe: Recipe, root: Path, result: Any, data: Path | None, started: float) -> bool:
-    """Leaves the report and the bundle of the chosen candidate; False if a gate refused it."""
+def _leave(root: Path, whole: Any, data: Path | None, seconds: float) -> None:
+    """Leaves the report and the bundle of a release, or of what the gates refused."""
     from pipeline.outcome import leave, report_of
 
-    report = report_of(recipe.name, root, result, time.monotonic() - started)
-    recordings = data or result.artifacts["SpeechSynthesizer.recordings"]
-    leave(recipe.name, root, result, report, recordings)
-    for gate in result.gates:
-        if not gate.passed:
-            print(f"refused by {gate.name}: {gate.value:g}, limit {gate.limit:g}. {gate.advice}")
-    return not result.refused
+    report = report_of(RECIPE, root, whole, seconds)
+    leave(RECIPE, root, whole, report, data or whole.artifacts["SpeechSynthesizer.recordings"])
+
+
+def _said(name: str, attempt: Record) -> str:
+    """A line on an attempt to release a candidate."""
+    seen = f"{name}, after {attempt.examples:,} examples"
+    if attempt.failed:
+        return f"Failed: {seen}: {attempt.failed}"
+    if attempt.released:
+        metrics = attempt.metrics
+        accuracy = f"{metrics['int8_accuracy']:.3f} on test clips"
+        return f"Released: {seen}: {accuracy}, {metrics['bytes']:,.0f} bytes"
+    reasons = "; ".join(
+        f"{r.gate} {r.value:g}, limit {r.limit:g}: {r.advice}" for r in attempt.refusals
+    )
+    return f"Refused: {seen}: {reasons}"
 
 
 def _ran(result: Any) -> Ran:
     """What the study needs of a run."""
     from components.artifacts import read_json
-    from pipeline.study.study import Ran
+    from pipeline.study.trials import Ran
 
     metrics = {step.id: dict(step.metrics) for step in result.steps}
     folder = result.artifacts.get("InfraValidator.result")
@@ -165,7 +181,8 @@ def _ran(result: Any) -> Ran:
         vela = read_json(folder / "infra_validation.json")["vela"]
         if vela:
             metrics["InfraValidator"]["vela_cycles"] = float(vela["cycles"])
-    return Ran(steps=sum(not step.hit for step in result.steps), metrics=metrics)
+    seconds = {step.id: step.seconds for step in result.steps if not step.hit}
+    return Ran(seconds=seconds, metrics=metrics, gates=result.gates)
 
 
 def _minutes(arguments: argparse.Namespace) -> float:

@@ -1,4 +1,4 @@
-"""What a study comes to: a row a candidate, what each knob does, and which candidate is released. Pure."""
+"""What a study comes to: a row a candidate, what each knob does, and what is worth a release. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from pipeline.study.techniques import Candidate, Saves
 
 # What a limit may be set to, by the name of the figure that it holds.
 LIMITS = ("bytes", "download_bytes", "arena_bytes", "macs")
+
+# Longer training made an agreement of 0.967 one of 0.986, and a release needs 0.97.
+_LIKELY_AGREEMENT = 0.93
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,8 @@ class Row:
         val_accuracy: on validation clips and their views; what choices are made by.
         test_accuracy: on test clips as recorded, as `edge_agent evaluate` gives it.
         test_range: lowest and highest of the seeds.
-        figures: bytes, download_bytes, macs; of the final rung arena_bytes, latencies and cycles too.
+        figures: bytes, download_bytes, macs; of the final rung arena_bytes, latencies, cycles and agreement.
+        refused: gates that its check on the runtimes did not pass.
         on_front: whether no other of the final rung is better in everything.
     """
 
@@ -43,6 +47,7 @@ class Row:
     test_accuracy: float
     test_range: tuple[float, float]
     figures: Mapping[str, float]
+    refused: tuple[str, ...]
     on_front: bool
 
 
@@ -63,10 +68,9 @@ class Sensitivity:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which candidate is released, with which seed, and why; None if none keeps the limits."""
+    """What is worth a release, the best first, and why; nothing if none keeps the limits."""
 
-    candidate: Candidate | None
-    seed: int
+    ranked: tuple[Candidate, ...]
     reason: str
 
 
@@ -117,41 +121,45 @@ def sensitivities(
 
 def choose(
     candidates: Sequence[Candidate],
-    result: Result,
     table: Sequence[Row],
     limits: Mapping[str, float],
 ) -> Choice:
-    """The most accurate of the final rung on validation clips that keeps every limit, and its best seed."""
+    """Those of the final rung that keep every limit, the most accurate on validation clips first.
+
+    Those that a gate will hardly let through come after the others: they decide too unlike their float
+    version, or did not pass the check on the runtimes.
+    """
     final = [row for row in table if row.rung == "final"]
     fitting = [row for row in final if _keeps(row, limits)]
     said = ", ".join(f"{name} at most {limit:,.0f}" for name, limit in limits.items())
     if not final:
-        return Choice(candidate=None, seed=0, reason="no candidate came through the final rung")
+        return Choice(ranked=(), reason="no candidate came through the final rung")
     if not fitting:
-        nearest = min(final, key=lambda row: _excess(row, limits), default=None)
-        reason = f"none of the {len(final)} candidates of the final rung keeps to {said}"
-        if nearest is not None:
-            over = ", ".join(
-                f"{name} {nearest.figures[name]:,.0f}"
-                for name, limit in limits.items()
-                if nearest.figures[name] > limit
-            )
-            reason += f"; nearest is {nearest.name} ({over})"
-        return Choice(candidate=None, seed=0, reason=reason)
-    best = max(fitting, key=lambda row: row.val_accuracy)
-    records = result.tried[best.key]
-    seed = max(records, key=lambda r: r.metrics["val_accuracy"]).seed
+        nearest = min(final, key=lambda row: _excess(row, limits))
+        over = ", ".join(
+            f"{name} {nearest.figures[name]:,.0f}"
+            for name, limit in limits.items()
+            if nearest.figures.get(name, 0.0) > limit
+        )
+        reason = (
+            f"none of the {len(final)} candidates of the final rung keeps to {said}; "
+            f"nearest is {nearest.name} ({over})"
+        )
+        return Choice(ranked=(), reason=reason)
+    order = sorted(fitting, key=lambda row: (not _likely(row), -row.val_accuracy))
+    best = order[0]
     kept = f"{len(fitting)} of {len(final)} keep to {said}" if limits else "no limit was set"
-    others = sorted((r for r in fitting if r is not best), key=lambda r: -r.val_accuracy)
     reason = (
         f"{kept}; {best.name} is the most accurate of them on validation clips "
         f"({best.val_accuracy:.3f}, mean of {best.seeds} seed{'s' if best.seeds > 1 else ''})"
     )
-    if others:
-        reason += f", before {others[0].name} ({others[0].val_accuracy:.3f})"
-    reason += f"; of its seeds, {seed} is the best there"
-    (candidate,) = (c for c in candidates if c.key == best.key)
-    return Choice(candidate=candidate, seed=seed, reason=reason)
+    unlike = [row.name for row in order if row.val_accuracy > best.val_accuracy]
+    if unlike:
+        reason += f"; the gates would hardly let {' and '.join(unlike)} through"
+    elif len(order) > 1:
+        reason += f", before {order[1].name} ({order[1].val_accuracy:.3f})"
+    by_key = {c.key: c for c in candidates}
+    return Choice(ranked=tuple(by_key[row.key] for row in order), reason=reason)
 
 
 def _row(candidate: Candidate, records: Sequence[Record], measured: Record | None) -> Row:
@@ -164,7 +172,7 @@ def _row(candidate: Candidate, records: Sequence[Record], measured: Record | Non
         figures |= {
             name: value
             for name, value in measured.metrics.items()
-            if name in ("arena_bytes", "vela_cycles") or name.startswith("latency_ms_")
+            if name in ("arena_bytes", "vela_cycles", "agreement") or name.startswith("latency_ms_")
         }
     return Row(
         key=candidate.key,
@@ -177,6 +185,7 @@ def _row(candidate: Candidate, records: Sequence[Record], measured: Record | Non
         test_accuracy=statistics.fmean(tests),
         test_range=(min(tests), max(tests)),
         figures=figures,
+        refused=tuple(r.gate for r in measured.refusals) if measured is not None else (),
         on_front=False,
     )
 
@@ -184,6 +193,10 @@ def _row(candidate: Candidate, records: Sequence[Record], measured: Record | Non
 def _point(row: Row) -> Point:
     costs = {name: row.figures[name] for name in ("bytes", "download_bytes", "macs")}
     return Point(name=row.key, accuracy=row.val_accuracy, costs=costs)
+
+
+def _likely(row: Row) -> bool:
+    return not row.refused and row.figures.get("agreement", 1.0) >= _LIKELY_AGREEMENT
 
 
 def _keeps(row: Row, limits: Mapping[str, float]) -> bool:

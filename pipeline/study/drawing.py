@@ -40,7 +40,7 @@ def draw(rows: Sequence[Row], chosen: str) -> bytes:
 
     Args:
         rows: of the table.
-        chosen: key of the released candidate; empty if none.
+        chosen: key of the candidate that was released (trained for longer then); empty if none.
     """
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "study", "font.size": 8.5}):
         figure = Figure(figsize=(11.5, 6.4), layout="constrained")

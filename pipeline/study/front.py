@@ -56,9 +56,17 @@ def _by_fronts(points: Sequence[Point]) -> list[Point]:
     return order
 
 
-def halved(points: Sequence[Point], least: int, limits: Mapping[str, float]) -> list[Point]:
-    """The better half (successive halving: Jamieson and Talwalkar, 2016), `least` of them at least."""
-    return ranked(points, limits)[: max(min(least, len(points)), -(-len(points) // 2))]
+def reduced(
+    points: Sequence[Point], by: int, least: int, limits: Mapping[str, float]
+) -> list[Point]:
+    """The better one in `by` of the points (after Jamieson and Talwalkar, 2016), `least` at least."""
+    return ranked(points, limits)[: max(min(least, len(points)), -(-len(points) // by))]
+
+
+def promising(points: Sequence[Point]) -> list[Point]:
+    """Those that are at least half as accurate as the most accurate: a model that is only small is no use."""
+    best = max((p.accuracy for p in points), default=0.0)
+    return [p for p in points if p.accuracy >= best / 2]
 
 
 def spread(points: Sequence[Point], count: int) -> list[Point]:

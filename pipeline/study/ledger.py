@@ -13,17 +13,36 @@ from edge_agent.decoding import DecodeError, decode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A demand on a release that a candidate did not meet.
+
+    Attributes:
+        gate: what was demanded: the name of a gate, or of a figure that the user limits.
+        value: what was measured.
+        limit: what it was held against.
+        advice: what to try.
+    """
+
+    gate: str
+    value: float
+    limit: float
+    advice: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
     """One run of one candidate.
 
     Attributes:
         candidate: its key.
-        rung: ``0``, ``1`` or ``final``.
+        rung: ``0``, ``1``, ``final``, ``measured`` (on runtimes) or ``release``.
         seed: of its training steps.
         examples: that the Trainer saw.
         seconds: how long it took.
-        steps: how many steps it had.
+        step_seconds: how long each of its steps took that did not come from the cache, by its id.
         metrics: what they measured.
+        rounding: how many times the Quantizer's share of the examples it saw.
+        refusals: what it did not meet, of a ``release``, and of ``measured`` as far as runtimes tell.
         failed: why it has no metrics; empty if it has.
     """
 
@@ -32,9 +51,21 @@ class Record:
     seed: int
     examples: int
     seconds: float
-    steps: int
+    step_seconds: dict[str, float]
     metrics: dict[str, float]
+    rounding: int = 1
+    refusals: tuple[Refusal, ...] = ()
     failed: str = ""
+
+    @property
+    def judged(self) -> bool:
+        """Whether it went through every gate, and so left a bundle."""
+        return self.rung == "release" and "int8_accuracy" in self.metrics
+
+    @property
+    def released(self) -> bool:
+        """Whether it is a release that every gate let through."""
+        return self.rung == "release" and not self.failed and not self.refusals
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from components.artifacts import write_json
 from pipeline.study.choice import Choice, Row, Sensitivity
 from pipeline.study.drawing import draw
+from pipeline.study.ledger import Record
 from pipeline.study.study import Result
 from pipeline.study.techniques import Candidate
 from pipeline.ui.figures import duration, milliseconds, number, operations, percent, size
@@ -29,6 +30,7 @@ def write_study(
     table: Sequence[Row],
     sensitivities: Sequence[Sensitivity],
     choice: Choice,
+    attempts: Sequence[Record],
     seconds: float,
     budget_s: float,
     limits: Mapping[str, float],
@@ -44,14 +46,11 @@ def write_study(
         "sensitivities": [dataclasses.asdict(s) for s in sensitivities],
         "untried": [c.name for c in result.untried],
         "failed": {names[key]: why for key, why in result.failed.items()},
-        "choice": {
-            "name": choice.candidate.name if choice.candidate else None,
-            "settings": list(choice.candidate.settings) if choice.candidate else [],
-            "seed": choice.seed,
-            "reason": choice.reason,
-        },
+        "choice": {"ranked": [c.name for c in choice.ranked], "reason": choice.reason},
+        "release": [_attempt(record, candidates) for record in attempts],
     }
-    picture = draw(table, choice.candidate.key if choice.candidate else "")
+    released = [record.candidate for record in attempts if record.released]
+    picture = draw(table, released[0] if released else "")
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -65,6 +64,7 @@ def write_study(
         budget=duration(budget_s),
         picture=Markup(picture.decode()[picture.decode().index("<svg") :]),
         rows=[_cells(row) for row in table],
+        attempts=[_attempt_cells(record, names[record.candidate]) for record in attempts],
         sensitivities=[
             (s.technique, s.knob, [(v, percent(a), size(b), size(d)) for v, a, b, d in s.points])
             for s in sensitivities
@@ -103,4 +103,48 @@ def _cells(row: Row) -> dict[str, str]:
         "tflite": milliseconds(figures.get("latency_ms_tflite_runtime")),
         "cycles": operations(figures.get("vela_cycles")),
         "rung": row.rung,
+    }
+
+
+def _attempt(record: Record, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    (candidate,) = (c for c in candidates if c.key == record.candidate)
+    return {
+        "name": candidate.name,
+        "settings": list(candidate.settings),
+        "seed": record.seed,
+        "examples": record.examples,
+        "rounding": record.rounding,
+        "seconds": round(record.seconds, 1),
+        "metrics": record.metrics,
+        "released": record.released,
+        "refusals": [dataclasses.asdict(refusal) for refusal in record.refusals],
+        "failed": record.failed,
+    }
+
+
+def _attempt_cells(record: Record, name: str) -> dict[str, str]:
+    metrics = record.metrics
+    outcome = (
+        "released"
+        if record.released
+        else "; ".join(
+            f"refused by {r.gate}: {number(r.value)}, limit {number(r.limit)} ({r.advice})"
+            for r in record.refusals
+        )
+    )
+    longer = f", training with rounding {record.rounding} times as long"
+    return {
+        "name": name + (longer if record.rounding > 1 else ""),
+        "outcome": f"failed: {record.failed}" if record.failed else outcome,
+        "examples": number(record.examples),
+        "seed": str(record.seed),
+        "took": duration(record.seconds),
+        "accuracy": percent(metrics.get("int8_accuracy", metrics.get("test_accuracy"))),
+        "val": percent(metrics.get("val_accuracy")),
+        "agreement": percent(metrics.get("agreement")),
+        "bytes": size(metrics.get("bytes")),
+        "download": size(metrics.get("download_bytes")),
+        "arena": size(metrics.get("arena_bytes")),
+        "macs": operations(metrics.get("macs")),
+        "litert": milliseconds(metrics.get("latency_ms_litert")),
     }

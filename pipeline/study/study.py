@@ -1,66 +1,56 @@
-"""The study itself: screening by successive halving, then several seeds on the front, within a budget.
+"""The study itself: screening by successive halving, several seeds on the front, and a release, in a budget.
 
-    rung 0   every candidate, few examples, one seed; what does not fit into two fifths of the budget is
-             left untried (each technique comes before any of its knobs)
-    rung 1   the better half by Pareto ranks, or as many of it as a fifth of the budget affords at twice
-             the examples or more
-    final    the front of those, at as many as are affordable with three seeds; each is measured on the
-             runtimes; time that is left goes into further seeds
+    rung 0   every technique, few examples, one seed, until three tenths of the budget are spent; then
+             knobs, those of the better techniques first, until a little over two
+    rung 1   the better third by Pareto ranks, or as many of it as can see three times the examples
+             before not quite half of the budget is spent
+    final    the front of those, with three seeds, at as many examples as are affordable, twice as many
+             where possible; each is measured on the runtimes; time that is left goes into further seeds
+    release  the best of those trained anew at length; see `pipeline.study.release`
 
-Choices are made by validation accuracy. Where a release has limits, candidates that keep them come before
-the others in rung 1, and the front is taken from them alone. A candidate that fails is noted with its
-reason, and costs only itself. Every run goes through the pipeline's runner and so through its cache, and
-what was found out is in a ledger: a study that was stopped goes on where it was, with the time it had left.
+What is less than half as accurate as the best is left behind in any rung: nobody would ship it. Choices
+are made by validation accuracy. Where a release has limits, candidates that keep them come before the
+others in rung 1, and the front is taken from them alone. A candidate that fails is noted with its reason,
+and costs only itself.
+
+Each rung trains anew: the learning rate falls to nothing by the end of each training, so that going on
+from there is not what a longer training is, and rungs grow so fast that it would save little. What
+candidates of one rung share is trained once, by the cache. What was found out is in a ledger: a study that
+was stopped goes on where it was, with the time it had left.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 from components.base import UserError
-from pipeline.execution import StepCrashed
-from pipeline.recipe import Recipe, apply_settings, demand_fit
+from components.trainer.component import TrainerParameters
 from pipeline.study import budget
-from pipeline.study.front import COSTS, Point, front, halved, spread, within
+from pipeline.study.front import COSTS, Point, front, promising, ranked, reduced, spread, within
 from pipeline.study.ledger import Ledger, Record
-from pipeline.study.techniques import Candidate, Techniques, fidelity_settings
-from pipeline.study.wiring import Purpose
+from pipeline.study.prices import Planned, Prices
+from pipeline.study.release import FIRST_SHARE, next_attempt
+from pipeline.study.techniques import Candidate
+from pipeline.study.trials import Trials
 
 FIRST_SEED = 1
-_FIRST_RUNG_EXAMPLES = 8_192
-_MOST_EXAMPLES = 600_000
-_FIRST_RUNG_SHARE, _SECOND_RUNG_SHARE = 0.4, 0.6  # of the budget, spent by the end of each
-_RELEASE_SHARE, _LEAST_RELEASE_S, _MOST_RELEASE_S = 0.06, 60.0, 240.0
-_LEAST_KEPT, _MOST_FINAL = 4, 6
-_MOST_SEEDS = 9
+# What the keyword recipe's student sees.
+LONG = TrainerParameters().epochs * TrainerParameters().examples_per_epoch
+_FIRST_RUNG_EXAMPLES, _MOST_HOURS = 16_384, 4.0  # in an hour or less; times as many in so many
+_MOST_EXAMPLES = 1_000_000
+# Of the budget, spent by the end of each.
+_TECHNIQUES_SHARE, _KNOBS_SHARE, _SECOND_RUNG_SHARE = 0.3, 0.22, 0.45
+_RELEASE_SHARE = 0.38
+_REDUCTION = 3
+_LEAST_KEPT, _MOST_FINAL, _LEAST_FINAL = 4, 5, 3
+_MOST_SEEDS = 12
 _MEASURE_S = 30.0
-
-
-class Told(Protocol):
-    """Who is told how the study goes."""
-
-    def rung(self, title: str, runs: int) -> None:
-        """A rung with so many runs begins."""
-        ...
-
-    def ran(self, candidate: Candidate, record: Record, left_s: float) -> None:
-        """A run is over; `left_s` seconds of the budget are left."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Ran:
-    """What a run of a recipe gave: how many steps were not cached, and every step's metrics by its id."""
-
-    steps: int
-    metrics: Mapping[str, Mapping[str, float]]
-
-
-Run = Callable[[Recipe], Ran]
+# Evaluation, streaming form, checks on runtimes and packaging, before any release was timed.
+_GATES_S, _GATES_SHARE = 90.0, 0.1
+_GATES = ("Evaluator", "Streamer", "InfraValidator", "Packager", "Pusher")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,224 +80,266 @@ class Study:
 
     Args:
         candidates: what to try, in order.
-        techniques: where they are from.
-        wire: makes the recipe of steps for a purpose.
-        run: runs a recipe.
-        ledger: what was found before.
-        told: who is told.
+        trials: what runs them.
+        ledger: what was found before; that of `trials`.
         budget_s: seconds for all of it.
         seeds: on the front.
-        settings: for every candidate, after its own.
         limits: what a release may cost at most, by figure; candidates that keep them are preferred.
-        clock: seconds that pass.
+        cores: how many steps run side by side.
     """
 
     def __init__(
         self,
         candidates: Sequence[Candidate],
-        techniques: Techniques,
-        *,
-        wire: Callable[[tuple[str, ...], Purpose], Recipe],
-        run: Run,
+        trials: Trials,
         ledger: Ledger,
-        told: Told,
+        *,
         budget_s: float,
-        seeds: int = 3,
-        settings: Sequence[str] = (),
         limits: Mapping[str, float],
-        clock: Callable[[], float] = time.monotonic,
+        seeds: int = 3,
+        cores: int = os.cpu_count() or 1,
     ) -> None:
         self._candidates = list(candidates)
-        self._techniques = techniques
-        self._wire = wire
-        self._run = run
+        self._trials = trials
         self._ledger = ledger
-        self._told = told
         self._budget = budget_s
         self._seeds = seeds
-        self._settings = list(settings)
         # The others are known of measured candidates alone.
         self._limits = {figure: limit for figure, limit in limits.items() if figure in COSTS}
-        self._clock = clock
-        self._reserve = min(_MOST_RELEASE_S, max(_LEAST_RELEASE_S, _RELEASE_SHARE * budget_s))
-        self._reserve = min(self._reserve, 0.3 * budget_s)
+        self._cores = cores
 
     def all_rungs(self) -> Result:
-        """Runs the study; gives what it found.
+        """Compares the candidates; gives what was found.
 
         Raises:
             UserError: if the data cannot be used, or not one candidate could be tried in the time.
         """
-        self._prepare()
+        self._trials.prepare()
         first = self._first_rung()
         survivors = self._second_rung(first)
         final = self._final_rung(survivors)
         return self._result(final)
 
-    def recipe(self, candidate: Candidate, purpose: Purpose, examples: int, seed: int) -> Recipe:
-        """The recipe of a run."""
-        recipe = self._wire(candidate.steps, purpose)
-        ids = {c.id for c in recipe.components}
-        trained = [id_ for id_ in self._techniques.shares if id_ in ids]
-        shares = self._techniques.shares
-        apply_settings(
-            recipe,
-            [
-                *fidelity_settings(shares, trained, examples),
-                *(f"{id_}.seed={seed}" for id_ in trained),
-                *candidate.settings,
-                *(text for text in self._settings if text.partition(".")[0] in ids),
-            ],
-        )
-        demand_fit(recipe)
-        return recipe
+    def release(self, best: Sequence[Candidate]) -> tuple[Record, ...]:
+        """Tries to release one of `best`, in their order, in the time that is left; gives the attempts."""
+        compared = self._ledger.plan["final"]
+        if best:
+            self._trials.told.rung("the release: trained at length, every gate", len(best))
+        while True:
+            planned = next_attempt(
+                best,
+                self.attempts,
+                self._budget - self._spent,
+                self._release_price,
+                least=compared,
+                most=max(compared, LONG),
+                seeds=self._release_seed,
+            )
+            if planned is None:
+                return self.attempts
+            self._trials.release(planned, self._limits)
 
-    def _prepare(self) -> None:
-        """Makes the features, which all candidates share, by a run of its own."""
-        if self._ledger.plan.get("prepared"):
-            return
-        start = self._clock()
-        recipe = self._wire((), "prepare")
-        ids = {c.id for c in recipe.components}
-        apply_settings(recipe, [s for s in self._settings if s.partition(".")[0] in ids])
-        self._run(recipe)
-        self._ledger.spend(self._clock() - start)
-        self._ledger.decide("prepared", 1)
+    def planned(self, record: Record) -> Planned:
+        """What a record is of."""
+        (candidate,) = (c for c in self._candidates if c.key == record.candidate)
+        return Planned(
+            candidate=candidate,
+            examples=record.examples,
+            seed=record.seed,
+            rounding=record.rounding,
+        )
+
+    @property
+    def attempts(self) -> tuple[Record, ...]:
+        """What was tried to release so far, in order."""
+        return tuple(r for r in self._ledger.records if r.rung == "release")
 
     def _first_rung(self) -> list[Candidate]:
-        scale = max(1.0, self._budget / 3600.0)
+        scale = min(_MOST_HOURS, max(1.0, self._budget / 3600.0))
         examples = self._ledger.decide("0", round(_FIRST_RUNG_EXAMPLES * scale))
-        self._told.rung("every technique, few examples", len(self._candidates))
-        done: list[Record] = []
-        for candidate in self._candidates:
-            known = self._ledger.find(candidate.key, "0", FIRST_SEED)
-            usual = statistics.fmean(r.seconds for r in done) if done else 0.0
-            if known is None and done and self._spent + usual > _FIRST_RUNG_SHARE * self._budget:
-                continue
-            record = known or self._try(candidate, "0", "screen", examples, FIRST_SEED)
-            done.append(record)
-        tried = [c for c in self._candidates if self._records(c, "0")]
+        techniques = [c for c in self._candidates if not c.turned]
+        self._trials.told.rung("every technique, few examples", len(techniques))
+        reasons = self._screen(techniques, examples, _TECHNIQUES_SHARE)
+        tried = [c for c in techniques if self._records(c, "0")]
         if not tried:
-            reasons = {r.failed for r in done if r.failed}
             raise UserError(
                 "not one candidate could be trained: "
                 + ("; ".join(sorted(reasons)) or "give a larger --budget-minutes")
             )
-        return tried
+        order = {p.name: n for n, p in enumerate(ranked(self._points(tried, "0"), self._limits))}
+        place = {c.technique: order[c.key] for c in tried}
+        knobs = [c for c in self._candidates if c.turned and c.technique in place]
+        knobs.sort(key=lambda c: place[c.technique])
+        if len(tried) == len([c for c in techniques if not self._failed(c)]):
+            self._trials.told.rung("their knobs, the better techniques first", len(knobs))
+            self._screen(knobs, examples, _KNOBS_SHARE)
+        return [c for c in self._candidates if self._records(c, "0")]
+
+    def _screen(self, candidates: Sequence[Candidate], examples: int, share: float) -> set[str]:
+        """Runs those in rung 0 that fit into `share` of the budget; gives why some failed."""
+        reasons = set()
+        for candidate in candidates:
+            planned = Planned(candidate=candidate, examples=examples, seed=FIRST_SEED)
+            known = self._ledger.find(candidate.key, "0", FIRST_SEED)
+            ends = self._spent + self._prices.total([planned])
+            if known is None and self._ledger.records and ends > share * self._budget:
+                continue
+            record = self._trials.compare(planned, "0", "screen")
+            if record.failed:
+                reasons.add(record.failed)
+        return reasons
 
     def _second_rung(self, first: list[Candidate]) -> list[Candidate]:
         by_key = {c.key: c for c in first}
-        better = halved([self._point(c, "0") for c in first], _LEAST_KEPT, self._limits)
+        points = promising(self._points(first, "0"))
+        better = reduced(points, _REDUCTION, _LEAST_KEPT, self._limits)
         seconds = _SECOND_RUNG_SHARE * self._budget - self._spent
         kept: list[Candidate] = []
         examples = 0
         for count in range(len(better), min(_LEAST_KEPT, len(better)) - 1, -1):
             kept = [by_key[p.name] for p in better[:count]]
-            examples = self._affordable(kept, 1, seconds, 2 * self._ledger.plan["0"])
-            if examples:
+            longer = _REDUCTION * self._ledger.plan["0"]
+            if self._prices.total(self._runs(kept, 1, longer)) <= seconds:
+                examples = longer
                 break
         if not examples:
-            kept = [by_key[p.name] for p in better]  # the front is taken from all of them
+            better = ranked(points, self._limits)  # the front is taken from all of them
+            kept = [by_key[p.name] for p in better]
         kept = [by_key[p.name] for p in better[: self._ledger.decide("kept", len(kept))]]
         examples = self._ledger.decide("1", examples)
         if not examples:
             return kept
-        self._told.rung("the better half, more examples", len(kept))
+        self._trials.told.rung("the better third, more examples", len(kept))
         for candidate in kept:
-            if self._ledger.find(candidate.key, "1", FIRST_SEED) is None:
-                self._try(candidate, "1", "screen", examples, FIRST_SEED)
+            planned = Planned(candidate=candidate, examples=examples, seed=FIRST_SEED)
+            self._trials.compare(planned, "1", "screen")
         return [c for c in kept if self._records(c, "1")] or kept
 
     def _final_rung(self, survivors: list[Candidate]) -> list[Candidate]:
         rung = "1" if all(self._records(c, "1") for c in survivors) else "0"
         by_key = {c.key: c for c in survivors}
-        points = [self._point(c, rung) for c in survivors]
-        best = front([p for p in points if within(p, self._limits)] or points)
-        least = self._ledger.plan[rung]
+        points = self._points(survivors, rung)
+        points = promising([p for p in points if within(p, self._limits)] or points)
+        best = front(points)
+        before = self._ledger.plan[rung]
+        most, least = min(_MOST_FINAL, len(best)), min(_LEAST_FINAL, len(best))
+        wished = [(count, 2 * before) for count in range(most, least - 1, -1)]
+        wished += [(count, before) for count in range(least, 0, -1)]
         chosen: list[Candidate] = []
         examples = 0
-        for count in range(min(_MOST_FINAL, len(best)), 0, -1):
+        for count, at_least in wished:
             chosen = [by_key[p.name] for p in spread(best, count)]
-            seconds = self._left - count * _MEASURE_S
-            examples = self._affordable(chosen, self._seeds, seconds, least)
+            seconds = self._budget - self._spent - count * _MEASURE_S
+            examples = self._affordable(chosen, seconds, at_least)
             if examples:
                 break
         count = self._ledger.decide("final candidates", len(chosen))
         chosen = [by_key[p.name] for p in spread(best, count)]
-        examples = self._ledger.decide("final", examples or least)
-        self._told.rung("the front, several seeds", len(chosen) * self._seeds)
+        examples = self._ledger.decide("final", examples or before)
+        self._trials.told.rung("the front, several seeds", len(chosen) * self._seeds)
         for candidate in chosen:
-            if self._ledger.find(candidate.key, "final", FIRST_SEED) is None:
-                self._try(candidate, "final", "screen", examples, FIRST_SEED)
+            planned = Planned(candidate=candidate, examples=examples, seed=FIRST_SEED)
+            self._trials.compare(planned, "final", "screen")
             # The same again, from the cache, and the runtimes: they do not care which seed it was.
-            if self._ledger.find(candidate.key, "measured", FIRST_SEED) is None:
-                self._try(candidate, "measured", "measure", examples, FIRST_SEED)
+            self._trials.compare(planned, "measured", "measure")
+        chosen = [c for c in chosen if self._records(c, "final")]
+        if self.attempts:
+            return chosen
         for seed in range(FIRST_SEED + 1, FIRST_SEED + _MOST_SEEDS):
             for candidate in chosen:
-                # The first seed may have come from the cache, if it learned as much in an earlier rung.
-                took = [t.seconds for t in self._timed(candidate) if t.examples == examples]
+                planned = Planned(candidate=candidate, examples=examples, seed=seed)
                 known = self._ledger.find(candidate.key, "final", seed) is not None
-                if not known and took and max(took) <= self._left:
-                    self._try(candidate, "final", "screen", examples, seed)
-        return [c for c in chosen if self._records(c, "final")]
+                leading = self._leading(chosen)
+                left = self._budget - self._spent - self._reserve(self._prices, leading, examples)
+                if not known and self._prices.total([planned]) <= left:
+                    self._trials.compare(planned, "final", "screen")
+        return chosen
 
-    def _affordable(
-        self, candidates: Sequence[Candidate], seeds: int, seconds: float, least: int
-    ) -> int:
-        """Examples at which `seeds` runs of each candidate fit into `seconds`; 0 if not even `least`."""
-        runs = {f"{c.key} {n}": self._timed(c) for c in candidates for n in range(seeds)}
-        most = max(least, _MOST_EXAMPLES)
-        return budget.affordable(runs, seconds, least=least, most=most)
+    def _leading(self, final: Sequence[Candidate]) -> list[Candidate]:
+        """The one of the final rung that will most likely be released, if there is any."""
 
-    def _try(
-        self, candidate: Candidate, rung: str, purpose: Purpose, examples: int, seed: int
-    ) -> Record:
-        metrics: dict[str, float] = {}
-        failed, steps, start = "", 1, self._clock()
-        try:
-            ran = self._run(self.recipe(candidate, purpose, examples, seed))
-            steps = max(1, ran.steps)
-            for id_ in ("Converter", "Screener", "InfraValidator"):
-                metrics |= ran.metrics.get(id_, {})
-        except (UserError, StepCrashed) as e:
-            failed = str(e).strip().splitlines()[0] or type(e).__name__
-        record = Record(
-            candidate=candidate.key,
-            rung=rung,
-            seed=seed,
-            examples=examples,
-            seconds=self._clock() - start,
-            steps=steps,
-            metrics=metrics,
-            failed=failed,
-        )
-        self._ledger.add(record)
-        self._told.ran(candidate, record, self._budget - self._spent)
-        return record
+        def accuracy(candidate: Candidate) -> float:
+            records = self._records(candidate, "final")
+            return statistics.fmean(r.metrics["val_accuracy"] for r in records)
+
+        return sorted(final, key=accuracy)[-1:]
+
+    def _affordable(self, final: Sequence[Candidate], seconds: float, least: int) -> int:
+        """Examples at which all seeds of `final`, and the release of any, fit; 0 if not even `least`."""
+        prices = self._prices
+
+        def total(examples: int) -> float:
+            runs = self._runs(final, self._seeds, examples)
+            return prices.total(runs) + self._reserve(prices, final, examples)
+
+        return budget.affordable(total, seconds, least=least, most=_MOST_EXAMPLES)
+
+    def _runs(self, candidates: Sequence[Candidate], seeds: int, examples: int) -> list[Planned]:
+        return [
+            Planned(candidate=candidate, examples=examples, seed=seed)
+            for seed in range(FIRST_SEED, FIRST_SEED + seeds)
+            for candidate in candidates
+        ]
+
+    def _reserve(self, prices: Prices, candidates: Sequence[Candidate], compared: int) -> float:
+        """Seconds that are kept for the release of one of `candidates`, compared at so many examples.
+
+        It is trained anew only if the comparison was shorter than the keyword recipe.
+        """
+        if not candidates:
+            return 0.0
+        if compared >= LONG:
+            return 2 * self._gates_s
+        runs = [Planned(candidate=c, examples=LONG, seed=FIRST_SEED) for c in candidates]
+        dearest = max(prices.total([run]) for run in runs) + self._gates_s
+        return min(_RELEASE_SHARE * self._budget, dearest / FIRST_SHARE)
+
+    def _release_price(self, planned: Planned) -> float:
+        return self._prices.total([planned]) + self._gates_s
+
+    def _release_seed(self, candidate: Candidate) -> int:
+        """The seed of a release: the best of the comparison, if that was as long; else the first.
+
+        All that are trained anew have one seed, so that a second attempt finds what it shares with the first.
+        """
+        if self._ledger.plan["final"] < LONG:
+            return FIRST_SEED
+        records = self._records(candidate, "final")
+        return max(records, key=lambda r: r.metrics["val_accuracy"]).seed
+
+    @property
+    def _gates_s(self) -> float:
+        """Seconds that the steps of a release take beside those of training."""
+        timed = [
+            sum(r.step_seconds.get(id_, 0.0) for id_ in _GATES)
+            for r in self.attempts
+            if "Evaluator" in r.step_seconds
+        ]
+        return max(timed) if timed else min(_GATES_S, _GATES_SHARE * self._budget)
+
+    @property
+    def _prices(self) -> Prices:
+        by_key = {candidate.key: candidate for candidate in self._candidates}
+        return Prices(by_key, self._ledger.records, self._cores)
 
     def _records(self, candidate: Candidate, rung: str) -> list[Record]:
         of = [r for r in self._ledger.records if (r.candidate, r.rung) == (candidate.key, rung)]
         return [r for r in of if not r.failed]
 
-    def _timed(self, candidate: Candidate) -> list[budget.Timed]:
-        return [
-            budget.Timed(examples=r.examples, seconds=r.seconds, steps=r.steps)
-            for r in self._ledger.records
-            if r.candidate == candidate.key and not r.failed and r.rung != "measured"
-        ]
+    def _failed(self, candidate: Candidate) -> bool:
+        return any(r.failed for r in self._ledger.records if r.candidate == candidate.key)
 
-    def _point(self, candidate: Candidate, rung: str) -> Point:
-        metrics = self._records(candidate, rung)[0].metrics
-        costs = {name: metrics[name] for name in COSTS}
-        return Point(name=candidate.key, accuracy=metrics["val_accuracy"], costs=costs)
+    def _points(self, candidates: Sequence[Candidate], rung: str) -> list[Point]:
+        points = []
+        for candidate in candidates:
+            metrics = self._records(candidate, rung)[0].metrics
+            costs = {name: metrics[name] for name in COSTS}
+            points.append(Point(name=candidate.key, accuracy=metrics["val_accuracy"], costs=costs))
+        return points
 
     @property
     def _spent(self) -> float:
         return self._ledger.seconds
-
-    @property
-    def _left(self) -> float:
-        return self._budget - self._reserve - self._spent
 
     def _result(self, final: list[Candidate]) -> Result:
         tried: dict[str, tuple[Record, ...]] = {}

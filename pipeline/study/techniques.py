@@ -152,13 +152,16 @@ def _shown(value: str) -> str:
 
 
 def fidelity_settings(shares: Mapping[str, float], ids: Sequence[str], examples: int) -> list[str]:
-    """Settings that let each of the training steps `ids` see its share of `examples`."""
+    """Settings that let each of the training steps `ids` see its share of `examples`.
+
+    In no more epochs than the Trainer's patience outlasts: a long training is not to be stopped early.
+    """
     settings = []
     for id_ in ids:
         seen = max(_LEAST, round(examples * shares[id_]))
-        epochs = max(1, round(seen / _EPOCH))
+        epochs = min(_MOST_EPOCHS, max(1, round(seen / _EPOCH)))
         settings += [f"{id_}.epochs={epochs}", f"{id_}.examples_per_epoch={seen // epochs}"]
     return settings
 
 
-_LEAST, _EPOCH = 1_024, 8_192
+_LEAST, _EPOCH, _MOST_EPOCHS = 1_024, 8_192, 14

@@ -54,7 +54,7 @@ def wire(source: Source, steps: tuple[str, ...], purpose: Purpose) -> Recipe:
         source: where the clips are from.
         steps: of `pipeline.study.techniques.STEPS`.
         purpose: ``prepare`` ends with the features, ``screen`` with the accuracy, ``measure`` with what
-            runtimes say besides, ``release`` with every gate and a release.
+            runtimes and the float version say besides, ``release`` with every gate and a release.
     """
     sources: list[Component] = []
     if source.data is None:
@@ -77,10 +77,12 @@ def wire(source: Source, steps: tuple[str, ...], purpose: Purpose) -> Recipe:
     made += [*training, converter]
     if purpose == "release":
         made += _release(source.root, examples, features, converter, model, teacher, float_model)
+    elif purpose == "measure":
+        int8 = converter.outputs["model"]
+        made.append(Screener(features=features, model=int8, float_model=float_model))
+        made.append(InfraValidator(features=features, model=int8))
     else:
         made.append(Screener(features=features, model=converter.outputs["model"]))
-    if purpose == "measure":
-        made.append(InfraValidator(features=features, model=converter.outputs["model"]))
     return Recipe(NAME, tuple(made))
 
 

@@ -20,7 +20,7 @@ _EVERY_S = 30.0
 class StudyView:
     """Shows runs, not steps: a study has hundreds of those. Warnings are shown once each.
 
-    It is a `pipeline.runner.View` and a `pipeline.study.study.Told`.
+    It is a `pipeline.runner.View` and a `pipeline.study.trials.Told`.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class StudyView:
         self._said: set[str] = set()
         self._last = clock()
         self._done = self._of = 0
+        self._ends: float | None = None
 
     def rung(self, title: str, runs: int) -> None:
         """A rung with so many runs begins."""
@@ -40,10 +41,13 @@ class StudyView:
     def ran(self, candidate: Candidate, record: Record, left_s: float) -> None:
         """A run is over; `left_s` seconds of the budget are left."""
         self._done += 1
+        self._ends = self._clock() + left_s
         what = f"failed: {record.failed}"
         if not record.failed:
             accuracy = percent(record.metrics["val_accuracy"])
             what = f"validation {accuracy}, {size(record.metrics['bytes'])}"
+        if record.rung == "release" and record.refusals:
+            what += f", refused by {' and '.join(r.gate for r in record.refusals)}"
         seed = f", seed {record.seed}" if record.rung == "final" else ""
         self._line(
             f"[{self._done}/{max(self._of, self._done)}] {candidate.name}{seed}: {what} "
@@ -65,7 +69,10 @@ class StudyView:
     def step_progress(self, id: str, done: float, total: float, unit: str, note: str) -> None:
         """A long step shows now and then that it goes on."""
         if self._clock() - self._last >= _EVERY_S and total:
-            self._line(f"   ... {id} {100 * done / total:.0f}%")
+            left = ""
+            if self._ends is not None:
+                left = f" ({duration(max(0.0, self._ends - self._clock()))} left)"
+            self._line(f"   ... {id} {100 * done / total:.0f}%{left}")
 
     def warning(self, message: str) -> None:
         """Something the user should know, that stops nothing."""

@@ -52,3 +52,23 @@ def test_positions_beyond_the_margin_are_left_out(artifacts, tmp_path: Path):
     near = ScreenerParameters(hop_frames=1, smoothing=1)
     found = [execute(artifacts, {"screening": tmp_path}, p) for p in (wide, near)]
     assert found[0] == found[1]
+
+
+def test_a_float_version_is_compared_decision_by_decision(artifacts, tmp_path: Path, monkeypatch):
+    score = int8_scorer((artifacts["model"] / "model.tflite").read_bytes())
+
+    def mostly(folder: Path):
+        assert folder == tmp_path / "float"
+
+        def meant(windows):
+            said = score(windows)
+            said[0] = np.roll(said[0], 1)  # one decision differs
+            return said
+
+        return meant
+
+    monkeypatch.setattr("components.screener.executor.float_scorer", mostly)
+    inputs = {**artifacts, "float_model": tmp_path / "float"}
+    metrics = execute(inputs, {"screening": tmp_path}, ScreenerParameters(hop_frames=1))
+    count = len(np.load(artifacts["features"] / "val.codes.npy"))
+    assert metrics["agreement"] == pytest.approx(1 - 1 / count)

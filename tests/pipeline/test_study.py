@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from components.artifacts import Gate
 from components.base import UserError
 from components.models.catalogue import ARCHITECTURES
 from pipeline.command_line import parse
@@ -17,17 +20,21 @@ from pipeline.recipes.compression_study import recipe as whole
 from pipeline.study import budget
 from pipeline.study.budget import Timed
 from pipeline.study.choice import choose, rows, sensitivities
-from pipeline.study.front import Point, dominates, front, halved, ranked, spread
-from pipeline.study.ledger import Ledger, Record
+from pipeline.study.front import Point, dominates, front, promising, ranked, reduced, spread
+from pipeline.study.ledger import Ledger, Record, Refusal
 from pipeline.study.page import write_study
-from pipeline.study.study import Ran, Study
+from pipeline.study.prices import Planned, Prices
+from pipeline.study.release import next_attempt
+from pipeline.study.study import LONG, Study
 from pipeline.study.techniques import (
     Candidate,
     candidates,
     fidelity_settings,
     read_techniques,
 )
+from pipeline.study.trials import Ran, Trials
 from pipeline.study.wiring import Source, wire
+from pipeline.ui.study_view import StudyView
 
 TECHNIQUES = read_techniques()
 TRIED = candidates(TECHNIQUES.technique)
@@ -39,15 +46,19 @@ def point(name: str, accuracy: float, **costs: float) -> Point:
 
 
 class World:
-    """Stands in for the runner: time passes, and accuracy follows from settings and examples."""
+    """Stands in for the runner: time passes, and accuracy follows from settings and examples.
 
-    def __init__(self, per_example: float = 0.0004, overhead: float = 20.0) -> None:
+    Steps are cached as the runner's are: by their parameters and all that comes before them.
+    """
+
+    def __init__(self, per_example: float = 0.0003, overhead: float = 4.0) -> None:
         self.now = 0.0
         self.runs: list[dict] = []
         self.breaks: set[str] = set()
         self.stops_at = -1
+        self.refuses: Callable[[dict], set[str]] = lambda run: set()
+        self.cache: set[str] = set()
         self._per_example, self._overhead = per_example, overhead
-        self._cache: set[str] = set()
 
     def clock(self) -> float:
         return self.now
@@ -57,40 +68,65 @@ class World:
             self.stops_at = -1
             raise KeyboardInterrupt
         by_id = {c.id: c.parameters for c in recipe.components}
+        seconds = {}
+        keys: dict[str, str] = {}
+        for component in recipe.components:
+            before = sorted(keys[c.producer] for c in component.inputs.values() if c.producer)
+            parts = repr([type(component).__name__, component.parameters, before])
+            keys[component.id] = hashlib.sha256(parts.encode()).hexdigest()
+            if keys[component.id] not in self.cache:
+                seconds[component.id] = self._cost(component, by_id)
+        self.now += sum(seconds.values())
+        if "Trainer" in by_id and by_id["Trainer"].architecture in self.breaks:
+            raise UserError(f"{by_id['Trainer'].architecture} does not fit")
+        self.cache |= set(keys.values())
         if "Trainer" not in by_id:
-            self.now += 90.0
             self.runs.append({"prepared": True})
-            return Ran(steps=4, metrics={})
+            return Ran(seconds=seconds, metrics={})
         trainer = by_id["Trainer"]
         examples = trainer.epochs * trainer.examples_per_epoch
+        rounding = getattr(by_id.get("Quantizer"), "epochs", 0)
         width = sum(trainer.widths)
-        key = repr({id_: p for id_, p in by_id.items() if id_ != "InfraValidator"})
-        if key not in self._cache:
-            self.now += self._overhead + self._per_example * examples * (1 + width / 100)
-        self._cache.add(key)
-        self.now += 30.0 if "InfraValidator" in by_id else 0.0
-        self.runs.append(
-            {"architecture": trainer.architecture, "examples": examples, "seed": trainer.seed,
-             "ids": set(by_id)}
-        )  # fmt: skip
-        if trainer.architecture in self.breaks:
-            raise UserError(f"{trainer.architecture} does not fit")
-        wobble = int(hashlib.sha256(key.encode()).hexdigest()[:4], 16) / 65535
+        run = {
+            "architecture": trainer.architecture, "examples": examples, "seed": trainer.seed,
+            "ids": set(by_id), "rounding": rounding,
+        }  # fmt: skip
+        self.runs.append(run)
+        wobble = int(keys["Converter"][:4], 16) / 65535
         accuracy = 0.9 - 3000.0 / (examples + 5000) - 2.0 / width + 0.02 * wobble
+        sizes = {"bytes": 300.0 * width, "download_bytes": 250.0 * width, "macs": 1e4 * width}
         metrics = {
-            "Converter": {
-                "bytes": 300.0 * width,
-                "download_bytes": 250.0 * width,
-                "macs": 1e4 * width,
-            },
+            "Converter": sizes,
             "Screener": {"val_accuracy": accuracy, "test_accuracy": accuracy - 0.01},
         }
+        gates: tuple[Gate, ...] = ()
         if "InfraValidator" in by_id:
             metrics["InfraValidator"] = {
                 "arena_bytes": 20.0 * width, "latency_ms_litert": 0.1, "macs": 1e4 * width,
                 "latency_ms_tflite_runtime": 0.5, "vela_cycles": 2e3 * width,
             }  # fmt: skip
-        return Ran(steps=len(by_id) - 4, metrics=metrics)
+        if "Evaluator" in by_id:
+            metrics["Evaluator"] = {"int8_accuracy": accuracy - 0.01, "agreement": 0.98}
+            metrics["Streamer"] = sizes
+            refused = self.refuses(run)
+            names = sorted({"int8_agreement", *refused})
+            gates = tuple(
+                Gate(name=n, value=0.5, limit=0.97, passed=n not in refused, advice="try")
+                for n in names
+            )
+        return Ran(seconds=seconds, metrics=metrics, gates=gates)
+
+    def _cost(self, component, by_id) -> float:
+        parameters = component.parameters
+        if hasattr(parameters, "examples_per_epoch"):
+            widths = by_id[
+                "TeacherTrainer" if component.id == "TeacherTrainer" else "Trainer"
+            ].widths
+            seen = parameters.epochs * parameters.examples_per_epoch
+            return self._overhead + self._per_example * seen * (1 + sum(widths) / 100)
+        if "Trainer" not in by_id:
+            return 15.0
+        return {"Evaluator": 30.0, "InfraValidator": 15.0}.get(component.id, self._overhead)
 
 
 class Quiet:
@@ -103,17 +139,16 @@ class Quiet:
 
 def study(world: World, ledger: Ledger, minutes: float, tried=FEW, **limits: float) -> Study:
     source = Source(root=Path("root"), data=Path("data"), keywords=())
-    return Study(
-        tried,
+    trials = Trials(
         TECHNIQUES,
         wire=lambda steps, purpose: wire(source, steps, purpose),
         run=world.run,
         ledger=ledger,
         told=Quiet(),
         budget_s=60.0 * minutes,
-        limits=limits,
         clock=world.clock,
     )
+    return Study(tried, trials, ledger, budget_s=60.0 * minutes, limits=limits, cores=1)
 
 
 def test_every_technique_stands_for_itself_before_any_knob_is_turned():
@@ -163,6 +198,8 @@ def test_a_step_sees_its_share_of_the_examples():
         "Pruner.epochs=1",
         "Pruner.examples_per_epoch=10000",
     ]
+    long = fidelity_settings({"Trainer": 1.0}, ["Trainer"], LONG)
+    assert long == ["Trainer.epochs=14", "Trainer.examples_per_epoch=32768"]
 
 
 def test_the_front_holds_whom_nobody_beats_in_everything():
@@ -174,8 +211,14 @@ def test_the_front_holds_whom_nobody_beats_in_everything():
     assert front([c, a, d, b]) == [a, b]
     assert ranked([c, a, d, b], {}) == [a, b, d, c]
     assert ranked([c, a, d, b], {"bytes": 10}) == [b, d, a, c]
-    assert [p.name for p in halved([c, a, d, b], 1, {})] == ["a", "b"]
-    assert [p.name for p in halved([c, a, d, b], 3, {})] == ["a", "b", "d"]
+    assert [p.name for p in reduced([c, a, d, b], 2, 1, {})] == ["a", "b"]
+    assert [p.name for p in reduced([c, a, d, b], 4, 3, {})] == ["a", "b", "d"]
+
+
+def test_what_is_only_small_is_left_behind():
+    good, fair, poor = (point(n, a, bytes=9) for n, a in (("g", 0.6), ("f", 0.3), ("p", 0.29)))
+    assert promising([poor, good, fair]) == [good, fair]
+    assert promising([]) == []
 
 
 def test_of_a_long_front_the_ends_are_kept():
@@ -185,14 +228,54 @@ def test_of_a_long_front_the_ends_are_kept():
 
 
 def test_time_is_predicted_from_what_it_took():
-    one = [Timed(examples=8000, seconds=40.0, steps=3)]
+    one = [Timed(examples=8000, seconds=40.0)]
     assert budget.predicted(one, 8000) == pytest.approx(42.0)
-    assert budget.predicted(one, 80_000) == pytest.approx((24 + 16 * 10) * 1.05)
-    two = [*one, Timed(examples=16_000, seconds=50.0, steps=3)]
+    assert budget.predicted(one, 80_000) == pytest.approx((8 + 32 * 10) * 1.05)
+    two = [*one, Timed(examples=16_000, seconds=50.0)]
     assert budget.predicted(two, 80_000) == pytest.approx((50 + 80) * 1.05)
-    examples = budget.affordable({"a": two}, 137.0, least=8000, most=10**6)
-    assert 78_000 < examples <= 80_400
-    assert budget.affordable({"a": two}, 10.0, least=8000, most=10**6) == 0
+    near = [*one, Timed(examples=8800, seconds=80.0)]
+    assert budget.predicted(near, 88_000) == pytest.approx((8 + 72 * 10) * 1.05)
+
+    def total(n: int) -> float:
+        return budget.predicted(two, n)
+
+    assert 78_000 < budget.affordable(total, 137.0, least=8000, most=10**6) <= 80_400
+    assert budget.affordable(total, 10.0, least=8000, most=10**6) == 0
+
+
+def named(technique: str) -> Candidate:
+    return next(c for c in TRIED if c.technique == technique and not c.turned)
+
+
+def test_what_candidates_share_is_paid_once():
+    whole = named("pruning, distillation, quantisation-aware training")
+    seconds = {
+        "TeacherTrainer": 30.0,
+        "Trainer": 20.0,
+        "Pruner": 5.0,
+        "Distiller": 12.0,
+        "Quantizer": 9.0,
+    }
+    record = Record(
+        candidate=whole.key, rung="0", seed=1, examples=8000, seconds=80.0, metrics={},
+        step_seconds={**seconds, "Converter": 3.0, "Screener": 1.0},
+    )  # fmt: skip
+    by_key = {c.key: c for c in TRIED}
+
+    def price(cores: int, *runs: tuple[str, int, int]) -> float:
+        planned = [Planned(candidate=named(n), examples=e, seed=s) for n, e, s in runs]
+        return Prices(by_key, [record], cores).total(planned)
+
+    # 4 s of the run were none of the training's.
+    assert price(1, (whole.technique, 8000, 1)) == pytest.approx(4.0)
+    assert price(1, ("streaming_resnet", 8000, 1)) == pytest.approx(4.0)
+    anew = price(1, (whole.technique, 8000, 2))
+    assert anew == pytest.approx(4.0 + 76.0 * 1.05)
+    assert price(1, (whole.technique, 8000, 2), ("streaming_resnet", 8000, 2)) == anew + 4.0
+    assert price(2, (whole.technique, 8000, 2)) == pytest.approx(29.0 + 51.0 * 1.05)
+    rounded = Planned(candidate=whole, examples=8000, seed=1, rounding=2)
+    paid = Prices(by_key, [record], 1).total([rounded])
+    assert paid == pytest.approx(4.0 + (5.4 + 3.6 * 2) * 1.05)
 
 
 def test_with_a_limit_the_last_rung_holds_those_that_keep_it(tmp_path: Path):
@@ -205,24 +288,161 @@ def test_with_a_limit_the_last_rung_holds_those_that_keep_it(tmp_path: Path):
     assert nobody.final
 
 
-@pytest.mark.parametrize(("minutes", "speed"), [(15, 0.001), (60, 0.0003), (600, 0.001)])
-def test_the_budget_is_kept_within_a_tenth(tmp_path: Path, minutes: float, speed: float):
-    world = World(per_example=speed)
-    tried = TRIED if minutes == 60 else FEW
-    made = study(world, Ledger(tmp_path / "ledger.json", "a"), minutes, tried)
+def finish(made: Study, tried=FEW, **limits: float):
     result = made.all_rungs()
-    release = min(240.0, max(60.0, 0.06 * 60 * minutes))
-    assert 0.9 <= (world.now + release) / (60 * minutes) <= 1.1
+    choice = choose(tried, rows(tried, result), limits)
+    return result, made.release(choice.ranked)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "speed", "tried"),
+    [
+        (15, 0.0003, TRIED),
+        (15, 0.002, TRIED),
+        (60, 0.0003, TRIED),
+        (60, 0.0003, FEW),
+        (60, 0.001, TRIED),
+        (60, 0.001, FEW),
+        (600, 0.001, FEW),
+    ],
+    ids=lambda value: str(len(value) if isinstance(value, list) else value),
+)
+def test_the_budget_is_kept_within_a_tenth(tmp_path: Path, minutes: float, speed: float, tried):
+    world = World(per_example=speed)
+    made = study(world, Ledger(tmp_path / "ledger.json", "a"), minutes, tried)
+    result, attempts = finish(made, tried)
+    assert [a.released for a in attempts] == [True]
+    assert 0.9 <= world.now / (60 * minutes) <= 1.1
+    assert result.examples["0"] <= result.examples["final"] <= attempts[0].examples
     seeds = {len(result.tried[c.key]) for c in result.final}
     assert min(seeds) >= 3
-    assert result.examples["final"] >= result.examples["0"]
+
+
+def test_an_hour_ends_in_a_release_that_saw_what_the_recipe_shows(tmp_path: Path):
+    _, (release,) = finish(study(World(), Ledger(tmp_path / "l.json", "a"), 60, TRIED), TRIED)
+    assert release.examples == LONG
+    slow = World(per_example=0.0015, overhead=8.0)
+    result, (release,) = finish(study(slow, Ledger(tmp_path / "m.json", "a"), 60, TRIED), TRIED)
+    assert 4 * result.examples["final"] <= release.examples < LONG
+
+
+def test_techniques_come_before_knobs_and_knobs_of_the_better_before_others(tmp_path: Path):
+    ledger = Ledger(tmp_path / "l.json", "a")
+    result = study(World(), ledger, 60, TRIED).all_rungs()
+    assert not [c for c in result.untried if not c.turned]
+
+    def accuracy(technique: str) -> float:
+        record = ledger.find(named(technique).key, "0", 1)
+        assert record is not None
+        return record.metrics["val_accuracy"]
+
+    best = max((c.technique for c in TRIED if not c.turned), key=accuracy)
+    turned = [c.technique for c in TRIED if c.turned and c.key in result.tried]
+    assert best in turned
+    assert 0 < len(turned) < len([c for c in TRIED if c.turned])
+
+
+def test_what_costs_little_because_others_trained_it_is_tried_where_the_dear_is_not(tmp_path: Path):
+    world = World(per_example=0.001, overhead=6.0)
+    result = study(world, Ledger(tmp_path / "l.json", "a"), 15, TRIED).all_rungs()
+    tried = {c.technique for c in TRIED if c.key in result.tried}
+    untried = {c.technique for c in result.untried if not c.turned}
+    assert "quantisation-aware training" in tried
+    assert "tc_resnet" in untried
+
+
+def test_a_rung_sees_three_times_what_the_one_before_saw(tmp_path: Path):
+    result = study(World(), Ledger(tmp_path / "l.json", "a"), 60, TRIED).all_rungs()
+    assert result.examples["1"] >= 3 * result.examples["0"]
+    assert result.examples["final"] >= 2 * result.examples["1"]
+
+
+def refused_release(tmp_path: Path, refuses, minutes: float = 60.0, speed: float = 0.0003):
+    world = World(per_example=speed)
+    world.refuses = refuses
+    made = study(world, Ledger(tmp_path / "l.json", "a"), minutes, TRIED)
+    result = made.all_rungs()
+    ranked_ = choose(TRIED, rows(TRIED, result), {}).ranked
+    return world, result, ranked_, made.release(ranked_)
+
+
+def test_after_a_refusal_the_next_best_is_tried_and_both_are_told(tmp_path: Path):
+    refused: list[str] = []
+
+    def once(run: dict) -> set[str]:
+        refused.append("")
+        return {"weakest_speaker"} if len(refused) == 1 else set()
+
+    world, result, best, (first, second) = refused_release(tmp_path, once)
+    assert [first.candidate, second.candidate] == [c.key for c in best[:2]]
+    assert [r.gate for r in first.refusals] == ["weakest_speaker"]
+    assert second.released
+    assert result.examples["final"] <= second.examples <= first.examples
+    assert world.now <= 3600 * 1.1
+
+
+def test_one_that_is_unlike_its_float_version_is_rounded_for_longer_first():
+    whole = named("pruning, distillation, quantisation-aware training")
+
+    def price(planned: Planned) -> float:
+        return 100.0
+
+    def attempt(gates: tuple[str, ...], rounding: int = 1, examples: int = LONG) -> Record:
+        refusals = tuple(Refusal(gate=g, value=0.96, limit=0.97, advice="") for g in gates)
+        return Record(
+            candidate=whole.key, rung="release", seed=1, examples=examples, seconds=1.0,
+            step_seconds={}, metrics={}, rounding=rounding, refusals=refusals,
+        )  # fmt: skip
+
+    def following(*attempts: Record, seconds: float = 1000.0) -> Planned | None:
+        return next_attempt(
+            [whole, named("ds_cnn")], attempts, seconds, price, least=50_000, most=LONG,
+            seeds=lambda candidate: 1,
+        )  # fmt: skip
+
+    unlike = attempt(("int8_agreement",))
+    again = following(unlike)
+    assert again == Planned(candidate=whole, examples=LONG, seed=1, rounding=2)
+    other = following(unlike, attempt(("int8_agreement",), rounding=2))
+    assert other == Planned(candidate=named("ds_cnn"), examples=LONG, seed=1)
+    short = following(attempt(("weakest_label",), examples=100_000))
+    assert short == Planned(candidate=whole, examples=LONG, seed=1)
+    assert following(attempt(("targets",), examples=100_000)) == Planned(
+        candidate=named("ds_cnn"), examples=100_000, seed=1
+    )
+    assert following(unlike, seconds=99.0) is None
+    assert following(attempt(())) is None
+
+
+def test_what_was_short_of_time_only_is_not_given_up_before_the_time_is(tmp_path: Path):
+    world, _, _, attempts = refused_release(tmp_path, lambda run: {"weakest_label"})
+    assert len(attempts) >= 2
+    assert not any(a.released for a in attempts)
+    assert world.now <= 3600 * 1.1
+
+
+def test_what_grew_beyond_a_limit_is_not_pushed(tmp_path: Path):
+    class Growing(World):
+        def run(self, recipe) -> Ran:
+            ran = super().run(recipe)
+            if self.runs[-1].get("examples") == LONG:
+                ran.metrics["Converter"]["bytes"] = 20_001.0
+            return ran
+
+    world = Growing(per_example=0.001)
+    made = study(world, Ledger(tmp_path / "l.json", "a"), 60, bytes=20_000.0)
+    _, attempts = finish(made, bytes=20_000.0)
+    assert [r.gate for r in attempts[0].refusals] == ["bytes"]
+    long = [run for run in world.runs if run.get("examples") == LONG]
+    assert long
+    assert not any("Pusher" in run["ids"] for run in long)
 
 
 def test_a_run_that_came_from_the_cache_promises_no_others_of_its_kind(tmp_path: Path):
-    world = World(per_example=0.01)
-    result = study(world, Ledger(tmp_path / "ledger.json", "a"), 6).all_rungs()
-    assert result.examples["final"] == result.examples["0"]
-    assert (world.now + 60) / 360 <= 1.1
+    world = World(per_example=0.002)
+    made = study(world, Ledger(tmp_path / "ledger.json", "a"), 6)
+    finish(made)
+    assert world.now / 360 <= 1.1
 
 
 def test_a_failing_candidate_costs_only_itself(tmp_path: Path):
@@ -242,20 +462,23 @@ def test_nothing_that_can_be_trained_is_said_with_the_reason(tmp_path: Path):
         study(world, Ledger(tmp_path / "l.json", "a"), 60).all_rungs()
 
 
-@pytest.mark.parametrize("stops_at", [5, 28])
-def test_a_stopped_study_goes_on_to_the_same_end(tmp_path: Path, stops_at: int):
+@pytest.mark.parametrize("stops_before_end", [200, 40, 1])
+def test_a_stopped_study_goes_on_to_the_same_end(tmp_path: Path, stops_before_end: int):
     straight, broken = World(), World()
-    expected = study(straight, Ledger(tmp_path / "a.json", "a"), 60).all_rungs()
-    broken.stops_at = stops_at
+    expected, released = finish(study(straight, Ledger(tmp_path / "a.json", "a"), 60))
+    broken.stops_at = max(3, len(straight.runs) - stops_before_end)
     with pytest.raises(KeyboardInterrupt):
-        study(broken, Ledger(tmp_path / "b.json", "a"), 60).all_rungs()
-    found = study(broken, Ledger(tmp_path / "b.json", "a"), 60).all_rungs()
-    assert broken.runs == straight.runs
+        finish(study(broken, Ledger(tmp_path / "b.json", "a"), 60))
+    found, again = finish(study(broken, Ledger(tmp_path / "b.json", "a"), 60))
+    assert [run for run in broken.runs if run in straight.runs] == broken.runs
     assert found.examples == expected.examples
     assert [c.key for c in found.final] == [c.key for c in expected.final]
-    again = study(broken, Ledger(tmp_path / "b.json", "a"), 60).all_rungs()
-    assert len(broken.runs) == len(straight.runs)
-    assert again == found
+    assert [(a.candidate, a.examples) for a in again] == [
+        (a.candidate, a.examples) for a in released
+    ]
+    made = len(broken.runs)
+    assert finish(study(broken, Ledger(tmp_path / "b.json", "a"), 60)) == (found, again)
+    assert len(broken.runs) == made
 
 
 def test_a_ledger_of_another_study_or_a_damaged_one_is_begun_anew(tmp_path: Path):
@@ -286,20 +509,30 @@ def test_the_table_has_the_final_rung_first_with_its_front_and_spread(finished):
 
 
 def test_the_choice_is_the_most_accurate_that_keeps_the_limits_and_says_why(finished):
-    result, _, table = finished
-    free = choose(FEW, result, table, {})
+    _, _, table = finished
+    free = choose(FEW, table, {})
     final = [row for row in table if row.rung == "final"]
-    assert free.candidate is not None
-    assert free.candidate.key == max(final, key=lambda row: row.val_accuracy).key
+    by_accuracy = sorted(final, key=lambda row: -row.val_accuracy)
+    assert [c.key for c in free.ranked] == [row.key for row in by_accuracy]
     small = min(row.figures["bytes"] for row in final)
-    tight = choose(FEW, result, table, {"bytes": small})
-    assert tight.candidate is not None
-    assert tight.candidate.key == min(final, key=lambda row: row.figures["bytes"]).key
+    tight = choose(FEW, table, {"bytes": small})
+    assert tight.ranked[0].key == min(final, key=lambda row: row.figures["bytes"]).key
     assert f"keep to bytes at most {small:,.0f}" in tight.reason
-    none = choose(FEW, result, table, {"bytes": small - 1})
-    assert none.candidate is None
+    none = choose(FEW, table, {"bytes": small - 1})
+    assert none.ranked == ()
     assert "none of the" in none.reason
     assert "nearest is" in none.reason
+
+
+def test_whom_a_gate_would_hardly_let_through_comes_last(finished):
+    _, _, table = finished
+    first, second = [row for row in table if row.rung == "final"][:2]
+    unlike = dataclasses.replace(first, figures={**first.figures, "agreement": 0.8})
+    failing = dataclasses.replace(first, refused=("targets",))
+    for doubtful in (unlike, failing):
+        choice = choose(FEW, [doubtful, second], {})
+        assert [c.key for c in choice.ranked] == [second.key, first.key]
+        assert f"hardly let {first.name} through" in choice.reason
 
 
 def test_each_turned_knob_shows_its_values_with_the_default_first(finished):
@@ -312,7 +545,11 @@ def test_each_turned_knob_shows_its_values_with_the_default_first(finished):
 
 def test_the_page_the_picture_and_the_figures_are_written(finished, tmp_path: Path):
     result, ledger, table = finished
-    choice = choose(FEW, result, table, {"bytes": 20_000})
+    choice = choose(FEW, table, {"bytes": 20_000})
+    refusal = Refusal(gate="int8_agreement", value=0.96, limit=0.97, advice="round for longer")
+    record = next(r for r in ledger.records if r.rung == "measured")
+    refused = dataclasses.replace(record, rung="release", refusals=(refusal,))
+    released = dataclasses.replace(record, rung="release", rounding=4)
     write_study(
         tmp_path,
         candidates=FEW,
@@ -320,16 +557,20 @@ def test_the_page_the_picture_and_the_figures_are_written(finished, tmp_path: Pa
         table=table,
         sensitivities=sensitivities(FEW, TECHNIQUES.defaults, ledger.records),
         choice=choice,
+        attempts=(refused, released),
         seconds=3500.0,
         budget_s=3600.0,
         limits={"bytes": 20_000},
     )
     content = json.loads((tmp_path / "study.json").read_text())
-    assert content["choice"]["name"] == choice.candidate.name
+    assert content["choice"]["ranked"] == [c.name for c in choice.ranked]
+    assert [a["released"] for a in content["release"]] == [False, True]
     assert len(content["rows"]) == len(table)
     page = (tmp_path / "study.html").read_text()
     assert page.count("<svg") == 1
-    assert choice.candidate.name in page
+    assert choice.ranked[0].name in page
+    assert "refused by int8_agreement: 0.96, limit 0.97 (round for longer)" in page
+    assert "training with rounding 4 times as long" in page
     assert (tmp_path / "study.svg").read_text().startswith("<?xml")
 
 
@@ -340,10 +581,24 @@ def test_a_candidate_is_named_by_the_knob_that_is_turned():
     )
     assert (plain.name, turned.name) == ("a", "a, width 3")
     assert dataclasses.replace(plain, settings=("A.b=1",)).key != plain.key
-    assert (
-        Record(candidate="a", rung="0", seed=1, examples=1, seconds=1.0, steps=1, metrics={}).failed
-        == ""
-    )
+
+
+def test_a_person_sees_what_is_left_also_while_a_step_is_long():
+    now = [0.0]
+    said = io.StringIO()
+    view = StudyView(said, lambda: now[0])
+    refusal = Refusal(gate="int8_agreement", value=0.96, limit=0.97, advice="")
+    record = Record(
+        candidate="a", rung="release", seed=1, examples=1, seconds=60.0, step_seconds={},
+        metrics={"val_accuracy": 0.8, "bytes": 30_000.0}, refusals=(refusal,),
+    )  # fmt: skip
+    view.ran(named("ds_cnn"), record, 600.0)
+    now[0] = 100.0
+    view.step_progress("Trainer", 63, 100, "steps", "")
+    first, second = said.getvalue().splitlines()
+    assert "refused by int8_agreement" in first
+    assert "10 min 00 s left" in first
+    assert second == "   ... Trainer 63% (8 min 20 s left)"
 
 
 @pytest.mark.parametrize(
