@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from fleet.control.names import is_device
 from fleet.control.tokens import hash_token, new_token
 from fleet.rollout.filters import Filter, Term
 from fleet.store.errors import ConflictError, NotFoundError
-from fleet.store.schema import DEVICE, Action, Device, Release, Report
+from fleet.store.schema import DEVICE, LAST_POLL, Action, Device, LastPoll, Release, Report
 
 MAX_ATTRIBUTES = 200
 MAX_NAME = 128
@@ -23,10 +23,12 @@ MAX_VALUE = 1024
 _AT_ONCE = 500  # rows of a listing that are looked through
 MAX_TOLD = 400
 MODES = ("merge", "replace", "remove")
-_BY_NAME = sa.select(DEVICE).where(
+_ID_BY_NAME = sa.select(DEVICE.c.id).where(
     DEVICE.c.tenant_id == sa.bindparam("tenant"), DEVICE.c.name == sa.bindparam("name")
 )
-_ID_BY_NAME = _BY_NAME.with_only_columns(DEVICE.c.id)
+_BY_NAME = _ID_BY_NAME.with_only_columns(*DEVICE.c, LAST_POLL.c.at.label("seen")).outerjoin(
+    LAST_POLL, LAST_POLL.c.device_id == DEVICE.c.id
+)
 _INSERT = sa.insert(DEVICE).returning(DEVICE.c.id)
 _ATTRIBUTES = sa.select(DEVICE.c.attributes, DEVICE.c.asked).where(
     DEVICE.c.id == sa.bindparam("device")
@@ -34,13 +36,16 @@ _ATTRIBUTES = sa.select(DEVICE.c.attributes, DEVICE.c.asked).where(
 _UPDATE = sa.update(DEVICE).where(DEVICE.c.id == sa.bindparam("device"))
 # One statement for all of them, so that Python's lock is free meanwhile: a row at a time, the polls that
 # come would wait for it at each.
-_SEEN = {
-    "sqlite": """
-        UPDATE device SET seen = CAST(told.value AS FLOAT) FROM json_each(:seen) AS told
-        WHERE device.id = CAST(told.key AS INTEGER)""",
-    "postgresql": """
-        UPDATE device SET seen = CAST(told.value AS FLOAT) FROM json_each_text(CAST(:seen AS JSON)) AS told
-        WHERE device.id = CAST(told.key AS INTEGER)""",
+_POLLED = {
+    "sqlite": "SELECT value, :now FROM json_each(:devices) WHERE true",
+    "postgresql": "SELECT CAST(value AS INTEGER), :now FROM json_array_elements_text(CAST(:devices AS JSON))",
+}
+_NOTE_POLLS = {
+    name: sa.text(
+        f"INSERT INTO last_poll (device_id, at) {polled} "
+        "ON CONFLICT (device_id) DO UPDATE SET at = excluded.at"
+    )
+    for name, polled in _POLLED.items()
 }
 
 
@@ -111,13 +116,14 @@ def renew_token(connection: sa.Connection, now: float, tenant: int, who: str, na
     return token
 
 
-def note_polls(connection: sa.Connection, seen: Mapping[int, float]) -> None:
-    """Writes when devices polled last, by their ids; those that are gone are passed over."""
-    connection.execute(sa.text(_SEEN[connection.dialect.name]), {"seen": json.dumps(seen)})
+def note_polls(connection: sa.Connection, now: float, devices: Sequence[int]) -> None:
+    """Writes that these devices polled just now: by their ids, each once, and best in order."""
+    given = {"now": now, "devices": json.dumps(devices)}
+    connection.execute(_NOTE_POLLS[connection.dialect.name], given)
 
 
 def find(connection: sa.Connection, tenant: int, name: str) -> Any:
-    """The row of a device.
+    """The row of a device, and when it was ``seen`` last.
 
     Raises:
         NotFoundError: if there is none.
@@ -187,7 +193,8 @@ def listing(
     """
     chosen = Filter.parse(matches)
     query = (
-        sa.select(Device.name, Device.seen, Device.attributes, Release.name, Release.version)
+        sa.select(Device.name, LastPoll.at, Device.attributes, Release.name, Release.version)
+        .outerjoin(LastPoll, LastPoll.device_id == Device.id)
         .outerjoin(Release, Release.id == Device.installed_id)
         .where(Device.tenant_id == tenant, Device.name > after)
         .order_by(Device.name)

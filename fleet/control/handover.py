@@ -12,7 +12,7 @@ from fleet.control.enrolment import REPLACED
 from fleet.control.standing import Standings
 from fleet.control.tokens import REVOKED, hash_token, new_token
 from fleet.rollout.engine import RolloutState
-from fleet.store.schema import Action, Device, Report, Rollout, Telemetry
+from fleet.store.schema import Action, Device, LastPoll, Report, Rollout, Telemetry
 
 _UNDECIDED = ("scheduled", "offered", "running")
 _LAST_WORD = {
@@ -70,10 +70,10 @@ def replace(standings: Standings, tenant: int, who: str, name: str) -> str:
         attributes={},
         asked=True,
         auto_confirm=None,
-        seen=None,
         installed_id=None,
         installed_action_id=None,
     )
+    connection.execute(sa.delete(LastPoll).where(LastPoll.device_id == device.id))
     # The new one counts its reports anew, and may have no clock to count on from.
     heard = sa.update(Telemetry).where(Telemetry.device_id == device.id)
     connection.execute(heard.values(sequence=-1))

@@ -12,6 +12,8 @@ import dataclasses
 import functools
 import logging
 import time
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +34,8 @@ from fleet.store.objects import Objects
 T = TypeVar("T")
 TICK_S = 1.0
 SEEN_S = 10.0
-_SEEN_AT_ONCE = 20_000
+_SEEN_BITS = 16  # of an id: neighbours are those that differ in these alone
+_SEEN_AT_ONCE = 20_000  # devices, before those of a further neighbourhood
 _BEGIN_S = 30.0
 _log = logging.getLogger("fleet")
 
@@ -77,7 +80,7 @@ class FleetState:
         self.tenants: dict[str, Any] = {}
         self.lookup = make_lookup(database)
         self.writer = Writer(database, clock, self._settled)
-        self._seen: dict[int, float] = {}
+        self._seen: defaultdict[int, array[int]] = defaultdict(_ids)
         self._ticking: asyncio.Task[None] | None = None
         self.draining = False
 
@@ -113,7 +116,8 @@ class FleetState:
 
     def saw(self, device: int) -> None:
         """The device polled."""
-        self._seen[device] = self.clock()
+        # Appended, for a place among a million devices is one that no cache of the processor holds.
+        self._seen[device >> _SEEN_BITS].append(device)
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Does `work` in a thread, in a transaction that reads."""
@@ -134,19 +138,21 @@ class FleetState:
             self.rooms.know([])
 
     async def write_seen(self) -> None:
-        """Writes when devices polled last."""
-        seen, self._seen = self._seen, {}
-        if not seen:
-            return
-        # Neighbours lie on one page; and no pairs, which the garbage collector would visit.
-        ids = sorted(seen)
+        """Writes which devices polled since it was called last."""
+        seen, self._seen = self._seen, defaultdict(_ids)
 
-        def write(standings: Standings, some: dict[int, float]) -> None:
-            devices.note_polls(standings.connection, some)
+        def write(standings: Standings, some: list[int]) -> None:
+            devices.note_polls(standings.connection, standings.now, some)
 
-        # In pieces, so that what devices wait for is written between them.
-        for start in range(0, len(ids), _SEEN_AT_ONCE):
-            some = {device: seen[device] for device in ids[start : start + _SEEN_AT_ONCE]}
+        # In pieces, so that what devices wait for is written between them; in order, for neighbours lie on
+        # one page.
+        some: list[int] = []
+        for _, ids in sorted(seen.items()):
+            some += sorted(set(ids))
+            if len(some) >= _SEEN_AT_ONCE:
+                await self.writer.do_alone(functools.partial(write, some=some))
+                some = []
+        if some:
             await self.writer.do_alone(functools.partial(write, some=some))
 
     async def _tick_for_ever(self) -> None:
@@ -166,3 +172,7 @@ class FleetState:
 
     def _settled(self, standings: Sequence[Standing]) -> None:
         self.rooms.take(standings, self.clock())
+
+
+def _ids() -> array[int]:
+    return array("q")

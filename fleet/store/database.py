@@ -29,6 +29,7 @@ _MIGRATIONS = (
     "fleet.store.migrations.env",
     "fleet.store.migrations.versions.v1",
     "fleet.store.migrations.versions.v2",
+    "fleet.store.migrations.versions.v3",
 )
 _SERVER_TIME_OUTS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}  # seconds, milliseconds
 _ADVISORY_LOCK = 0x666C656574  # any number that nobody else takes in this database

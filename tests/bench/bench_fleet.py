@@ -30,7 +30,7 @@ import sqlalchemy as sa
 
 from fleet.control import tenants
 from fleet.store.database import Database, default_url
-from fleet.store.schema import Device
+from fleet.store.schema import Device, LastPoll
 from tests.bench.polling_load import poll_from_processes
 from tests.bench.table import TOP, Figure, publish
 from tests.fixtures.postgresql import new_database
@@ -115,6 +115,9 @@ def _register(database: Database, count: int) -> _Tokens:
                 {"name": f"dev-{n}", **common} for n in range(start, min(count, start + 10_000))
             ]
             connection.execute(sa.insert(Device), rows)
+        # They polled before, as those of a fleet at work did.
+        polled = sa.select(Device.id, sa.literal(0.0)).order_by(Device.id)
+        connection.execute(sa.insert(LastPoll).from_select(["device_id", "at"], polled))
     database.close()
     return _Tokens(gateway, viewer)
 

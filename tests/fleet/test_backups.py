@@ -159,12 +159,12 @@ def archive(path, *lines: str, name: str = "fleet.jsonl"):
     [
         ((), "is of schema|not JSON"),
         (('{"schema": "99"}',), "is of schema 99"),
-        (('{"schema": "2"}', "nonsense"), "not JSON"),
-        (('{"schema": "2"}', '["secrets", {}]'), "no known table"),
-        (('{"schema": "2"}', '["tenant", {"id": "x"}]'), "a row of tenant"),
-        (('{"schema": "2"}', '["tenant", 3]'), "a row of tenant"),
-        (('{"schema": "2"}', '[["tenant"], {}]'), "no known table"),
-        (('{"schema": "2"}', "[" * 100_000), "not JSON"),
+        (('{"schema": "3"}', "nonsense"), "not JSON"),
+        (('{"schema": "3"}', '["secrets", {}]'), "no known table"),
+        (('{"schema": "3"}', '["tenant", {"id": "x"}]'), "a row of tenant"),
+        (('{"schema": "3"}', '["tenant", 3]'), "a row of tenant"),
+        (('{"schema": "3"}', '[["tenant"], {}]'), "no known table"),
+        (('{"schema": "3"}', "[" * 100_000), "not JSON"),
     ],
 )
 def test_what_is_no_backup_is_refused(tmp_path, lines, said):
@@ -177,7 +177,7 @@ def test_what_is_no_backup_is_refused(tmp_path, lines, said):
 
 
 def test_nothing_is_written_outside(tmp_path):
-    archive(tmp_path / "odd.tar.gz", '{"schema": "2"}')
+    archive(tmp_path / "odd.tar.gz", '{"schema": "3"}')
     place = tmp_path / "new"
     database = empty(place)
     with pytest.raises(StoreError, match="damaged"):

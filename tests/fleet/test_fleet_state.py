@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from fleet.control import standing
+from fleet.control import devices, standing
 from fleet.control.standing import at_work
 from fleet.server import fleet_state
 from fleet.server.clock import SimulatedClock
 from fleet.server.fleet_state import FleetState
 from fleet.store.database import Database, default_url
 from fleet.store.errors import StoreError
-from fleet.store.schema import DEVICE
 from tests.fixtures.fleet_server import links, running_fleet
 from tests.fixtures.small_fleet import CANARY
 
@@ -66,24 +65,32 @@ def test_time_goes_on_after_an_error(failing, error):
 
 
 def test_last_polls_are_written_in_pieces(any_fleet, monkeypatch):
+    monkeypatch.setattr(fleet_state, "_SEEN_BITS", 1)
     monkeypatch.setattr(fleet_state, "_SEEN_AT_ONCE", 2)
     ids = any_fleet.add_devices(5)
-    state = FleetState(any_fleet.root, any_fleet.database, SimulatedClock(2000.0))
+    clock = SimulatedClock(2000.0)
+    state = FleetState(any_fleet.root, any_fleet.database, clock)
 
-    async def poll() -> int:
-        await state.begin()
-        for device in ids[:-1]:
+    async def poll(devices: list[int]) -> int:
+        for device in devices:
             state.saw(device)
         before = state.writer.transactions
         await state.write_seen()
-        written = state.writer.transactions - before
+        return state.writer.transactions - before
+
+    async def go() -> list[int]:
+        await state.begin()
+        written = [await poll([*ids[:-1], ids[0]])]
+        clock.advance(60.0)
+        written += [await poll(ids[1:2]), await poll([])]
         await state.end()
         return written
 
-    assert asyncio.run(poll()) == 2
+    assert asyncio.run(go()) == [2, 1, 0]
     with any_fleet.database.read() as connection:
-        seen = connection.scalars(sa.select(DEVICE.c.seen).order_by(DEVICE.c.id)).all()
-    assert seen == [2000.0] * 4 + [None]
+        told = devices.listing(connection, any_fleet.tenant.id)
+        assert [device["seen"] for device in told] == [2000.0, 2060.0, 2000.0, 2000.0, None]
+        assert devices.find(connection, any_fleet.tenant.id, "device-1").seen == 2060.0
 
 
 def test_what_it_looks_at_every_second_is_not_all_that_ever_was(small_fleet):

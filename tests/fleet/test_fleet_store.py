@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from fleet.control import audit
+from fleet.control import audit, devices, tenants
 from fleet.store.database import Database, default_url, parse_url
 from fleet.store.errors import StoreError
 from fleet.store.schema import SCHEMA, VERSION_TABLE, Audit, Base
@@ -57,6 +57,31 @@ def test_a_fleet_of_an_earlier_schema_goes_on(any_url, monkeypatch):
     with database.read() as connection:
         assert connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")) == SCHEMA
         assert [entry["who"] for entry in audit.entries(connection, None)] == ["anna"]
+    database.close()
+
+
+def test_last_polls_are_carried_over_to_their_own_table(any_url, monkeypatch):
+    monkeypatch.setattr("fleet.store.database.SCHEMA", "2")
+    database = Database(any_url)
+    with database.write() as connection:
+        tenant, _ = tenants.add(connection, 1.0, "anna", "lab")
+        for name, seen in (("one", 5.5), ("two", None)):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO device (tenant_id, name, created, seen, attributes, asked) "
+                    'VALUES (:tenant, :name, 1.0, :seen, \'{"site": "x"}\', :asked)'
+                ),
+                {"tenant": tenant, "name": name, "seen": seen, "asked": False},
+            )
+    database.close()
+    monkeypatch.undo()
+    database = Database(any_url)
+    with database.read() as connection:
+        told = devices.listing(connection, tenant)
+        columns = {column["name"] for column in sa.inspect(connection).get_columns("device")}
+    assert [(device["id"], device["seen"]) for device in told] == [("one", 5.5), ("two", None)]
+    assert all(device["attributes"] == {"site": "x"} for device in told)
+    assert "seen" not in columns
     database.close()
 
 

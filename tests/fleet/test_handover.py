@@ -50,6 +50,16 @@ def test_a_revoked_device_is_let_in_by_no_token_until_it_has_a_new_one(server, c
     assert server.device(ID, f"TargetToken {second}").get("").status_code == 200
 
 
+def test_other_hardware_has_not_polled_yet(any_fleet):
+    any_fleet.add_devices(1)
+    with any_fleet.standings() as standings:
+        row = devices.find(standings.connection, any_fleet.tenant.id, ID)
+        devices.note_polls(standings.connection, 5.0, [row.id])
+    change(any_fleet, handover.replace)
+    with any_fleet.database.read() as connection:
+        assert devices.find(connection, any_fleet.tenant.id, ID).seen is None
+
+
 def test_other_hardware_takes_over_the_id_says_what_it_is_and_is_given_the_release(server, capsys):
     first = fleet_command(server, capsys, "add", ID)["token"]
     here = server.device(ID, f"TargetToken {first}")
