@@ -14,7 +14,7 @@ def answers(runtime: str) -> dict[str, tuple[int, int]]:
         [sys.executable, registrations.__file__, runtime],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         check=True,
     )

@@ -54,7 +54,7 @@ def export(*words: object) -> int:
 
 def build(compiler: str, *words: object) -> None:
     done = subprocess.run(
-        [compiler, *map(str, words)], capture_output=True, text=True, timeout=120, check=False
+        [compiler, *map(str, words)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
 
