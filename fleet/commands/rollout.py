@@ -7,7 +7,7 @@ import datetime
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ from fleet.commands.fleet_arguments import (
 )
 
 if TYPE_CHECKING:
-    from fleet.control.rollouts import Preparation
+    from fleet.control.preparation import Preparation
+    from fleet.control.standing import Standings
     from fleet.rollout.plan import Plan
 
 NAME = "rollout"
@@ -61,6 +62,7 @@ _DUE = 3
 _TELL_S = 5.0
 _TURN_S = 0.15  # a server that waits to write looks every 0.1 s whether it may
 _DOING = {
+    "withdraw": "withdrawing what nobody was shown: {:,} devices so far",
     "dismiss": "taking back what a start that was interrupted left",
     "sort": "sorting devices into groups: {:,} so far",
     "supersede": "superseding earlier rollouts: {:,} devices so far",
@@ -172,7 +174,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "follow":
         status = _follow(arguments)
     else:
-        status = _start(arguments) if arguments.action == "start" else _change(arguments)
+        status = _STEP.get(arguments.action, _change)(arguments)
     text = _text(status)
     if arguments.action == "create":
         text += f"\nnext: python -m fleet rollout start --root {arguments.root} {status['id']}"
@@ -191,19 +193,49 @@ def _moment(text: str) -> float:
 
 
 def _start(arguments: argparse.Namespace) -> dict[str, Any]:
-    from fleet.control import rollouts, tenants
+    return _begin(arguments, arguments.rollout)
 
-    reached = _prepare(arguments)
+
+def _begin(arguments: argparse.Namespace, id_: int) -> dict[str, Any]:
+    from fleet.control import preparation, rollouts, tenants
+
+    reached = _prepare(arguments, preparation.prepare_start, id_)
     with writing(arguments) as standings:
         tenant = tenants.find(standings.connection, arguments.tenant).id
-        rollouts.start(standings, tenant, who(), arguments.rollout, reached)
+        rollouts.start(standings, tenant, who(), id_, reached)
+        return rollouts.status(standings.connection, tenant, id_)
+
+
+def _resume(arguments: argparse.Namespace) -> dict[str, Any]:
+    from fleet.control import preparation, rollouts, tenants
+
+    reached = _prepare(arguments, preparation.prepare_resume, arguments.rollout)
+    with writing(arguments) as standings:
+        tenant = tenants.find(standings.connection, arguments.tenant).id
+        rollouts.resume(standings, tenant, who(), arguments.rollout, reached)
         return rollouts.status(standings.connection, tenant, arguments.rollout)
 
 
-def _prepare(arguments: argparse.Namespace) -> Preparation:
-    """Does most of what a start takes, in pieces, and tells how far it is where that takes long."""
-    from fleet.control import rollouts, tenants
-    from fleet.control.rollouts import Preparation, Stage
+def _roll_back(arguments: argparse.Namespace) -> dict[str, Any]:
+    from fleet.control import releases, rollouts, tenants
+
+    with writing(arguments) as standings:
+        connection = standings.connection
+        tenant = tenants.find(connection, arguments.tenant).id
+        name, _, version = arguments.to.partition("==")
+        row = releases.find(connection, tenant, name, version)
+        back = rollouts.roll_back(standings, tenant, who(), arguments.rollout, row, arguments.group)
+    return _begin(arguments, back)
+
+
+def _prepare(
+    arguments: argparse.Namespace,
+    prepare: Callable[[Standings, int, str, int, Preparation], Preparation],
+    id_: int,
+) -> Preparation:
+    """Does most of what that takes, in pieces, and tells how far it is where that takes long."""
+    from fleet.control import tenants
+    from fleet.control.preparation import Preparation, Stage
     from fleet.control.standing import Standings
 
     database, reached = open_database(arguments), Preparation()
@@ -214,7 +246,7 @@ def _prepare(arguments: argparse.Namespace) -> Preparation:
                 tenant = tenants.find(connection, arguments.tenant).id
                 standings = Standings(connection, time.time())
                 before = reached
-                reached = rollouts.prepare(standings, tenant, who(), arguments.rollout, before)
+                reached = prepare(standings, tenant, who(), id_, before)
                 standings.settle()
             if reached.stage is Stage.DONE:
                 return reached
@@ -236,33 +268,24 @@ def _change(arguments: argparse.Namespace) -> dict[str, Any]:
         connection = standings.connection
         tenant = tenants.find(connection, arguments.tenant).id
 
-        def release(text: str) -> Any:
-            name, _, version = text.partition("==")
-            return releases.find(connection, tenant, name, version)
-
         match arguments.action:
             case "create":
-                row, plan = release(arguments.release), _plan(arguments)
+                name, _, version = arguments.release.partition("==")
+                row, plan = releases.find(connection, tenant, name, version), _plan(arguments)
                 id_ = rollouts.create(standings, tenant, who(), row, plan, arguments.name)
             case "pause":
                 given = (tenant, who(), arguments.rollout, arguments.reason)
                 id_ = rollouts.pause(standings, *given).id
-            case "resume":
-                id_ = rollouts.resume(standings, tenant, who(), arguments.rollout).id
-            case "abort":
+            case _:
                 given = (tenant, who(), arguments.rollout, arguments.reason)
                 id_ = rollouts.abort(standings, *given).id
-            case _:
-                row = release(arguments.to)
-                id_ = rollouts.roll_back(
-                    standings, tenant, who(), arguments.rollout, row, arguments.group
-                ).id
         standings.settle()
         return rollouts.status(connection, tenant, id_)
 
 
 def _follow(arguments: argparse.Namespace) -> dict[str, Any]:
     from fleet.control import releases, rollouts, tenants
+    from fleet.control.preparation import Preparation, prepare_start
     from fleet.repository import Repository
 
     root, plan, objects = arguments.root.absolute(), _plan(arguments), open_objects(arguments)
@@ -274,12 +297,14 @@ def _follow(arguments: argparse.Namespace) -> dict[str, Any]:
         given = (standings.connection, standings.now, tenant, who(), root)
         row = releases.register_bundle(*given, newest, objects)
         id_ = rollouts.latest_of(standings.connection, row.id)
-        new = id_ is None
         if id_ is None:
             id_ = rollouts.create(standings, tenant.id, who(), row, plan, arguments.name)
-            rollouts.start(standings, tenant.id, who(), id_)
-            standings.settle()
-        return rollouts.status(standings.connection, tenant.id, id_) | {"new": new}
+            # With it, so that nothing is left where it is refused at once, and a start that is
+            # interrupted is told from a rollout that a person has yet to start.
+            prepare_start(standings, tenant.id, who(), id_, Preparation())
+        elif id_ not in standings.starting(tenant.id):
+            return rollouts.status(standings.connection, tenant.id, id_) | {"new": False}
+    return _begin(arguments, id_) | {"new": True}
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -337,3 +362,10 @@ def _text(status: dict[str, Any]) -> str:
             f"{bet['pairs']} pairs; evidence {bet['evidence']:.3g} of {bet['limit']:.3g}"
         )
     return "\n".join(lines)
+
+
+_STEP: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "start": _start,
+    "resume": _resume,
+    "rollback": _roll_back,
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,9 +10,12 @@ import sqlalchemy as sa
 from fleet.control.devices import eligible
 from fleet.control.standing import Standing, Standings
 from fleet.control.tokens import REVOKED
+from fleet.rollout.engine import RolloutState
+from fleet.rollout.plan import MAX_GROUPS
 from fleet.store.schema import ACTION, Action, Device, Release, Rollout
 
 _BATCH = 2000
+_WITHDRAWN = 50_000
 _KNOWN = sa.select(ACTION.c.id, ACTION.c.execution).where(
     ACTION.c.rollout_id == sa.bindparam("rollout"), ACTION.c.device_id == sa.bindparam("device")
 )
@@ -35,7 +38,7 @@ def enrol(standings: Standings, standing: Standing, after: int = 0) -> None:
     """
     # Not all of them at once: what a million devices say of themselves takes a gigabyte.
     found = standings.connection.execute(
-        _lacking(standing).where(Device.id > after).order_by(Device.id),
+        _lacking(standing, after).order_by(Device.id),
         execution_options={"yield_per": _BATCH},
     )
     _take_in(standings, standing, found)
@@ -56,7 +59,14 @@ def enrol_some(standings: Standings, standing: Standing, after: int, most: int) 
     Returns:
         The id of the last one that was looked at by now; None when no other is left.
     """
-    some = _lacking(standing).where(Device.id > after).order_by(Device.id).limit(most)
+    if standing.rolls_back is not None:
+        # The next of those who were touched, so that the others are looked at once in all pieces together.
+        touched = _touched(standing).where(Action.device_id > after).order_by(Action.device_id)
+        last = standings.connection.scalar(touched.offset(most - 1).limit(1))
+        found = standings.connection.execute(_lacking(standing, after, last)).all()
+        _take_in(standings, standing, found)
+        return last
+    some = _lacking(standing, after).order_by(Device.id).limit(most)
     found = standings.connection.execute(some).all()
     _take_in(standings, standing, found)
     return found[-1].id if len(found) == most else None
@@ -75,6 +85,42 @@ def supersede_some(standings: Standings, standing: Standing, after: int, most: i
     return found[-1] if len(found) == most else None
 
 
+def supersede_between(
+    standings: Standings, standing: Standing, after: int, last: int | None
+) -> None:
+    """Supersedes what earlier rollouts had for its devices with ids above `after`, up to `last` if given."""
+    if _has_earlier(standings, standing):
+        these = Action.device_id > after
+        _supersede(
+            standings, standing, these if last is None else these & (Action.device_id <= last)
+        )
+
+
+def withdraw_some(standings: Standings, rollout: int, most: int = _WITHDRAWN) -> int:
+    """Cancels actions that nobody was shown, of a rollout that was given up; gives how many."""
+    given_up = sa.select(Rollout.id).where(
+        Rollout.id == rollout, Rollout.state == RolloutState.ABORTED
+    )
+    # The groups are named so that the index is searched: what was withdrawn before is not looked at again.
+    some = sa.select(ACTION.c.id).where(
+        ACTION.c.rollout_id.in_(given_up),
+        ACTION.c.group_index.in_(range(MAX_GROUPS)),
+        ACTION.c.state == "scheduled",
+    )
+    withdrawn = sa.update(ACTION).where(ACTION.c.id.in_(some.limit(most)))
+    return standings.connection.execute(
+        withdrawn.values(state="canceled", ended=standings.now)
+    ).rowcount
+
+
+def takes_anybody(standings: Standings, standing: Standing) -> bool:
+    """Whether there is any device that the rollout would take."""
+    found = standings.connection.execute(
+        _lacking(standing, 0), execution_options={"yield_per": _BATCH}
+    )
+    return next(_wanted(standings, standing, found), None) is not None
+
+
 def dismiss_some(connection: sa.Connection, rollout: int, most: int) -> int:
     """Takes back actions that nobody was shown, of a rollout that was not started; gives how many."""
     some = sa.select(ACTION.c.id).where(ACTION.c.rollout_id == rollout).limit(most)
@@ -82,32 +128,54 @@ def dismiss_some(connection: sa.Connection, rollout: int, most: int) -> int:
     return gone.rowcount
 
 
-def _lacking(standing: Standing) -> Any:
-    """The devices that may be the rollout's and have no action of it."""
+def _lacking(standing: Standing, after: int, last: int | None = None) -> Any:
+    """Devices with ids above `after`, up to `last` if given, that may be its own and have no action of it."""
     device = sa.select(Device.id, Device.name, Device.attributes, Device.installed_id).where(
         # They are wanted by id: the sum keeps SQLite from the index by name, and from sorting them all.
         Device.tenant_id + 0 == standing.tenant_id,
+        Device.id > after,
         sa.or_(Device.token_hash.is_(None), Device.token_hash != REVOKED),
         ~sa.exists().where(Action.device_id == Device.id, Action.rollout_id == standing.id),
     )
     if standing.rolls_back is None:
         return device
+    touched = _touched(standing).where(Action.device_id > after)
+    if last is not None:
+        touched = touched.where(Action.device_id <= last)
+    return device.where(Device.id.in_(touched))
+
+
+def _touched(standing: Standing) -> Any:
+    """The ids of the devices that a roll back brings back."""
     touched = sa.select(Action.device_id).where(
         Action.rollout_id == standing.rolls_back, Action.offered.is_not(None)
     )
     if standing.rolls_back_group is not None:
         touched = touched.where(Action.group_index == standing.rolls_back_group)
-    return device.where(Device.id.in_(touched))
+    return touched
 
 
 def _take_in(standings: Standings, standing: Standing, found: Iterable[Any]) -> None:
-    connection = standings.connection
+    made: list[dict[str, Any]] = []
+    for device, index in _wanted(standings, standing, found):
+        made.append(_action(standing, device, index, standings.now))
+        if len(made) == _BATCH:
+            standings.connection.execute(_INSERT, made)
+            made = []
+    if made:
+        standings.connection.execute(_INSERT, made)
+
+
+def _wanted(
+    standings: Standings, standing: Standing, found: Iterable[Any]
+) -> Iterator[tuple[int, int]]:
+    """Of the devices, the ids of those that the rollout takes, each with the index of its group."""
     release = standings.release(standing.release_id)
     underway: Sequence[int] = ()
     if standing.rolls_back is not None:
-        underway = connection.scalars(_UNDERWAY, {"rollout": standing.rolls_back}).all()
+        given = {"rollout": standing.rolls_back}
+        underway = standings.connection.scalars(_UNDERWAY, given).all()
     uncertain = frozenset(underway)
-    made: list[dict[str, Any]] = []
     for row in found:
         index = 0 if standing.rolls_back else standing.membership.group_of(row.name, row.attributes)
         if (
@@ -115,12 +183,7 @@ def _take_in(standings: Standings, standing: Standing, found: Iterable[Any]) -> 
             and (row.installed_id != release.id or row.id in uncertain)
             and eligible(release.minimum, row.attributes)
         ):
-            made.append(_action(standing, row.id, index, standings.now))
-        if len(made) == _BATCH:
-            connection.execute(_INSERT, made)
-            made = []
-    if made:
-        connection.execute(_INSERT, made)
+            yield row.id, index
 
 
 def join(standings: Standings, device: Any) -> None:

@@ -35,11 +35,18 @@ _NEWEST = (
     )
     .group_by(RELEASE.c.name)
 )
-# Those that are being started just now, or whose start was interrupted, say so in their reason.
+RESUMING = "; a resume by "
+"""In the reason of a rollout that is being resumed just now, or whose resuming was interrupted."""
+# Those that are being started say so in their reason, too.
 _STARTING = sa.select(ROLLOUT.c.id).where(
     ROLLOUT.c.tenant_id == sa.bindparam("tenant"),
-    ROLLOUT.c.state == RolloutState.READY,
-    ROLLOUT.c.reason != "",
+    sa.or_(
+        sa.and_(ROLLOUT.c.state == RolloutState.READY, ROLLOUT.c.reason != ""),
+        sa.and_(
+            ROLLOUT.c.state.in_((RolloutState.PAUSED, RolloutState.HALTED)),
+            ROLLOUT.c.reason.contains(RESUMING),
+        ),
+    ),
 )
 # The groups are named so that the index is searched: years of actions that ended are not looked at.
 _AT_WORK = (
@@ -117,6 +124,17 @@ class Standings:
             known = self._known[id_] = _load(self.connection, id_)
         return known
 
+    def of_tenant(self, tenant: int, id_: int) -> Standing:
+        """How a tenant's rollout stands.
+
+        Raises:
+            NotFoundError: if the tenant has none of that number.
+        """
+        standing = self.of(id_) if 0 < id_ < 2**31 else None
+        if standing is None or standing.tenant_id != tenant:
+            raise NotFoundError(f"rollout {id_}: there is none")
+        return standing
+
     def newest(self, tenant: int) -> Sequence[int]:
         """Of each name of releases, a tenant's newest rollout that is not halted or given up."""
         known = self._newest.get(tenant)
@@ -126,7 +144,7 @@ class Standings:
         return known
 
     def starting(self, tenant: int) -> Sequence[int]:
-        """A tenant's rollouts whose start is under way, in transactions before this one."""
+        """A tenant's rollouts whose start or resuming is under way, in transactions before this one."""
         known = self._starting.get(tenant)
         if known is None:
             found = self.connection.scalars(_STARTING, {"tenant": tenant})

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from edge_agent.bundle.archive import BundleError
 from fleet.control import audit, devices, handover, releases, rollouts, telemetry, tenants
+from fleet.control.preparation import Preparation
 from fleet.control.standing import Standings
 from fleet.control.tenants import Identity
 from fleet.control.tokens import REVOKED
@@ -29,7 +30,7 @@ from fleet.server.openapi import VERBS
 from fleet.server.operations import OPERATOR, DescribedRoute, Operation
 from fleet.server.problems import Problem, not_found
 from fleet.server.schemas import Schema
-from fleet.server.starting import prepare_start
+from fleet.server.starting import prepare_resume, prepare_start
 
 _MOST = 1000
 _log = logging.getLogger("fleet")
@@ -241,15 +242,17 @@ async def _steer(call: Call) -> Any:
         elif verb == "pause":
             rollouts.pause(standings, tenant, who, number, reason)
         elif verb == "resume":
-            rollouts.resume(standings, tenant, who, number)
+            rollouts.resume(standings, tenant, who, number, reached)
         else:
             rollouts.abort(standings, tenant, who, number, reason)
         standings.settle()
         return rollouts.status(standings.connection, tenant, number)
 
-    reached = rollouts.Preparation()
+    reached = Preparation()
     if verb == "start":
         reached = await prepare_start(call.state, tenant, who, number)
+    elif verb == "resume":
+        reached = await prepare_resume(call.state, tenant, who, number)
     return await call.state.writer.do_alone(work)
 
 
@@ -260,13 +263,18 @@ async def _roll_back(call: Call) -> Any:
         raise Problem(400, "group: give a name")
     tenant, who = call.tenant.id, call.who.name
 
-    def work(standings: Standings) -> Any:
+    def begin(standings: Standings) -> int:
         row = _find_release(standings.connection, tenant, release)
-        made = rollouts.roll_back(standings, tenant, who, number, row, group).id
-        standings.settle()
-        return rollouts.status(standings.connection, tenant, made)
+        return rollouts.roll_back(standings, tenant, who, number, row, group)
 
-    return await call.state.writer.do_alone(work)
+    def start(standings: Standings) -> Any:
+        rollouts.start(standings, tenant, who, back, reached)
+        standings.settle()
+        return rollouts.status(standings.connection, tenant, back)
+
+    back = await call.state.writer.do_alone(begin)
+    reached = await prepare_start(call.state, tenant, who, back)
+    return await call.state.writer.do_alone(start)
 
 
 async def _audit(call: Call) -> Any:

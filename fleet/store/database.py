@@ -36,7 +36,7 @@ _ADVISORY_LOCK = 0x666C656574  # any number that nobody else takes in this datab
 _SERVER_ADVICE = "check that the server runs and lets this user in"
 _FILE_ADVICE = "check that its folder can be written, that its disk has room, and that it is one"
 _BUSY_ADVICE = (
-    f"another process writes to it for longer than {_WAIT_MS // 1000} s, such as a roll back of very many "
+    f"another process writes to it for longer than {_WAIT_MS // 1000} s, such as an abort of very many "
     "devices: try again when that is done"
 )
 _versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))

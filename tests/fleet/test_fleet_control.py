@@ -9,10 +9,11 @@ import tracemalloc
 import pytest
 import sqlalchemy as sa
 
-from fleet.control import actions, devices, handover, releases, rollouts, tenants
+from fleet.control import actions, audit, devices, handover, releases, rollouts, tenants
 from fleet.control.actions import MAX_REPORTS
 from fleet.control.curves import curve
 from fleet.control.enrolment import join
+from fleet.control.preparation import Preparation, Stage, prepare_resume, prepare_start
 from fleet.rollout.action import Report
 from fleet.rollout.errors import ActionClosedError, ActionUnknownError, RolloutError
 from fleet.rollout.plan import Group, Plan
@@ -190,14 +191,12 @@ def test_a_roll_back_brings_those_who_were_touched_to_the_chosen_version(any_fle
     bad = fleet.start(fleet.release("1.1.0"), canary, rest)
     assert fleet.go_round(ids[:6]) + fleet.go_round(ids[:6]) == 6
     assert fleet.go_round(ids[6:8]) == 2
-    with fleet.standings() as standings:
-        with pytest.raises(NotFoundError, match="canary, rest"):
-            rollouts.roll_back(standings, fleet.tenant.id, "anna", bad, good, "none")
-        back = rollouts.roll_back(standings, fleet.tenant.id, "anna", bad, good, "canary").id
+    with pytest.raises(NotFoundError, match="canary, rest"):
+        fleet.roll_back(bad, good, "none")
+    back = fleet.roll_back(bad, good, "canary")
     assert fleet.status(bad)["state"] == "running"
     assert fleet.status(back)["groups"][0]["devices"] == 6
-    with fleet.standings() as standings:
-        back = rollouts.roll_back(standings, fleet.tenant.id, "anna", bad, good).id
+    back = fleet.roll_back(bad, good)
     assert fleet.status(bad)["state"] == "aborted"
     assert fleet.status(back)["groups"][0]["devices"] == 8
     assert fleet.go_round(ids) == 8
@@ -217,8 +216,7 @@ def test_a_roll_back_reaches_devices_that_finish_what_they_were_asked_to_cancel(
     bad = fleet.start(fleet.release("1.1.0"), ALL, time_out_s=50.0)
     shown = [fleet.poll(device) for device in ids[:2]]
     fleet.tick(waited)
-    with fleet.standings() as standings:
-        back = rollouts.roll_back(standings, fleet.tenant.id, "anna", bad, good).id
+    back = fleet.roll_back(bad, good)
     assert fleet.status(back)["groups"][0]["devices"] == 2
     for device, action in zip(ids, shown, strict=False):
         fleet.report(device, action, "closed", "success")
@@ -405,19 +403,19 @@ def create(fleet, version, *groups):
         return rollouts.create(standings, fleet.tenant.id, "test", release, Plan(groups=groups))
 
 
-def prepare(fleet, rollout, pieces):
+def prepare(fleet, rollout, pieces, piece=prepare_start):
     """What so many pieces of its start have reached."""
-    reached = rollouts.Preparation()
-    while pieces and reached.stage is not rollouts.Stage.DONE:
+    reached = Preparation()
+    while pieces and reached.stage is not Stage.DONE:
         with fleet.standings() as standings:
-            reached = rollouts.prepare(standings, fleet.tenant.id, "test", rollout, reached)
+            reached = piece(standings, fleet.tenant.id, "test", rollout, reached)
         pieces -= 1
     return reached
 
 
 def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
     """Nobody is shown anything before it is whole, and what devices told meanwhile counts."""
-    monkeypatch.setattr("fleet.control.rollouts._PIECE", 3)
+    monkeypatch.setattr("fleet.control.preparation._PIECE", 3)
     fleet = any_fleet
     ids = fleet.add_devices(10, ring="b")
     older = fleet.start(fleet.release("1.0.0"), dataclasses.replace(ALL, exposure=1))
@@ -441,23 +439,23 @@ def test_a_start_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
 
 
 def test_of_two_starts_at_once_the_later_one_goes_on(any_fleet, monkeypatch):
-    monkeypatch.setattr("fleet.control.rollouts._PIECE", 3)
+    monkeypatch.setattr("fleet.control.preparation._PIECE", 3)
     fleet = any_fleet
     fleet.add_devices(10)
     rollout = create(fleet, "1.0.0", dataclasses.replace(ALL, percent=0, devices=("device-0",)))
 
     def piece(who, reached):
         with fleet.standings() as standings:
-            return rollouts.prepare(standings, fleet.tenant.id, who, rollout, reached)
+            return prepare_start(standings, fleet.tenant.id, who, rollout, reached)
 
-    first = piece("anna", rollouts.Preparation())
-    second = piece("ben", rollouts.Preparation())
-    with pytest.raises(RolloutError, match="somebody else starts it since: a start by ben"):
+    first = piece("anna", Preparation())
+    second = piece("ben", Preparation())
+    with pytest.raises(RolloutError, match="somebody else began that since: a start by ben"):
         piece("anna", first)
-    while second.stage is not rollouts.Stage.DONE:
+    while second.stage is not Stage.DONE:
         second = piece("ben", second)
     with (
-        pytest.raises(RolloutError, match="somebody else starts it since"),
+        pytest.raises(RolloutError, match="somebody else began that since"),
         fleet.standings() as standings,
     ):
         rollouts.start(standings, fleet.tenant.id, "anna", rollout, first)
@@ -470,7 +468,7 @@ def test_of_two_starts_at_once_the_later_one_goes_on(any_fleet, monkeypatch):
 def test_devices_that_come_or_tell_of_themselves_while_a_rollout_starts_are_its_own(
     any_fleet, monkeypatch, late_joiners
 ):
-    monkeypatch.setattr("fleet.control.rollouts._PIECE", 3)
+    monkeypatch.setattr("fleet.control.preparation._PIECE", 3)
     fleet = any_fleet
     theirs = fleet.add_devices(1, "first", ring="a")[0]
     fleet.add_devices(7, "other", ring="b")
@@ -492,7 +490,7 @@ def test_devices_that_come_or_tell_of_themselves_while_a_rollout_starts_are_its_
 def test_a_device_that_changes_hands_while_a_rollout_starts_is_one_that_comes(
     any_fleet, monkeypatch
 ):
-    monkeypatch.setattr("fleet.control.rollouts._PIECE", 3)
+    monkeypatch.setattr("fleet.control.preparation._PIECE", 3)
     fleet = any_fleet
     fleet.add_devices(6)
     rollout = create(fleet, "1.0.0", ALL)
@@ -522,3 +520,108 @@ def test_a_start_that_is_refused_leaves_earlier_rollouts_alone(any_fleet):
     assert any_fleet.status(older)["groups"][0]["canceled"] == 0
     assert any_fleet.status(refused)["state"] == "ready"
     assert not any_fleet.status(refused)["reason"]
+
+
+@pytest.mark.parametrize("halted", [False, True], ids=["paused", "halted"])
+def test_resuming_in_pieces_may_be_interrupted(any_fleet, monkeypatch, halted):
+    monkeypatch.setattr("fleet.control.preparation._PIECE", 3)
+    fleet = any_fleet
+    early = fleet.add_devices(3, ring="a")
+    older = fleet.start(fleet.release("1.0.0"), dataclasses.replace(ALL, exposure=1))
+    newer = fleet.start(fleet.release("1.1.0"), ALL, target="ring=a")
+    if halted:
+        assert fleet.go_round(early, "failure") == 3
+    with fleet.standings() as standings:
+        if not halted:
+            rollouts.pause(standings, fleet.tenant.id, "anna", newer, "lunch")
+        # As if they had come while it was not looked for them.
+        connection = standings.connection
+        for number in range(8):
+            late = devices.register(connection, fleet.now, fleet.tenant.id, f"late-{number}")
+            ring = {"ring": "b" if number == 0 else "a"}
+            devices.set_attributes(connection, late, ring, "merge")
+    why = fleet.status(newer)["reason"]
+    late = list(range(early[-1] + 1, early[-1] + 9))
+    prepare(fleet, newer, 2, prepare_resume)
+    said = fleet.status(newer)
+    assert (said["state"], said["groups"][0]["devices"]) == (["paused", "halted"][halted], 8)
+    assert said["reason"].startswith(f"{why}; a resume by test began at")
+    assert not any(fleet.poll(device) for device in late if fleet.actions(device, "scheduled"))
+    reached = prepare(fleet, newer, 30, prepare_resume)
+    assert fleet.status(newer)["reason"].count("a resume by") == 1
+    with fleet.standings() as standings:  # looked at before, and now its own
+        devices.set_attributes(standings.connection, late[0], {"ring": "a"}, "merge")
+        join(standings, devices.find(standings.connection, fleet.tenant.id, "late-0"))
+    (last,) = fleet.add_devices(1, "last", ring="a")
+    with fleet.standings() as standings:
+        resumed = rollouts.resume(standings, fleet.tenant.id, "anna", newer, reached)
+    assert (resumed.rollout.state, resumed.rollout.reason) == ("running", "")
+    assert resumed.counts[0].devices == 12
+    assert all(fleet.poll(device) for device in (*late, last))
+    assert fleet.status(older)["groups"][0]["touched"] == 0
+    with fleet.database.read() as connection:
+        told = audit.entries(connection, fleet.tenant.id)
+    noted = next(entry for entry in told if entry["what"] == "rollout resume")
+    assert noted["details"] == {"reason": why}
+
+
+def test_of_two_who_resume_the_later_one_goes_on(small_fleet, monkeypatch):
+    monkeypatch.setattr("fleet.control.preparation._PIECE", 3)
+    small_fleet.add_devices(4)
+    rollout = small_fleet.start(small_fleet.release("1.0.0"), ALL)
+    with small_fleet.standings() as standings:
+        rollouts.pause(standings, small_fleet.tenant.id, "anna", rollout)
+    first = prepare(small_fleet, rollout, 1, prepare_resume)
+    small_fleet.now += 1
+    prepare(small_fleet, rollout, 1, prepare_resume)
+    resume = pytest.raises(RolloutError, match=r"somebody else began that since: .* a resume by")
+    with resume, small_fleet.standings() as standings:
+        rollouts.resume(standings, small_fleet.tenant.id, "anna", rollout, first)
+    small_fleet.resume(rollout)
+    assert small_fleet.status(rollout)["state"] == "running"
+
+
+def test_a_roll_back_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
+    """From its first moment on nobody is touched any more, and it brings back when it is whole."""
+    monkeypatch.setattr("fleet.control.preparation._PIECE", 3)
+    fleet = any_fleet
+    ids = fleet.add_devices(16)
+    good = fleet.release("1.0.0")
+    fleet.start(good, ALL)
+    fleet.go_round(ids)
+    bad = fleet.start(fleet.release("1.1.0"), dataclasses.replace(ALL, exposure=9))
+    assert fleet.go_round(ids[::2]) == 8
+    shown = fleet.poll(ids[1])
+
+    def begin():
+        with fleet.standings() as standings:
+            return rollouts.roll_back(standings, fleet.tenant.id, "test", bad, good)
+
+    back = begin()
+    assert [action.cancel_asked for action in fleet.actions(ids[1]) if action.id == shown] == [True]
+    prepare(fleet, back, 1)
+    stopped = fleet.status(bad)
+    assert (stopped["state"], stopped["groups"][0]["canceled"]) == ("aborted", 3)
+    prepare(fleet, back, 5)
+    assert not [device for device in ids if device != ids[1] and fleet.poll(device)]
+    assert "a start by test began" in fleet.status(back)["reason"]
+    assert begin() == back, "it goes on, and begins no second one"
+    reached = prepare(fleet, back, 30)
+    assert fleet.status(bad)["groups"][0]["canceled"] == 7
+    with fleet.standings() as standings:
+        rollouts.start(standings, fleet.tenant.id, "test", back, reached)
+    fleet.report(ids[1], shown, "closed", "success")
+    assert fleet.go_round(ids) == 9
+    assert fleet.status(back)["groups"][0]["success"] == 9
+    assert fleet.status(back)["state"] == "finished"
+
+
+def test_a_roll_back_that_would_bring_back_nobody_gives_nothing_up(any_fleet):
+    ids = any_fleet.add_devices(3)
+    release = any_fleet.release("1.0.0")
+    rollout = any_fleet.start(release, dataclasses.replace(ALL, exposure=2))
+    any_fleet.go_round(ids[:2])
+    with pytest.raises(RolloutError, match="no device is in its first group"):
+        any_fleet.roll_back(rollout, release)
+    assert any_fleet.status(rollout)["state"] == "running"
+    assert any_fleet.status(rollout)["groups"][0]["canceled"] == 0

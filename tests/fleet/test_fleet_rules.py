@@ -132,8 +132,8 @@ class FleetInDatabase(RuleBasedStateMachine):
             return
         release = self.releases[to % len(self.releases)]
         rollout = self.rollouts[which % len(self.rollouts)]
-        with contextlib.suppress(RolloutError), self.fleet.standings() as standings:
-            rollouts.roll_back(standings, self.fleet.tenant.id, "anna", rollout, release, group)
+        with contextlib.suppress(RolloutError):
+            self.fleet.roll_back(rollout, release, group)
 
     @invariant()
     def a_device_has_one_action_at_work_and_one_a_rollout(self):

@@ -262,6 +262,54 @@ def test_a_pipeline_follows_what_it_released(tmp_path, capsys):
     assert (again["new"], again["id"]) == (False, first["id"])
 
 
+def test_following_goes_on_where_it_was_interrupted(tmp_path, capsys, monkeypatch):
+    root = tmp_path / "fleet"
+
+    def fleet(*arguments: str, code: int = 0):
+        assert main(parse(["fleet", *arguments, "--root", str(root), "--json"])) == code
+        return json.loads(capsys.readouterr().out or "null")
+
+    def killed(*_arguments):
+        raise KeyboardInterrupt
+
+    fleet("init")
+    fleet("device", "add", "lab")
+    with (
+        contextlib.closing(Database(default_url(root))) as database,
+        database.write() as connection,
+    ):
+        told = {"agent": "9.0", "tflite_runtime": "2.14.0"}
+        devices.set_attributes(connection, 1, told, "merge")
+    bundle = make_bundle(tmp_path / "a.bundle")
+    Repository(root / "repository").publish("model", bundle, "1.2.0", "keyword_spotting")
+    follow = ("rollout", "follow", "model", "--canary-devices", "lab", "--waves", "100")
+    with monkeypatch.context() as patched:
+        patched.setattr("fleet.control.rollouts.start", killed)
+        fleet(*follow, code=130)
+    (waiting,) = fleet("rollout", "list")["rollouts"]
+    assert waiting["state"] == "ready"
+    done = fleet(*follow)
+    assert (done["id"], done["new"], done["state"]) == (waiting["id"], True, "running")
+    assert fleet(*follow)["new"] is False
+
+
+def test_following_starts_nothing_that_a_person_has_yet_to_start(tmp_path, capsys):
+    root = tmp_path / "fleet"
+
+    def fleet(*arguments: str):
+        assert main(parse(["fleet", *arguments, "--root", str(root), "--json"])) == 0
+        return json.loads(capsys.readouterr().out)
+
+    fleet("init")
+    bundle = make_bundle(tmp_path / "a.bundle")
+    fleet("release", "add", str(bundle))
+    (release,) = fleet("release", "list")["releases"]
+    name = f"{release['name']}=={release['version']}"
+    made = fleet("rollout", "create", name)
+    followed = fleet("rollout", "follow", release["name"])
+    assert (followed["id"], followed["new"], followed["state"]) == (made["id"], False, "ready")
+
+
 def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, set[str]]]:
     inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     for actions in inner:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from fleet.control import audit, devices, releases, rollouts, telemetry
 from fleet.control.curves import curve
+from fleet.control.preparation import Preparation
 from fleet.control.standing import Standings
 from fleet.rollout.errors import PlanError, RolloutError
 from fleet.rollout.plan import Group, Plan, parse_shares, waves
@@ -30,7 +31,7 @@ from fleet.server.dashboard.site import (
 )
 from fleet.server.fleet_state import FleetState
 from fleet.server.problems import Problem, not_found, unreachable
-from fleet.server.starting import prepare_start
+from fleet.server.starting import prepare_resume, prepare_start
 from fleet.store.errors import NotFoundError, StoreError
 
 _log = logging.getLogger("fleet")
@@ -137,25 +138,29 @@ async def _steer(seen: Visit) -> Response:
     verb, reason = form.get("verb", ""), form.get("reason", "")[:500]
     tenant, who = seen.tenant.id, seen.who.name
 
+    def begin_back(standings: Standings) -> int:
+        name, _, version = form.get("to", "").partition("==")
+        row = releases.find(standings.connection, tenant, name, version)
+        return rollouts.roll_back(standings, tenant, who, number, row, form.get("group") or None)
+
     def work(standings: Standings) -> int:
-        if verb == "start":
-            return rollouts.start(standings, tenant, who, number, reached).id
+        if verb in ("start", "rollback"):
+            return rollouts.start(standings, tenant, who, begun, reached).id
         if verb == "pause":
             return rollouts.pause(standings, tenant, who, number, reason).id
         if verb == "resume":
-            return rollouts.resume(standings, tenant, who, number).id
+            return rollouts.resume(standings, tenant, who, number, reached).id
         if verb == "abort":
             return rollouts.abort(standings, tenant, who, number, reason).id
-        if verb == "rollback":
-            name, _, version = form.get("to", "").partition("==")
-            row = releases.find(standings.connection, tenant, name, version)
-            group = form.get("group") or None
-            return rollouts.roll_back(standings, tenant, who, number, row, group).id
         raise not_found()
 
-    reached = rollouts.Preparation()
-    if verb == "start":
-        reached = await prepare_start(seen.state, tenant, who, number)
+    begun, reached = number, Preparation()
+    if verb == "rollback":
+        begun = await seen.state.writer.do_alone(begin_back)
+    if verb in ("start", "rollback"):
+        reached = await prepare_start(seen.state, tenant, who, begun)
+    elif verb == "resume":
+        reached = await prepare_resume(seen.state, tenant, who, number)
     moved = await seen.state.writer.do_alone(work)
     return RedirectResponse(seen.address(f"/rollouts/{moved}"), 303)
 
