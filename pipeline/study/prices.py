@@ -60,12 +60,18 @@ class Prices:
     Args:
         candidates: those of the records, by key.
         records: what was run.
+        shares: examples that a step sees, as a share of the Trainer's, by its id.
         cores: how many steps run side by side.
     """
 
     def __init__(
-        self, candidates: Mapping[str, Candidate], records: Sequence[Record], cores: int
+        self,
+        candidates: Mapping[str, Candidate],
+        records: Sequence[Record],
+        shares: Mapping[str, float],
+        cores: int,
     ) -> None:
+        self._shares = shares
         self._cores = cores
         self._timed: dict[_Step, list[Timed]] = {}
         self._by_id: dict[str, list[Timed]] = {}
@@ -79,7 +85,7 @@ class Prices:
             for step in _steps(candidate):
                 self._done.add((step, record.examples, record.seed, _times(step, record.rounding)))
                 if step[0] in known:
-                    examples = record.examples * _times(step, record.rounding)
+                    examples = self._seen(step, record.examples, record.rounding)
                     timed = Timed(examples=examples, seconds=known[step[0]])
                     self._timed.setdefault(step, []).append(timed)
                     self._by_id.setdefault(step[0], []).append(timed)
@@ -97,10 +103,13 @@ class Prices:
                 times = _times(step, run.rounding)
                 mark = (step, run.examples, run.seed, times)
                 if mark not in done:
-                    steps[step[0]] = self._step(step, run.examples * times)
+                    steps[step[0]] = self._step(step, self._seen(step, run.examples, run.rounding))
                 done.add(mark)
             seconds += self._training(steps) + self._rest
         return seconds
+
+    def _seen(self, step: _Step, examples: int, rounding: int) -> int:
+        return round(examples * self._shares[step[0]] * _times(step, rounding))
 
     def _step(self, step: _Step, examples: int) -> float:
         others = [timed for runs in self._by_id.values() for timed in runs]

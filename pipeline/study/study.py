@@ -236,6 +236,8 @@ class Study:
         count = self._ledger.decide("final candidates", len(chosen))
         chosen = [by_key[p.name] for p in spread(best, count)]
         examples = self._ledger.decide("final", examples or before)
+        reserve = round(self._reserve(self._prices, chosen[0], examples))
+        reserve = self._ledger.decide("kept for the release, seconds", reserve)
         self._trials.told.rung("the front, several seeds", len(chosen) * self._seeds)
         for candidate in chosen:
             planned = Planned(candidate=candidate, examples=examples, seed=FIRST_SEED)
@@ -249,28 +251,33 @@ class Study:
             for candidate in chosen:
                 planned = Planned(candidate=candidate, examples=examples, seed=seed)
                 known = self._ledger.find(candidate.key, "final", seed) is not None
-                leading = self._leading(chosen)
-                left = self._budget - self._spent - self._reserve(self._prices, leading, examples)
+                asked = seed < FIRST_SEED + self._seeds
+                kept = FIRST_SHARE * reserve if asked else self._kept(chosen, reserve, examples)
+                left = self._budget - self._spent - kept
                 if not known and self._prices.total([planned]) <= left:
                     self._trials.compare(planned, "final", "screen")
         return chosen
 
-    def _leading(self, final: Sequence[Candidate]) -> list[Candidate]:
-        """The one of the final rung that will most likely be released, if there is any."""
+    def _kept(self, final: Sequence[Candidate], planned: float, examples: int) -> float:
+        """Seconds that further seeds leave to the release of whoever is ahead now."""
+        return max(planned, self._reserve(self._prices, self._ahead(final), examples))
+
+    def _ahead(self, final: Sequence[Candidate]) -> Candidate:
+        """The most accurate of the final rung, which will most likely be released."""
 
         def accuracy(candidate: Candidate) -> float:
             records = self._records(candidate, "final")
             return statistics.fmean(r.metrics["val_accuracy"] for r in records)
 
-        return sorted(final, key=accuracy)[-1:]
+        return max(final, key=accuracy)
 
     def _affordable(self, final: Sequence[Candidate], seconds: float, least: int) -> int:
-        """Examples at which all seeds of `final`, and the release of any, fit; 0 if not even `least`."""
+        """Examples at which the seeds of `final` fit beside a release of its first; 0 if not `least`."""
         prices = self._prices
 
         def total(examples: int) -> float:
             runs = self._runs(final, self._seeds, examples)
-            return prices.total(runs) + self._reserve(prices, final, examples)
+            return prices.total(runs) + self._reserve(prices, final[0], examples)
 
         return budget.affordable(total, seconds, least=least, most=_MOST_EXAMPLES)
 
@@ -281,18 +288,16 @@ class Study:
             for candidate in candidates
         ]
 
-    def _reserve(self, prices: Prices, candidates: Sequence[Candidate], compared: int) -> float:
-        """Seconds that are kept for the release of one of `candidates`, compared at so many examples.
+    def _reserve(self, prices: Prices, candidate: Candidate, compared: int) -> float:
+        """Seconds that are kept for the release of `candidate`, compared at so many examples.
 
         It is trained anew only if the comparison was shorter than the keyword recipe.
         """
-        if not candidates:
-            return 0.0
         if compared >= LONG:
             return 2 * self._gates_s
-        runs = [Planned(candidate=c, examples=LONG, seed=FIRST_SEED) for c in candidates]
-        dearest = max(prices.total([run]) for run in runs) + self._gates_s
-        return min(_RELEASE_SHARE * self._budget, dearest / FIRST_SHARE)
+        run = Planned(candidate=candidate, examples=LONG, seed=FIRST_SEED)
+        whole = prices.total([run]) + self._gates_s
+        return min(_RELEASE_SHARE * self._budget, whole / FIRST_SHARE)
 
     def _release_price(self, planned: Planned) -> float:
         return self._prices.total([planned]) + self._gates_s
@@ -320,7 +325,7 @@ class Study:
     @property
     def _prices(self) -> Prices:
         by_key = {candidate.key: candidate for candidate in self._candidates}
-        return Prices(by_key, self._ledger.records, self._cores)
+        return Prices(by_key, self._ledger.records, self._trials.shares, self._cores)
 
     def _records(self, candidate: Candidate, rung: str) -> list[Record]:
         of = [r for r in self._ledger.records if (r.candidate, r.rung) == (candidate.key, rung)]

@@ -87,6 +87,11 @@ class Trials:
         self._settings = list(settings)
         self._clock = clock
 
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Examples that a training step sees, as a share of the Trainer's, by its id."""
+        return self._techniques.shares
+
     def prepare(self) -> None:
         """Makes the features, which all candidates share, by a run of its own."""
         if self._ledger.plan.get("prepared"):
