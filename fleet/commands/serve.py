@@ -50,6 +50,11 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--clock", choices=("real", "simulated"), default="real", help="default: real"
     )
+    parser.add_argument(
+        "--sign-uploads", action="store_true",
+        help="release bundles that signers POST, with the keys in keys/ beside the repository: who has a "
+        "signer's token, or breaks into this machine, can then have devices run anything",
+    )  # fmt: skip
     guard = parser.add_argument_group("TLS")
     guard.add_argument("--certificate", type=Path, metavar="PEM", help="serve TLS with this chain")
     guard.add_argument("--key", type=Path, metavar="PEM", help="the certificate's private key")
@@ -118,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     import time
 
     from fleet.server.clock import SimulatedClock
+    from fleet.server.intake import Intake
     from fleet.server.serving import serve
     from fleet.store.errors import StoreError
 
@@ -133,17 +139,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise StoreError("--issuer: give the --proxy that tells of client certificates")
     guard = _guard(arguments)
     database = open_database(arguments)
+    root, objects = arguments.root.absolute(), open_objects(arguments)
     clock = time.time if arguments.clock == "real" else SimulatedClock()
     try:
         serve(
-            arguments.root.absolute(),
+            root,
             database,
             clock,
             arguments.host,
             arguments.port,
             guard,
             lambda address: _announce(arguments, address),
-            open_objects(arguments),
+            objects,
+            Intake(root, objects) if arguments.sign_uploads else None,
         )
     finally:
         database.close()

@@ -76,7 +76,7 @@ class Repository(Workshop):
             RepositoryError: if it cannot be made.
         """
         with self.locked():
-            if not self._published():
+            if not self.published():
                 self._create()
 
     def publish(self, name: str, bundle_path: Path, version: str | None, workload: str) -> Release:
@@ -98,7 +98,7 @@ class Repository(Workshop):
                 "release the bundle that belongs to this workload"
             )
         with self.locked():
-            state = self._load() if self._published() else self._create()
+            state = self._load() if self.published() else self._create()
             holder = state.holder(name)
             released = read_releases(holder, name)
             same = next((r for r in released if r.digest == bundle.digest), None)
@@ -140,7 +140,7 @@ class Repository(Workshop):
         Raises:
             RepositoryError: if there is no repository, or it cannot be signed.
         """
-        if not self._published():
+        if not self.published():
             raise RepositoryDamagedError(f"{self.folder}: no repository here: publish to it first")
         with self.locked():
             state = self._load()
@@ -153,7 +153,7 @@ class Repository(Workshop):
         Raises:
             RepositoryDamagedError: if the metadata is not what its keys signed.
         """
-        if not self._published():
+        if not self.published():
             return []
         return read_releases(self._load().holder(name), name)
 
@@ -216,7 +216,8 @@ class Repository(Workshop):
     def _load(self) -> State:
         return load(self.folder, self._root())
 
-    def _published(self) -> bool:
+    def published(self) -> bool:
+        """Whether there is a repository, be it with releases or without."""
         return self._metadata("timestamp.json").is_file()
 
     def _create(self) -> State:

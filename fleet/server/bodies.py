@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
@@ -60,22 +60,41 @@ async def read_body(request: Request, most: int) -> bytes:
     Raises:
         Problem: 413 if it is longer, 408 if it is not whole within `PATIENCE_S`, 400 if the client goes away.
     """
+    body = bytearray()
+    await receive(request, most, PATIENCE_S, body.extend)
+    return bytes(body)
+
+
+async def receive(
+    request: Request, most: int, patience_s: float, take: Callable[[bytes], object]
+) -> None:
+    """Gives the body to `take`, piece by piece.
+
+    Args:
+        request: whose body.
+        most: bytes that it may have.
+        patience_s: seconds in which it must come.
+        take: is given each piece.
+
+    Raises:
+        Problem: 413 if it is longer, 408 if it is not whole in time, 400 if the client goes away.
+    """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdecimal() and int(length[:20]) > most:
         raise Problem(413, f"the body may have {most} bytes")
-    body = bytearray()
+    came = 0
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
+                came += len(chunk)
+                if came > most:
                     raise Problem(413, f"the body may have {most} bytes")
+                take(chunk)
     except TimeoutError:
         close = {"Connection": "close"}  # what is still to come is no request
-        raise Problem(408, f"the body did not come within {PATIENCE_S:g} s", close) from None
+        raise Problem(408, f"the body did not come within {patience_s:g} s", close) from None
     except ClientDisconnect:
         raise Problem(400, "the client went away") from None
-    return bytes(body)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from fleet.control import devices, rollouts, tenants
 from fleet.control.standing import Standing, Standings, at_work, live
 from fleet.server.clock import Clock
+from fleet.server.intake import Intake
 from fleet.server.limits import Limits
 from fleet.server.lookup import make_lookup
 from fleet.server.rooms import Rooms
@@ -60,6 +61,7 @@ class FleetState:
         clock: tells the moment.
         limits: how often anybody may ask.
         objects: the object store, if released files may be in one.
+        intake: takes in bundles that signers send; None if this server signs nothing.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class FleetState:
         clock: Clock,
         limits: Limits | None = None,
         objects: Objects | None = None,
+        intake: Intake | None = None,
     ) -> None:
+        self.intake = intake
         self.objects = objects
         self.limits = limits or Limits()
         self.root = root

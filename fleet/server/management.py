@@ -178,7 +178,7 @@ async def _releases(call: Call) -> Any:
 
 async def _register(call: Call) -> Any:
     release = _name_and_version(await call.json())
-    root, objects, tenant, who = call.state.root, call.state.objects, call.tenant, call.who.name
+    root, objects, tenant = call.state.root, call.state.objects, call.tenant
 
     def published() -> Published:
         found = releases.find_published(root, tenant.name, *release)
@@ -187,18 +187,40 @@ async def _register(call: Call) -> Any:
         return found
 
     try:
-        found = await asyncio.to_thread(published)
-        row = await call.state.writer.do_alone(
-            lambda s: releases.register_bundle(
-                s.connection, s.now, tenant, who, root, found, objects
-            )
-        )
+        return await _make_known(call, await asyncio.to_thread(published))
     except (RepositoryError, BundleError) as e:
         _log.warning("%s", e)  # names files of this machine
         raise Problem(
             409,
             "the release cannot be read from the tenant's repository: the server's log says why",
         ) from e
+
+
+async def _upload(call: Call) -> Any:
+    intake = call.state.intake
+    if intake is None:
+        raise Problem(
+            409,
+            "this server signs nothing: release the bundle where the keys are (`python -m fleet release add "
+            "BUNDLE`, or the pipeline's Pusher), and make it known by POST releases; one that is to sign "
+            "what it is sent is started with --sign-uploads",
+        )
+    version = call.text("version") or None
+    try:
+        return await _make_known(call, await intake.take(call.request, call.tenant.name, version))
+    except (RepositoryError, BundleError) as e:
+        _log.warning("%s", e)  # names files of this machine
+        raise Problem(
+            409,
+            "the bundle cannot be released with the keys on this server: the server's log says why",
+        ) from e
+
+
+async def _make_known(call: Call, published: Published) -> Any:
+    given = (call.tenant, call.who.name, call.state.root, published, call.state.objects)
+    row = await call.state.writer.do_alone(
+        lambda s: releases.register_bundle(s.connection, s.now, *given)
+    )
     return releases.described(row)
 
 
@@ -324,6 +346,8 @@ _LIMIT: Schema = {"type": "integer", "minimum": 0, "maximum": _MOST, "default": 
 _BEFORE: Schema = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
 _SEARCH: Schema = {"type": "string", "description": "part of the id"}
 _AFTER: Schema = {"type": "string", "description": "`next` of the answer before"}
+_BUNDLE: Schema = {"type": "string", "format": "binary"}
+_VERSION: Schema = {"type": "string", "description": "of the release; by default the next patch"}
 _CLOCK = _served(
     "POST", "/clock", "operator", _advance, answers.CLOCK, "lets the simulated time pass",
     body=answers.ADVANCE,
@@ -359,6 +383,11 @@ _SERVED: tuple[Served, ...] = (
         "POST", "/{tenant}/releases", "signer", _register, answers.RELEASE,
         "makes a bundle known that stands in the tenant's repository", body=answers.VERSION,
         status=201,
+    ),
+    _served(
+        "POST", "/{tenant}/bundles", "signer", _upload, answers.RELEASE,
+        "releases the bundle that is sent, where the server was told to sign", body=_BUNDLE,
+        body_type="application/octet-stream", query={"version": _VERSION}, status=201,
     ),
     _served(
         "GET", "/{tenant}/rollouts", "viewer", _rollouts, answers.ROLLOUTS,

@@ -105,7 +105,7 @@ def _operation(each: Operation) -> dict[str, Any]:
         "security": [{each.credential: []}] if each.credential else [],
     }
     if each.body is not None:
-        content = {"application/json": {"schema": each.body}}
+        content = {each.body_type: {"schema": each.body}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 

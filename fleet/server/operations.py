@@ -46,7 +46,8 @@ class Operation:
         credential: `OPERATOR`, `DEVICE`, or empty where none is needed.
         role: the least role of the operator.
         query: schemas of what the query string may give.
-        body: of the JSON in the request; None if there is none.
+        body: of what the request sends; None if that is nothing.
+        body_type: its media type.
         answer: of the JSON that is answered; None if it is no JSON.
         status: of the answer where all went well.
         media_type: of the answer; empty if it has no body.
@@ -60,6 +61,7 @@ class Operation:
     role: str = ""
     query: Mapping[str, Schema] = dataclasses.field(default_factory=dict)
     body: Schema | None = None
+    body_type: str = "application/json"
     answer: Schema | None = None
     status: int = 200
     media_type: str = "application/json"

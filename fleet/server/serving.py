@@ -17,6 +17,7 @@ from fleet.server.app import make_app
 from fleet.server.certificates import Authorities
 from fleet.server.clock import Clock
 from fleet.server.fleet_state import FleetState
+from fleet.server.intake import Intake
 from fleet.server.limits import Limits
 from fleet.server.protocol import make_protocol
 from fleet.server.proxies import Proxies, behind
@@ -99,6 +100,7 @@ def serve(
     guard: Guard | None = None,
     announce: Callable[[str], None] | None = None,
     objects: Objects | None = None,
+    intake: Intake | None = None,
 ) -> None:
     """Serves the fleet of `root` until SIGINT or SIGTERM; upon SIGHUP `Guard.renew` does its work.
 
@@ -112,6 +114,7 @@ def serve(
         port: TCP port; 0 for any that is free.
         guard: TLS, whose word counts, and limits; none of it by default.
         objects: the object store, if released files may be in one.
+        intake: takes in bundles that signers send; by default nothing does.
         announce: is told the address once it listens; prints it by default.
 
     Raises:
@@ -119,8 +122,9 @@ def serve(
     """
     guard = guard or Guard()
     listening = _listen(host, port)
+    state = FleetState(root, database, clock, guard.limits, objects, intake)
     config = uvicorn.Config(
-        behind(guard.proxies, make_app(FleetState(root, database, clock, guard.limits, objects))),
+        behind(guard.proxies, make_app(state)),
         http=make_protocol(guard.authorities),
         log_level="warning",
         access_log=False,
