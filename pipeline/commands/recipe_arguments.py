@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.base import UserError
 from pipeline.commands.base_model import base_model
+from pipeline.commands.settings_file import SettingsFile
 from pipeline.recipes.catalogue import RECIPES, find
+from pipeline.settings.reading import shipped
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -20,7 +22,7 @@ _DEFAULT_KEYWORDS = "yes no stop go"
 
 
 def add_recipe(parser: Any) -> None:
-    """Declares RECIPE, --data, --keywords, --root, --seed and --set."""
+    """Declares RECIPE, --data, --keywords, --root, --seed, --set and --settings."""
     parser.add_argument(
         "recipe",
         choices=sorted(RECIPES),
@@ -60,6 +62,15 @@ def add_recipe(parser: Any) -> None:
         default=[],
         metavar="Component.parameter=value",
         help="change a parameter of a step; may be given often",
+    )
+    parser.add_argument(
+        "--settings",
+        action=SettingsFile,
+        dest="set",
+        metavar="FILE",
+        help="change those in a TOML file: a table a step ([Trainer]), a key a parameter (epochs = 40); "
+        "of two for one parameter the later wins, --set or file. These come along, by their names: "
+        + ", ".join(shipped()),
     )
 
 

@@ -1,0 +1,1 @@
+"""Settings in files, and those that come with the project."""
