@@ -57,7 +57,8 @@ Int8Model       ``model.tflite``, ``conversion.json``: {"bytes", "download_bytes
                 new frames alone, ``model.streaming.json``: components.converter.streaming.StreamingForm but
                 its model
 Evaluation      ``evaluation.json`` (keys in components.evaluator), ``gates.json``; of a transfer
-                ``retention.json`` (components.word_transfer.retention) in its place
+                ``retention.json`` (components.word_transfer.retention) in its place; of a Screener no
+                gates, and figures of its own (components.screener.executor)
 InfraValidation ``infra_validation.json`` (keys in components.infra_validator), ``gates.json``
 Bundle          ``candidate.bundle``: what a device gets (see edge_agent.bundle)
 Release         ``release.json``: {"name", "version", "target", "digest", "new": bool}

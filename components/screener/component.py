@@ -13,7 +13,7 @@ class ScreenerParameters:
     """Parameters of the Screener.
 
     Attributes:
-        hop_frames: frames from one inference to the next, as the Evaluator's.
+        hop_frames: frames from one inference to the next, as the Evaluator's; a Streamer's step.
         smoothing: inferences around the middle whose mean decides a test clip, as the Evaluator's.
     """
 

@@ -12,7 +12,9 @@ from components.training.data import FeatureSet
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: ScreenerParameters) -> Metrics:
-    """Writes ``screening.json``: val_accuracy and test_accuracy, and agreement where there is a float model.
+    """Writes ``evaluation.json``: val_accuracy and test_accuracy, and agreement where there is a float model.
+
+    Beside them stands the hop, as in the Evaluator's, for whoever makes the form that devices run.
 
     Choices are made on validation clips, as recorded and in their fixed views, by one inference each:
     many decisions, so that near models can be told apart. The test figure is the device's own on clips
@@ -41,6 +43,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: ScreenerParameters) ->
     if "float_model" in inputs:
         meant = float_scorer(inputs["float_model"])(windows).argmax(1)
         metrics["agreement"] = float((said == meant).mean())
-    write_json(outputs["screening"] / "screening.json", metrics)
+    content = {**metrics, "policy": {"hop_frames": parameters.hop_frames}}
+    write_json(outputs["screening"] / "evaluation.json", content)
     progress.at(2)
     return metrics

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ def run_study(arguments: argparse.Namespace) -> int:
     make_recipe(arguments, root, data)  # refuses a setting that no step has
     source = Source(root=root, data=data, keywords=keywords_of(arguments))
     techniques = read_techniques()
+    _demand_open(arguments.set, techniques.shares)
     tried = candidates(techniques.technique)
     folder = root / RECIPE
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,12 +103,13 @@ def run_study(arguments: argparse.Namespace) -> int:
     ):
         from pipeline.runner import run_recipe
 
-        about = [arguments.set, budget_s, source.keywords, [c.key for c in tried], limits]
+        list_ = [techniques.shares, [c.key for c in tried]]
+        about = [arguments.set, budget_s, source.keywords, list_, limits]
         ledger = Ledger(folder / "ledger.json", _digest(root, data, about))
         trials = Trials(
             techniques,
             wire=wired,
-            run=lambda recipe: _ran(run_recipe(recipe, root, store, view, lock)),
+            run=lambda recipe: ran_of(run_recipe(recipe, root, store, view, lock)),
             ledger=ledger,
             told=view,
             budget_s=budget_s,
@@ -157,6 +160,8 @@ def _leave(root: Path, whole: Any, data: Path | None, seconds: float) -> None:
 
 def _said(name: str, attempt: Record) -> str:
     """A line on an attempt to release a candidate."""
+    from pipeline.ui.figures import number
+
     seen = f"{name}, after {attempt.examples:,} examples"
     if attempt.failed:
         return f"Failed: {seen}: {attempt.failed}"
@@ -165,13 +170,13 @@ def _said(name: str, attempt: Record) -> str:
         accuracy = f"{metrics['int8_accuracy']:.3f} on test clips"
         return f"Released: {seen}: {accuracy}, {metrics['bytes']:,.0f} bytes"
     reasons = "; ".join(
-        f"{r.gate} {r.value:g}, limit {r.limit:g}: {r.advice}" for r in attempt.refusals
+        f"{r.gate} {number(r.value)}, limit {number(r.limit)}: {r.advice}" for r in attempt.refusals
     )
     return f"Refused: {seen}: {reasons}"
 
 
-def _ran(result: Any) -> Ran:
-    """What the study needs of a run."""
+def ran_of(result: Any) -> Ran:
+    """What the study needs of a run: the figures that were measured."""
     from components.artifacts import read_json
     from pipeline.study.trials import Ran
 
@@ -181,8 +186,27 @@ def _ran(result: Any) -> Ran:
         vela = read_json(folder / "infra_validation.json")["vela"]
         if vela:
             metrics["InfraValidator"]["vela_cycles"] = float(vela["cycles"])
+        if metrics["InfraValidator"]["arena_bytes"] < 0:
+            del metrics["InfraValidator"]["arena_bytes"]  # not measured
     seconds = {step.id: step.seconds for step in result.steps if not step.hit}
     return Ran(seconds=seconds, metrics=metrics, gates=result.gates)
+
+
+def _demand_open(settings: Sequence[str], trained: Collection[str]) -> None:
+    """Refuses settings of what the study itself decides.
+
+    Raises:
+        UserError: naming the first.
+    """
+    from pipeline.study.trials import OWN
+
+    for text in settings:
+        owner, _, rest = text.strip().partition(".")
+        if owner in trained and rest.partition("=")[0].strip() in OWN:
+            raise UserError(
+                f"--set {text}: {RECIPE} decides itself how much candidates see, and takes several "
+                "seeds: leave it out (with a larger --budget-minutes they see more)"
+            )
 
 
 def _minutes(arguments: argparse.Namespace) -> float:

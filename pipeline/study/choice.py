@@ -137,9 +137,9 @@ def choose(
     if not fitting:
         nearest = min(final, key=lambda row: _excess(row, limits))
         over = ", ".join(
-            f"{name} {nearest.figures[name]:,.0f}"
+            f"{name} {nearest.figures[name]:,.0f}" if name in nearest.figures else f"{name} unknown"
             for name, limit in limits.items()
-            if nearest.figures.get(name, 0.0) > limit
+            if nearest.figures.get(name, float("inf")) > limit
         )
         reason = (
             f"none of the {len(final)} candidates of the final rung keeps to {said}; "

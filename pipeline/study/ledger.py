@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,11 @@ class Ledger:
     def add(self, record: Record) -> None:
         """Adds a run, durably."""
         self.records.append(record)
+        self._write()
+
+    def forget(self, records: Sequence[Record]) -> None:
+        """Takes runs out, so that they are made again, and the time that they took."""
+        self.records = [record for record in self.records if record not in records]
         self._write()
 
     def decide(self, name: str, value: int) -> int:

@@ -60,6 +60,7 @@ def write_study(
     )
     page = environment.get_template("study.html.j2").render(
         content=content,
+        released=names[released[0]] if released else "",
         took=duration(seconds),
         budget=duration(budget_s),
         picture=Markup(picture.decode()[picture.decode().index("<svg") :]),

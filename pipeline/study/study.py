@@ -114,6 +114,9 @@ class Study:
         Raises:
             UserError: if the data cannot be used, or not one candidate could be tried in the time.
         """
+        failed = [r for r in self.attempts if r.failed]
+        if failed and not any(r.released for r in self.attempts):
+            self._ledger.forget(failed)  # by an earlier start, for a full disk perhaps
         self._trials.prepare()
         first = self._first_rung()
         survivors = self._second_rung(first)
@@ -162,6 +165,7 @@ class Study:
         reasons = self._screen(techniques, examples, _TECHNIQUES_SHARE)
         tried = [c for c in techniques if self._records(c, "0")]
         if not tried:
+            self._ledger.forget(list(self._ledger.records))  # whatever it was may have been mended
             raise UserError(
                 "not one candidate could be trained: "
                 + ("; ".join(sorted(reasons)) or "give a larger --budget-minutes")

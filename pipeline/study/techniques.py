@@ -15,6 +15,7 @@ from edge_agent.decoding import DecodeError, decode
 
 TECHNIQUES = Path(__file__).parent / "techniques.toml"
 STEPS = ("Pruner", "Distiller", "Quantizer")
+_TRAINED = {"TeacherTrainer", "Trainer", *STEPS}
 _AND = " --set "
 
 Saves = Literal["run-time", "download", "accuracy", "training"]
@@ -106,6 +107,12 @@ def read_techniques(path: Path = TECHNIQUES) -> Techniques:
         found = decode(Techniques, tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, DecodeError) as e:
         raise UserError(f"{path}: {e}: correct it") from e
+    if set(found.shares) != _TRAINED or not all(share > 0 for share in found.shares.values()):
+        raise UserError(
+            f"{path}: [shares]: give {', '.join(sorted(_TRAINED))} a number above 0 each, and nothing else"
+        )
+    if not found.technique:
+        raise UserError(f"{path}: holds no [[technique]]: write one")
     for technique in found.technique:
         unknown = [step for step in technique.steps if step not in STEPS]
         if unknown or list(technique.steps) != [s for s in STEPS if s in technique.steps]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -11,7 +12,6 @@ from components.artifacts import Gate
 from components.base import UserError
 from pipeline.execution import StepCrashed
 from pipeline.recipe import Recipe, apply_settings, demand_fit
-from pipeline.study.front import COSTS
 from pipeline.study.ledger import Ledger, Record, Refusal
 from pipeline.study.prices import Planned
 from pipeline.study.techniques import Candidate, Techniques, fidelity_settings
@@ -19,6 +19,10 @@ from pipeline.study.wiring import Purpose
 
 # Whose metrics are kept, a later one's before an earlier's: a device gets what the Streamer makes.
 _TELLING = ("Converter", "Screener", "Evaluator", "Streamer", "InfraValidator")
+# What the study decides of each training step, and nobody else.
+OWN = ("seed", "epochs", "examples_per_epoch")
+# What the Screener does as the Evaluator will.
+_ALIKE = ("hop_frames", "smoothing")
 
 
 class Told(Protocol):
@@ -98,8 +102,7 @@ class Trials:
             return
         start = self._clock()
         recipe = self._wire((), "prepare")
-        ids = {c.id for c in recipe.components}
-        apply_settings(recipe, [s for s in self._settings if s.partition(".")[0] in ids])
+        apply_settings(recipe, self._settings_of(recipe))
         self._run(recipe)
         self._ledger.spend(self._clock() - start)
         self._ledger.decide("prepared", 1)
@@ -118,11 +121,23 @@ class Trials:
                 *fidelity_settings(shares, trained, planned.examples),
                 *(f"{id_}.seed={planned.seed}" for id_ in trained),
                 *candidate.settings,
-                *(text for text in self._settings if text.partition(".")[0] in ids),
+                *self._settings_of(recipe),
             ],
         )
         demand_fit(recipe)
         return recipe
+
+    def _settings_of(self, recipe: Recipe) -> list[str]:
+        """The settings for every candidate that have a step in this recipe."""
+        ids = {c.id for c in recipe.components}
+        found = []
+        for text in self._settings:
+            owner, _, rest = text.strip().partition(".")
+            if owner == "Evaluator" and rest.partition("=")[0].strip() in _ALIKE:
+                found += [f"{id_}.{rest}" for id_ in ("Evaluator", "Screener") if id_ in ids]
+            elif owner in ids:
+                found.append(text)
+        return found
 
     def compare(self, planned: Planned, rung: str, purpose: Purpose) -> Record:
         """Runs a candidate for comparison; the record is found again by its rung and seed."""
@@ -137,19 +152,20 @@ class Trials:
         return self._recorded(planned, rung, attempt)
 
     def release(self, planned: Planned, limits: Mapping[str, float]) -> Record:
-        """Trains a candidate, and releases it if it keeps the limits and every gate."""
+        """Trains a candidate, and releases it if what devices would get keeps the limits, and every gate."""
 
         def attempt() -> tuple[list[Ran], tuple[Refusal, ...]]:
-            trained = self._one(planned, "screen")
+            trained = self._one(planned, "measure")
+            figures = _telling(trained)
             over = tuple(
                 Refusal(
                     gate=name,
-                    value=trained.metrics["Converter"][name],
+                    value=figures.get(name, math.inf),
                     limit=limit,
                     advice="it grew with longer training: raise the limit, or try a smaller network",
                 )
                 for name, limit in limits.items()
-                if name in COSTS and trained.metrics["Converter"][name] > limit
+                if figures.get(name, math.inf) > limit
             )
             if over:
                 return [trained], over
@@ -175,10 +191,9 @@ class Trials:
             runs, refusals = attempt()
             for ran in runs:
                 seconds |= ran.seconds
-                for id_ in _TELLING:
-                    metrics |= ran.metrics.get(id_, {})
+                metrics |= _telling(ran)
         except (UserError, StepCrashed) as e:
-            failed = str(e).strip().splitlines()[0] or type(e).__name__
+            failed = str(e).strip().partition("\n")[0] or type(e).__name__
         record = Record(
             candidate=planned.candidate.key,
             rung=rung,
@@ -194,6 +209,11 @@ class Trials:
         self._ledger.add(record)
         self.told.ran(planned.candidate, record, self._budget - self._ledger.seconds)
         return record
+
+
+def _telling(ran: Ran) -> dict[str, float]:
+    """What a run says of its candidate."""
+    return {name: value for id_ in _TELLING for name, value in ran.metrics.get(id_, {}).items()}
 
 
 def _refusals(ran: Ran) -> tuple[Refusal, ...]:

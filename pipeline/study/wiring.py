@@ -53,8 +53,9 @@ def wire(source: Source, steps: tuple[str, ...], purpose: Purpose) -> Recipe:
     Args:
         source: where the clips are from.
         steps: of `pipeline.study.techniques.STEPS`.
-        purpose: ``prepare`` ends with the features, ``screen`` with the accuracy, ``measure`` with what
-            runtimes and the float version say besides, ``release`` with every gate and a release.
+        purpose: ``prepare`` ends with the features, ``screen`` with the accuracy and the form that devices
+            run, ``measure`` with what runtimes and the float version say besides, ``release`` with every
+            gate and a release.
     """
     sources: list[Component] = []
     if source.data is None:
@@ -77,13 +78,22 @@ def wire(source: Source, steps: tuple[str, ...], purpose: Purpose) -> Recipe:
     made += [*training, converter]
     if purpose == "release":
         made += _release(source.root, examples, features, converter, model, teacher, float_model)
-    elif purpose == "measure":
-        int8 = converter.outputs["model"]
-        made.append(Screener(features=features, model=int8, float_model=float_model))
-        made.append(InfraValidator(features=features, model=int8))
     else:
-        made.append(Screener(features=features, model=converter.outputs["model"]))
+        made += _comparison(features, converter, float_model, purpose)
     return Recipe(NAME, tuple(made))
+
+
+def _comparison(
+    features: Channel, converter: Component, float_model: Channel, purpose: Purpose
+) -> list[Component]:
+    """What tells candidates apart: how often they are right, and what devices would run."""
+    model = converter.outputs["model"]
+    against = {"float_model": float_model} if purpose == "measure" else {}
+    screener = Screener(features=features, model=model, **against)
+    streamer = Streamer(model=model, evaluation=screener.outputs["screening"])
+    if purpose == "screen":
+        return [screener, streamer]
+    return [screener, streamer, InfraValidator(features=features, model=streamer.outputs["model"])]
 
 
 def _training(

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from components.artifacts import read_json
+from components.base import UserError
 from components.evaluator.scoring import int8_scorer
 from components.screener.component import ScreenerParameters
 from components.screener.executor import execute
+from components.streamer.component import StreamerParameters
+from components.streamer.executor import execute as stream
 from edge_agent.features.audio import AudioFeatures
 from tests.fixtures.features import CHANNELS, FRAMES, LABELS, MARGIN, write_features
 from tests.fixtures.models import tone_model
@@ -30,7 +33,7 @@ def test_figures_are_those_of_the_decisions(artifacts, tmp_path: Path, smoothing
     metrics = execute(
         artifacts, {"screening": tmp_path}, ScreenerParameters(hop_frames=1, smoothing=smoothing)
     )
-    assert read_json(tmp_path / "screening.json") == metrics
+    assert read_json(tmp_path / "evaluation.json") == {**metrics, "policy": {"hop_frames": 1}}
     score = int8_scorer((artifacts["model"] / "model.tflite").read_bytes())
     folder = artifacts["features"]
     codes = {s: np.load(folder / f"{s}.codes.npy") for s in ("val", "test")}
@@ -45,6 +48,28 @@ def test_figures_are_those_of_the_decisions(artifacts, tmp_path: Path, smoothing
     )
     right = mean.argmax(1) == index["test"]["label"][recorded]
     assert metrics["test_accuracy"] == pytest.approx(right.mean())
+
+
+def test_a_streamer_takes_its_step_from_it(artifacts, tmp_path: Path, monkeypatch):
+    execute(artifacts, {"screening": tmp_path}, ScreenerParameters(hop_frames=6))
+    steps = []
+
+    def cannot(model: bytes, hop: int):
+        steps.append(hop)
+        raise UserError("it cannot stream")
+
+    monkeypatch.setattr("components.streamer.executor.streaming_form", cannot)
+    (artifacts["model"] / "conversion.json").write_text(
+        '{"bytes": 1, "download_bytes": 2, "macs": 3}'
+    )
+    (tmp_path / "streamed").mkdir()
+    figures = stream(
+        {"model": artifacts["model"], "evaluation": tmp_path},
+        {"model": tmp_path / "streamed"},
+        StreamerParameters(),
+    )
+    assert steps == [6]
+    assert figures == {"streaming": 0.0, "bytes": 1.0, "download_bytes": 2.0, "macs": 3.0}
 
 
 def test_positions_beyond_the_margin_are_left_out(artifacts, tmp_path: Path):

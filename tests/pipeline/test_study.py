@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,11 @@ from components.artifacts import Gate
 from components.base import UserError
 from components.models.catalogue import ARCHITECTURES
 from pipeline.command_line import parse
+from pipeline.commands.study import ran_of
+from pipeline.execution import StepCrashed
 from pipeline.recipe import apply_settings, demand_fit
 from pipeline.recipes.compression_study import recipe as whole
+from pipeline.runner import RunResult, StepResult
 from pipeline.study import budget
 from pipeline.study.budget import Timed
 from pipeline.study.choice import choose, rows, sensitivities
@@ -96,8 +99,10 @@ class World:
         wobble = int(keys["Converter"][:4], 16) / 65535
         accuracy = 0.9 - 3000.0 / (examples + 5000) - 2.0 / width + 0.02 * wobble
         sizes = {"bytes": 300.0 * width, "download_bytes": 250.0 * width, "macs": 1e4 * width}
+        # Of whole windows; those of the form that devices run differ.
         metrics = {
-            "Converter": sizes,
+            "Converter": {**sizes, "bytes": 280.0 * width, "macs": 1e5 * width},
+            "Streamer": sizes,
             "Screener": {"val_accuracy": accuracy, "test_accuracy": accuracy - 0.01},
         }
         gates: tuple[Gate, ...] = ()
@@ -108,7 +113,6 @@ class World:
             }  # fmt: skip
         if "Evaluator" in by_id:
             metrics["Evaluator"] = {"int8_accuracy": accuracy - 0.01, "agreement": 0.98}
-            metrics["Streamer"] = sizes
             refused = self.refuses(run)
             names = sorted({"int8_agreement", *refused})
             gates = tuple(
@@ -137,18 +141,23 @@ class Quiet:
         pass
 
 
-def study(world: World, ledger: Ledger, minutes: float, tried=FEW, **limits: float) -> Study:
+def trials(world: World, ledger: Ledger, minutes: float, settings: Sequence[str] = ()) -> Trials:
     source = Source(root=Path("root"), data=Path("data"), keywords=())
-    trials = Trials(
+    return Trials(
         TECHNIQUES,
         wire=lambda steps, purpose: wire(source, steps, purpose),
         run=world.run,
         ledger=ledger,
         told=Quiet(),
         budget_s=60.0 * minutes,
+        settings=settings,
         clock=world.clock,
     )
-    return Study(tried, trials, ledger, budget_s=60.0 * minutes, limits=limits, cores=1)
+
+
+def study(world: World, ledger: Ledger, minutes: float, tried=FEW, **limits: float) -> Study:
+    made = trials(world, ledger, minutes)
+    return Study(tried, made, ledger, budget_s=60.0 * minutes, limits=limits, cores=1)
 
 
 def test_every_technique_stands_for_itself_before_any_knob_is_turned():
@@ -167,7 +176,9 @@ def test_each_technique_has_two_knobs_and_settings_that_its_recipe_takes(techniq
         recipe = wire(source, candidate.steps, "measure")
         apply_settings(recipe, candidate.settings)
         demand_fit(recipe)
-        assert {"Converter", "Screener", "InfraValidator"} < {c.id for c in recipe.components}
+        by_id = {c.id: c for c in recipe.components}
+        assert {"Converter", "Screener"} < set(by_id)
+        assert by_id["InfraValidator"].inputs["model"].producer == "Streamer"
     release = [c.id for c in wire(source, technique.steps, "release").components]
     assert release[-5:] == ["Evaluator", "Streamer", "InfraValidator", "Packager", "Pusher"]
 
@@ -181,12 +192,31 @@ def test_the_recipe_by_name_has_every_step():
 def test_a_list_with_an_unknown_step_or_no_table_is_refused(tmp_path: Path):
     path = tmp_path / "a.toml"
     path.write_text(
-        '[shares]\n[[technique]]\nname="a"\nsaves="run-time"\nsettings=[]\nsteps=["Magic"]\n'
+        SHARES + "Quantizer=0.2\n"
+        '[[technique]]\nname="a"\nsaves="run-time"\nsettings=[]\nsteps=["Magic"]\n'
     )
     with pytest.raises(UserError, match="a: steps must be some of Pruner"):
         read_techniques(path)
     path.write_text("[[technique]\n")
     with pytest.raises(UserError, match="correct it"):
+        read_techniques(path)
+
+
+SHARES = "[shares]\nTeacherTrainer=0.6\nTrainer=1.0\nPruner=0.2\nDistiller=0.7\n"
+
+
+@pytest.mark.parametrize("quantizer", ["", "Quantizer=0.0", "Quantizer=0.2\nOther=1.0"])
+def test_a_list_says_what_each_training_step_sees(tmp_path: Path, quantizer: str):
+    path = tmp_path / "a.toml"
+    path.write_text("technique=[]\n" + SHARES + quantizer)
+    with pytest.raises(UserError, match=r"\[shares\]: give Distiller, .* a number above 0 each"):
+        read_techniques(path)
+
+
+def test_a_list_without_a_technique_is_refused(tmp_path: Path):
+    path = tmp_path / "a.toml"
+    path.write_text("technique=[]\n" + SHARES + "Quantizer=0.2\n")
+    with pytest.raises(UserError, match="holds no"):
         read_techniques(path)
 
 
@@ -429,16 +459,75 @@ def test_what_grew_beyond_a_limit_is_not_pushed(tmp_path: Path):
         def run(self, recipe) -> Ran:
             ran = super().run(recipe)
             if self.runs[-1].get("examples") == LONG:
-                ran.metrics["Converter"]["bytes"] = 20_001.0
+                ran.metrics["Streamer"]["bytes"] = 20_001.0
             return ran
 
     world = Growing(slower=3.0)
     made = study(world, Ledger(tmp_path / "l.json", "a"), 60, bytes=20_000.0)
     _, attempts = finish(made, bytes=20_000.0)
-    assert [r.gate for r in attempts[0].refusals] == ["bytes"]
+    assert [(r.gate, r.value) for r in attempts[0].refusals] == [("bytes", 20_001.0)]
     long = [run for run in world.runs if run.get("examples") == LONG]
     assert long
     assert not any("Pusher" in run["ids"] for run in long)
+
+
+def test_limits_are_of_the_form_that_devices_run(tmp_path: Path):
+    """Streaming, a network does less work in one inference, and is a larger file."""
+    made = study(World(), Ledger(tmp_path / "l.json", "a"), 60, bytes=14_399.0, macs=5e5)
+    result, (released,) = finish(made, bytes=14_399.0, macs=5e5)
+    assert released.released
+    for record in (released, *(r for c in result.final for r in result.tried[c.key])):
+        assert record.metrics["bytes"] <= 14_399
+        assert record.metrics["macs"] <= 5e5
+    assert any(r.metrics["bytes"] == 14_400 for records in result.tried.values() for r in records)
+
+
+def test_what_the_gates_take_is_screened_in_the_device_s_steps(tmp_path: Path):
+    settings = ["Evaluator.hop_frames=6", " Transform.channels=32 ", "Pusher.deltas=1"]
+    made = trials(World(), Ledger(tmp_path / "l.json", "a"), 60, settings)
+    planned = Planned(candidate=named("ds_cnn"), examples=9000, seed=1)
+    by_purpose = [
+        {c.id: c.parameters for c in made.recipe(planned, purpose).components}
+        for purpose in ("screen", "release")
+    ]
+    assert [by_id["Transform"].channels for by_id in by_purpose] == [32, 32]
+    assert by_purpose[0]["Screener"].hop_frames == 6
+    assert by_purpose[1]["Evaluator"].hop_frames == 6
+
+
+def test_an_arena_that_was_not_measured_is_no_figure(tmp_path: Path):
+    (tmp_path / "infra_validation.json").write_text('{"vela": null}')
+    steps = (StepResult(id="InfraValidator", seconds=1.0, metrics={"arena_bytes": -1.0}),)
+    artifacts = {"InfraValidator.result": tmp_path}
+    ran = ran_of(RunResult(run=1, artifacts=artifacts, digests={}, steps=steps, gates=()))
+    assert ran.metrics == {"InfraValidator": {}}
+
+
+class FullDisk(World):
+    """Whatever is released fails while the disk is full."""
+
+    full = True
+
+    def run(self, recipe) -> Ran:
+        ran = super().run(recipe)
+        if self.full and "Pusher" in {c.id for c in recipe.components}:
+            raise StepCrashed("Pusher: no space left")
+        return ran
+
+
+def test_what_failed_to_be_released_is_tried_again_by_the_same_command(tmp_path: Path):
+    world = FullDisk()
+    _, failed = finish(study(world, Ledger(tmp_path / "l.json", "a"), 60))
+    assert failed[0].failed == "Pusher: no space left"
+    assert not any(a.released for a in failed)
+    world.full, before = False, world.now
+    _, (released,) = finish(study(world, Ledger(tmp_path / "l.json", "a"), 60))
+    assert released.released
+    assert (released.candidate, released.examples) == (failed[0].candidate, failed[0].examples)
+    assert world.now - before < 60  # all was in the cache
+    made = len(world.runs)
+    assert finish(study(world, Ledger(tmp_path / "l.json", "a"), 60))[1] == (released,)
+    assert len(world.runs) == made
 
 
 def test_a_run_that_came_from_the_cache_promises_no_others_of_its_kind(tmp_path: Path):
@@ -463,6 +552,16 @@ def test_nothing_that_can_be_trained_is_said_with_the_reason(tmp_path: Path):
     world.breaks = {"streaming_resnet", *ARCHITECTURES}
     with pytest.raises(UserError, match=r"not one candidate could be trained: .*does not fit"):
         study(world, Ledger(tmp_path / "l.json", "a"), 60).all_rungs()
+
+
+def test_if_nothing_could_be_trained_the_next_start_tries_again(tmp_path: Path):
+    world = World()
+    world.breaks = {"streaming_resnet", *ARCHITECTURES}
+    with pytest.raises(UserError, match="not one candidate"):
+        study(world, Ledger(tmp_path / "l.json", "a"), 60).all_rungs()
+    world.breaks = set()
+    _, (released,) = finish(study(world, Ledger(tmp_path / "l.json", "a"), 60))
+    assert released.released
 
 
 @pytest.mark.parametrize("stops_before_end", [200, 40, 1])
@@ -525,6 +624,10 @@ def test_the_choice_is_the_most_accurate_that_keeps_the_limits_and_says_why(fini
     assert none.ranked == ()
     assert "none of the" in none.reason
     assert "nearest is" in none.reason
+    unknown = {name: value for name, value in table[0].figures.items() if name != "arena_bytes"}
+    row = dataclasses.replace(table[0], figures=unknown)
+    dark = choose(FEW, [row], {"arena_bytes": 1e6})
+    assert dark.reason.endswith(f"nearest is {row.name} (arena_bytes unknown)")
 
 
 def test_whom_a_gate_would_hardly_let_through_comes_last(finished):
@@ -571,10 +674,34 @@ def test_the_page_the_picture_and_the_figures_are_written(finished, tmp_path: Pa
     assert len(content["rows"]) == len(table)
     page = (tmp_path / "study.html").read_text()
     assert page.count("<svg") == 1
+    name = next(c.name for c in FEW if c.key == released.candidate)
+    assert f"<strong>Released: {name}.</strong>" in page
     assert choice.ranked[0].name in page
     assert "refused by int8_agreement: 0.96, limit 0.97 (round for longer)" in page
     assert "training with rounding 4 times as long" in page
     assert (tmp_path / "study.svg").read_text().startswith("<?xml")
+
+
+def test_a_page_without_a_final_candidate_or_a_release_is_whole(finished, tmp_path: Path):
+    result, _, table = finished
+    early = [row for row in table if row.rung == "0"][:1]
+    write_study(
+        tmp_path,
+        candidates=FEW,
+        result=dataclasses.replace(result, final=()),
+        table=early,
+        sensitivities=[],
+        choice=choose(FEW, early, {}),
+        attempts=(),
+        seconds=60.0,
+        budget_s=60.0,
+        limits={},
+    )
+    page = (tmp_path / "study.html").read_text()
+    assert "<strong>Nothing is released.</strong>" in page
+    assert "no candidate came through the final rung" in page
+    assert "What each knob does" not in page
+    assert early[0].name in page
 
 
 def test_a_candidate_is_named_by_the_knob_that_is_turned():
@@ -611,6 +738,8 @@ def test_a_person_sees_what_is_left_also_while_a_step_is_long():
         (["compression_study", "--budget-minutes", "0"], "--budget-minutes must be 1 to"),
         (["compression_study", "--max-bytes", "-5"], "--max-bytes must be above 0"),
         (["compression_study", "--set", "Trainer.epoch=1"], "did you mean epochs"),
+        (["compression_study", "--set", "Trainer.epochs=1"], "decides itself how much"),
+        (["compression_study", "--set", " TeacherTrainer.seed =1"], "decides itself how much"),
         (["keyword_spotting", "--max-bytes", "20000"], "--max-bytes is for compression_study"),
         (["keyword_spotting", "--budget-minutes", "5"], "--budget-minutes is for compression"),
     ],
