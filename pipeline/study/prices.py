@@ -89,7 +89,8 @@ class Prices:
                     timed = Timed(examples=examples, seconds=known[step[0]])
                     self._timed.setdefault(step, []).append(timed)
                     self._by_id.setdefault(step[0], []).append(timed)
-            if record.rung in ("0", "1", "final"):
+            # What came from the cache says nothing of what does not.
+            if record.rung in ("0", "1", "final") and "Screener" in record.step_seconds:
                 rests.append(max(0.0, record.seconds - self._training(known)))
         self._rest = statistics.fmean(rests) if rests else _UNKNOWN_REST_S
 

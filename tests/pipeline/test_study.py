@@ -310,6 +310,22 @@ def test_what_candidates_share_is_paid_once():
     assert paid == pytest.approx(4.0 + 9.0 * (16_384 + 3200) / (16_384 + 1600) * 1.05)
 
 
+def test_what_a_run_takes_beside_training_is_not_learned_from_the_cache():
+    whole = named("streaming_resnet")
+    timed = Record(
+        candidate=whole.key, rung="0", seed=1, examples=8000, seconds=30.0, metrics={},
+        step_seconds={"Trainer": 20.0, "Converter": 6.0, "Screener": 4.0},
+    )  # fmt: skip
+    again = dataclasses.replace(timed, rung="final", seconds=0.2, step_seconds={})
+    planned = Planned(candidate=whole, examples=8000, seed=2)
+    by_key = {whole.key: whole}
+    prices = [
+        Prices(by_key, records, TECHNIQUES.shares, 1).total([planned])
+        for records in ([timed], [again, timed])
+    ]
+    assert prices == [pytest.approx(20.0 * 1.05 + 10.0)] * 2
+
+
 def test_with_a_limit_the_last_rung_holds_those_that_keep_it(tmp_path: Path):
     free = study(World(), Ledger(tmp_path / "free.json", "a"), 60).all_rungs()
     held = study(World(), Ledger(tmp_path / "held.json", "a"), 60, bytes=12_000.0).all_rungs()
