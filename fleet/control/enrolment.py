@@ -155,6 +155,11 @@ def _touched(standing: Standing) -> Any:
     return touched
 
 
+def _is_touched(standings: Standings, standing: Standing, device: int) -> bool:
+    touched = _touched(standing).where(Action.device_id == device)
+    return standings.connection.scalar(touched) is not None
+
+
 def _take_in(standings: Standings, standing: Standing, found: Iterable[Any]) -> None:
     made: list[dict[str, Any]] = []
     for device, index in _wanted(standings, standing, found):
@@ -190,7 +195,8 @@ def join(standings: Standings, device: Any) -> None:
     """Gives a device that came late, or told more of itself, its action in each rollout that takes it.
 
     So it does one whose hardware was replaced; its action begins anew then. Rollouts that start just now
-    take every device: their start may have looked at it before.
+    take every device, for their start may have looked at it before; but a roll back none that the rollout
+    which it brings back has not touched.
 
     Of several rollouts of one name of releases, only the newest that is not halted or given up counts:
     nobody is led through the past.
@@ -205,6 +211,8 @@ def join(standings: Standings, device: Any) -> None:
     for id_ in (*taking, *standings.starting(device.tenant_id)):
         standing = standings.of(id_)
         if device.installed_id == standing.release_id:
+            continue
+        if standing.rolls_back is not None and not _is_touched(standings, standing, device.id):
             continue
         index = standing.membership.group_of(device.name, device.attributes)
         release = standings.release(standing.release_id)

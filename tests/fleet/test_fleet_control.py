@@ -616,6 +616,32 @@ def test_a_roll_back_in_pieces_may_be_interrupted(any_fleet, monkeypatch):
     assert fleet.status(back)["state"] == "finished"
 
 
+def test_a_roll_back_that_starts_takes_of_those_who_come_only_whom_it_brings_back(any_fleet):
+    fleet = any_fleet
+    ids = fleet.add_devices(6)
+    good = fleet.release("1.0.0")
+    bad = fleet.start(fleet.release("1.1.0"), dataclasses.replace(ALL, exposure=9))
+    assert fleet.go_round(ids[:4]) == 4
+    with fleet.standings() as standings:
+        handover.revoke(standings, fleet.tenant.id, "anna", "device-0")
+    with fleet.standings() as standings:
+        back = rollouts.roll_back(standings, fleet.tenant.id, "test", bad, good)
+    reached = prepare(fleet, back, 30)
+    with fleet.standings() as standings:
+        devices.renew_token(standings.connection, fleet.now, fleet.tenant.id, "anna", "device-0")
+    assert fleet.add_devices(6, site="x") == ids  # they tell something else of themselves
+    (new,) = fleet.add_devices(1, "new")
+    with fleet.standings() as standings:
+        rollouts.start(standings, fleet.tenant.id, "test", back, reached)
+    fleet.go_round([*ids, new])
+    brought = [
+        device
+        for device in (*ids, new)
+        if back in {action.rollout_id for action in fleet.actions(device, "success")}
+    ]
+    assert brought == ids[:4]
+
+
 def test_a_roll_back_that_would_bring_back_nobody_gives_nothing_up(any_fleet):
     ids = any_fleet.add_devices(3)
     release = any_fleet.release("1.0.0")
