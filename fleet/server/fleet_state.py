@@ -14,7 +14,7 @@ import logging
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -113,8 +113,7 @@ class FleetState:
             self._ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticking
-        with contextlib.suppress(StoreError):
-            await self.write_seen()
+        await _go_on_after(self.write_seen)
         await asyncio.to_thread(self.writer.close)
         self.lookup.close()
 
@@ -142,7 +141,7 @@ class FleetState:
             self.rooms.know([])
 
     async def write_seen(self) -> None:
-        """Writes which devices polled since it was called last."""
+        """Writes which devices polled since it was called last; what cannot be written is forgotten."""
         seen, self._seen = self._seen, defaultdict(_ids)
 
         def write(standings: Standings, some: list[int]) -> None:
@@ -164,18 +163,24 @@ class FleetState:
         while True:
             await asyncio.sleep(TICK_S)
             waited += TICK_S
-            try:
-                await self.refresh()
-                if waited >= SEEN_S:
-                    waited = 0.0
-                    await self.write_seen()
-            except StoreError as e:
-                _log.warning("%s", e)
-            except Exception:  # noqa: BLE001 - whatever it is, time must not stand still for rollouts
-                _log.exception("the time that passes was not looked at")
+            await _go_on_after(self.refresh)
+            if waited >= SEEN_S:
+                waited = 0.0
+                await _go_on_after(
+                    self.write_seen
+                )  # else polls would heap up while `refresh` fails
 
     def _settled(self, standings: Sequence[Standing]) -> None:
         self.rooms.take(standings, self.clock())
+
+
+async def _go_on_after(step: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await step()
+    except StoreError as e:
+        _log.warning("%s", e)
+    except Exception:  # noqa: BLE001 - whatever it is, time must not stand still for rollouts
+        _log.exception("what is done as time passes was not done")
 
 
 def _ids() -> array[int]:

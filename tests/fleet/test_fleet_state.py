@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sqlite3
 from typing import Any
 
 import pytest
@@ -62,6 +63,43 @@ def test_it_waits_for_a_database_that_comes_late(failing):
 def test_time_goes_on_after_an_error(failing, error):
     state, calls = failing(error, 2, 2)
     asyncio.run(live(state, calls, 8))
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), ValueError("our own mistake")])
+def test_polls_do_not_heap_up_while_the_look_into_the_database_fails(
+    failing, small_fleet, monkeypatch, error
+):
+    monkeypatch.setattr(fleet_state, "SEEN_S", 0.02)
+    (device,) = small_fleet.add_devices(1)
+    state, _ = failing(error, 1, 1_000_000)
+
+    async def go() -> Any:
+        await state.begin()
+        state.saw(device)
+        async with asyncio.timeout(60):
+            while (row := await state.read(find)).seen is None:
+                await asyncio.sleep(0.01)
+        await state.end()
+        return row
+
+    def find(connection: sa.Connection) -> Any:
+        return devices.find(connection, small_fleet.tenant.id, "device-0")
+
+    assert asyncio.run(go()).seen == small_fleet.now
+
+
+def test_it_ends_in_order_where_last_polls_cannot_be_written(small_fleet, caplog):
+    state = FleetState(small_fleet.root, small_fleet.database, SimulatedClock(small_fleet.now))
+
+    async def go() -> None:
+        await state.begin()
+        state.saw(404)  # a device that is gone
+        await state.end()
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            await state.lookup.find(small_fleet.tenant.id, "device-0")
+
+    asyncio.run(go())
+    assert "FOREIGN KEY" in caplog.text
 
 
 def test_last_polls_are_written_in_pieces(any_fleet, monkeypatch):
