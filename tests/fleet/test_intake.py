@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +17,7 @@ from fleet.__main__ import main
 from fleet.command_line import parse
 from fleet.control import releases, tenants
 from fleet.repository import Repository
+from fleet.server.bodies import receive
 from fleet.server.intake import Intake
 from fleet.store.database import default_url
 from tests.fixtures.bundles import make_bundle
@@ -71,6 +77,44 @@ def test_what_is_no_bundle_or_cannot_be_released_is_refused(signing, bundle, mon
     assert signing.admin.post(PATH, content=bundle).status_code == 413
     assert signing.admin.post(PATH, content=iter([bundle])).status_code == 413
     assert versions(signing) == ["1.0.0"]
+
+
+def test_a_few_bundles_may_come_at_once(signing, bundle, monkeypatch):
+    coming, go_on = threading.Semaphore(0), threading.Event()
+
+    async def told(*given: Any) -> None:
+        coming.release()
+        await receive(*given)
+
+    def slowly():
+        yield bundle[:100]
+        go_on.wait(60)
+        yield bundle[100:]
+
+    def send() -> int:
+        return signing.admin.post(PATH, content=slowly()).status_code
+
+    monkeypatch.setattr("fleet.server.intake.receive", told)
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(send) for _ in range(4)]
+        assert all(coming.acquire(timeout=60) for _ in sent)
+        refused = signing.admin.post(PATH, content=bundle)
+        go_on.set()
+        assert [each.result() for each in sent] == [201] * 4
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
+    assert signing.admin.post(PATH, content=bundle).status_code == 201
+
+
+def test_a_disk_without_room_is_told(signing, bundle, monkeypatch, caplog):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fleet.server.intake.receive", full)
+    refused = signing.admin.post(PATH, content=bundle)
+    assert (refused.status_code, "/tmp" in refused.text) == (507, False)
+    assert "No space left" in caplog.text
+    monkeypatch.undo()
+    assert signing.admin.post(PATH, content=bundle).status_code == 201
 
 
 def test_a_server_without_the_keys_cannot_sign(signing, bundle):
