@@ -302,8 +302,10 @@ def _follow(arguments: argparse.Namespace) -> dict[str, Any]:
             # With it, so that nothing is left where it is refused at once, and a start that is
             # interrupted is told from a rollout that a person has yet to start.
             prepare_start(standings, tenant.id, who(), id_, Preparation())
-        elif id_ not in standings.starting(tenant.id):
-            return rollouts.status(standings.connection, tenant.id, id_) | {"new": False}
+        else:
+            status = rollouts.status(standings.connection, tenant.id, id_)
+            if status["state"] != "ready" or not status["reason"]:  # no start is under way
+                return status | {"new": False}
     return _begin(arguments, id_) | {"new": True}
 
 

@@ -291,6 +291,14 @@ def test_following_goes_on_where_it_was_interrupted(tmp_path, capsys, monkeypatc
     done = fleet(*follow)
     assert (done["id"], done["new"], done["state"]) == (waiting["id"], True, "running")
     assert fleet(*follow)["new"] is False
+    number = str(done["id"])
+    fleet("rollout", "pause", number)
+    with monkeypatch.context() as patched:
+        patched.setattr("fleet.control.rollouts.resume", killed)
+        fleet("rollout", "resume", number, code=130)
+    paused = fleet(*follow)
+    assert (paused["new"], paused["state"]) == (False, "paused")
+    assert "a resume by" in paused["reason"]
 
 
 def test_following_starts_nothing_that_a_person_has_yet_to_start(tmp_path, capsys):
