@@ -21,8 +21,10 @@ class Arguments:
         declare(self)
 
     def add_argument(self, *names: str, **how: Any) -> None:
-        """Declares an argument, as argparse does."""
-        self._actions.append(self._parser.add_argument(*names, **how))
+        """Declares an argument, as argparse does; of several for one value the first writes all of it."""
+        action = self._parser.add_argument(*names, **how)
+        if action.dest not in {known.dest for known in self._actions}:
+            self._actions.append(action)
 
     def set_defaults(self, **values: Any) -> None:
         """Sets defaults, as argparse does."""

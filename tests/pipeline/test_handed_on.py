@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.command_line import parse
 from pipeline.commands import run
 from pipeline.commands.run import add_arguments
+from pipeline.settings.reading import shipped
 
 ONLY_SCHEDULE = {"run", "handed_on"}
 
@@ -26,7 +27,9 @@ def sample(action: argparse.Action) -> list[str]:
         return [next(iter(action.choices))]
     if action.nargs == 0:
         return [action.option_strings[-1]]
-    if action.choices:
+    if action.option_strings == ["--settings"]:
+        value = next(iter(shipped()))
+    elif action.choices:
         value = next(str(each) for each in action.choices if each != action.default)
     else:
         value = "7" if action.type in (int, float) else '--a "b" $c=d'
