@@ -42,6 +42,7 @@ _REFUSALS = {
     416: "the file has no such bytes",
     429: "too often: come again after `Retry-After` seconds",
     503: "not just now: come again after `Retry-After` seconds",
+    507: "the disk has no room for what was sent",
 }
 _SECURITY: dict[str, Any] = {
     OPERATOR: {

@@ -113,6 +113,8 @@ def test_a_disk_without_room_is_told(signing, bundle, monkeypatch, caplog):
     refused = signing.admin.post(PATH, content=bundle)
     assert (refused.status_code, "/tmp" in refused.text) == (507, False)
     assert "No space left" in caplog.text
+    paths = signing.admin.get("/openapi.json").json()["paths"]
+    assert "507" in paths["/api/v1/{tenant}/bundles"]["post"]["responses"]
     monkeypatch.undo()
     assert signing.admin.post(PATH, content=bundle).status_code == 201
 
