@@ -52,6 +52,10 @@ Model           ``model.h5`` (tf_keras), ``model.json``: {"architecture",
 Gate            ``gate.json``: {"opens_at": null} where there is none; else {"opens_at", "opened":
                 {split: {gate label: share of its windows that open it}}, "bytes", "macs",
                 "operators"}, with ``gate.tflite`` and the files of a Model
+EarlyExit       ``early_exit.json``: {"early_exit": null} where there is none; else {"early_exit":
+                edge_agent.bundle.manifest.EarlyExit, "left": {label: share of its validation windows
+                that leave}, "bytes": {"trunk", "exit", "rest"}, "operators": those of the exit}, with
+                ``trunk.tflite``, ``exit.tflite`` and ``rest.tflite``
 Int8Model       ``model.tflite``, ``conversion.json``: {"bytes", "download_bytes", "operators":
                 [{"name", "version", "count"}], "macs", "float_tensors": [...]}; of a model that takes
                 new frames alone, ``model.streaming.json``: components.converter.streaming.StreamingForm but
@@ -94,6 +98,7 @@ MODEL = ArtifactType("Model")
 TRIAL = ArtifactType("Trial")
 ANOMALY_MODEL = ArtifactType("AnomalyModel")
 GATE = ArtifactType("Gate")
+EARLY_EXIT = ArtifactType("EarlyExit")
 INT8_MODEL = ArtifactType("Int8Model")
 EVALUATION = ArtifactType("Evaluation")
 INFRA_VALIDATION = ArtifactType("InfraValidation")

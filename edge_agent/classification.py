@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,14 @@ import numpy.typing as npt
 import edge_agent
 from edge_agent.compatibility import CompatibilityError, check_minimum
 from edge_agent.features.audio import INPUT_SCALE, INPUT_ZERO_POINT
-from edge_agent.runtime import MakeModel, Model, Runtime, RuntimeModelError, open_model
+from edge_agent.runtime import (
+    MakeModel,
+    Model,
+    Runtime,
+    RuntimeModelError,
+    TensorDetails,
+    open_model,
+)
 
 _AGAIN = "build the bundle again"
 
@@ -47,10 +55,8 @@ def open_encoder(
         ClassifierError: if the model is something else, or this agent or runtime is too old.
         RuntimeModelError: if no runtime here takes it.
     """
-    try:
+    with _named(name):
         model = open_model(data, runtime=runtime, threads=threads, delegate=delegate, make=make)
-    except RuntimeModelError as e:
-        raise RuntimeModelError(f"{name}: {e}") from e
     try:
         check_minimum(minimum, {"agent": edge_agent.__version__, model.runtime: model.version})
     except CompatibilityError as e:
@@ -80,17 +86,45 @@ def open_classifier(
     return model
 
 
+def open_end(
+    data: bytes,
+    name: str,
+    *,
+    takes: TensorDetails,
+    labels: int,
+    runtime: Runtime = "auto",
+    threads: int = 1,
+    delegate: str = "",
+) -> Model:
+    """As `open_classifier`, of a model that takes what another one gives: a tensor like `takes`."""
+    with _named(name):
+        model = open_model(data, runtime=runtime, threads=threads, delegate=delegate)
+    if model.input != takes:
+        raise ClassifierError(f"{name}: takes {model.input}, and is given {takes}: {_AGAIN}")
+    _check_output(model, name, labels)
+    return model
+
+
 def probabilities(model: Model, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
     """What `model` gives for one input of codes, float32 (labels,)."""
-    return dequantised(model, model.invoke(codes))
+    return dequantised(model.output, model.invoke(codes))
 
 
-def dequantised(model: Model, raw: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
-    """The probabilities that `model` means by its output `raw`, float32 (labels,)."""
+def dequantised(output: TensorDetails, raw: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+    """The probabilities that a model means by `raw` at its `output`, float32 (labels,)."""
     result: npt.NDArray[np.float32] = (
-        raw.astype(np.float32) - np.float32(model.output.zero_point)
-    ) * np.float32(model.output.scale)
+        raw.astype(np.float32) - np.float32(output.zero_point)
+    ) * np.float32(output.scale)
     return result
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Says in errors which model it is."""
+    try:
+        yield
+    except RuntimeModelError as e:
+        raise RuntimeModelError(f"{name}: {e}") from e
 
 
 def _check_input(model: Model, name: str, shape: tuple[int, ...]) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edge_agent.bundle.archive import Bundle
 from edge_agent.bundle.manifest import AnomalyManifest, Golden, ImageManifest, KeywordManifest
 from edge_agent.keyword.classifier import KeywordClassifier
+from edge_agent.keyword.early_exit import Joined
 from edge_agent.pictures.classifier import PictureClassifier
 from edge_agent.runtime import Model, Runtime
 from edge_agent.watching.bundle import WatchError
@@ -34,7 +35,8 @@ class SelfTestResult:
         runtime: ``litert``, ``tflite_runtime`` or ``numpy``.
         version: its version.
         vectors: golden vectors run, or golden rows.
-        inferences: what they took: of a model that streams, a vector takes many. One with its gate is one.
+        inferences: what they took: of a model that streams, a vector takes many. One with its gate or early
+            exit is one.
         max_lsb: the largest difference of an output from its golden value, in steps of the output;
             of a score, in its own unit.
         tolerance: the largest that the bundle allows on this runtime.
@@ -72,13 +74,15 @@ def run(
         words = KeywordClassifier(
             manifest, bundle.files, runtime=runtime, threads=threads, delegate=delegate
         )
-        models = {manifest.golden.outputs: words.model}
+        models: dict[str, Model | Joined] = {manifest.golden.outputs: words.model}
         if words.gate is not None:
             models |= {
                 stage.gate.golden_outputs: words.gate.model
                 for stage in manifest.stages
                 if stage.gate is not None
             }
+        if words.early_exit is not None:
+            models[words.early_exit.stated.golden_outputs] = words.early_exit.early
         return _vectors(bundle, manifest.golden, models)
     if isinstance(manifest, ImageManifest):
         pictures = PictureClassifier(manifest, bundle.files, runtime=runtime)
@@ -102,7 +106,9 @@ def _rows(bundle: Bundle, tolerance: float) -> SelfTestResult:
     )  # fmt: skip
 
 
-def _vectors(bundle: Bundle, golden: Golden, models: Mapping[str, Model]) -> SelfTestResult:
+def _vectors(
+    bundle: Bundle, golden: Golden, models: Mapping[str, Model | Joined]
+) -> SelfTestResult:
     """Runs the golden vectors on `models`, each by the file of what it must give."""
     model = models[golden.outputs]
     tolerance = golden.tolerance.get(model.runtime)
@@ -129,7 +135,7 @@ def _vectors(bundle: Bundle, golden: Golden, models: Mapping[str, Model]) -> Sel
     )
 
 
-def _off(model: Model, inputs: Array, outputs: Array, name: str) -> int:
+def _off(model: Model | Joined, inputs: Array, outputs: Array, name: str) -> int:
     """The largest difference of what `model` gives for `inputs` from `outputs`, in steps."""
     vectors = len(inputs) if inputs.ndim else 0
     *shape, depth = model.input.shape[1:]

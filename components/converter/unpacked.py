@@ -15,7 +15,7 @@ from components.targets.schema import operator_names, schema
 
 # The first versions of these operators that take int8; the others are taken in their first.
 _VERSIONS = {"CONCATENATION": 2, "STRIDED_SLICE": 2, "MUL": 2, "ADD": 2, "MAX_POOL_2D": 2}
-_VERSIONS |= {"LOGISTIC": 2, "QUANTIZE": 2}
+_VERSIONS |= {"LOGISTIC": 2, "QUANTIZE": 2, "MEAN": 2, "FULLY_CONNECTED": 4, "SOFTMAX": 2}
 
 
 class Unpacked:
@@ -36,6 +36,25 @@ class Unpacked:
         builder = flatbuffers.Builder(self._size)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return strip(bytes(builder.Output()))
+
+    def drop_unused(self) -> None:
+        """Leaves out the main graph's tensors that no operator takes or makes, and codes of no operator."""
+        graph = self.graph
+        ends = [graph.inputs, graph.outputs]
+        lists = [*ends, *(part for o in graph.operators for part in (o.inputs, o.outputs))]
+        kept = sorted({int(index) for indices in lists for index in indices if index >= 0})
+        place = {index: number for number, index in enumerate(kept)} | {-1: -1}
+
+        def moved(indices: Sequence[int]) -> npt.NDArray[np.int32]:
+            return np.array([place[int(index)] for index in indices], np.int32)
+
+        graph.tensors = [graph.tensors[index] for index in kept]
+        graph.inputs, graph.outputs = (moved(end) for end in ends)
+        codes = sorted({operator.opcodeIndex for operator in graph.operators})
+        for operator in graph.operators:
+            operator.inputs, operator.outputs = moved(operator.inputs), moved(operator.outputs)
+            operator.opcodeIndex = codes.index(operator.opcodeIndex)
+        self.model.operatorCodes = [self.model.operatorCodes[code] for code in codes]
 
     def shape(self, index: int) -> list[int]:
         """The shape of a tensor of the main graph."""

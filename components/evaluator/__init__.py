@@ -7,5 +7,6 @@ per_speaker, confusion (rows truth, columns said); paired (see `components.evalu
 false_accepts (see `components.evaluator.streams`); policy; score_mean (lowest and highest mean top
 probability of a speaker); worst (the most confident mistakes); baselines (majority, last_release). With a
 gate, the int8 figures are those of gate and model together, and there is ``gate`` (see
-`components.evaluator.gated`), with ``accuracy_without``: that of the int8 model alone.
+`components.evaluator.gated`), with ``accuracy_without``: that of the int8 model alone. Likewise, with an
+early exit, ``early_exit`` (see `components.evaluator.early`).
 """

@@ -6,6 +6,7 @@ import dataclasses
 
 from components.artifacts import (
     BUNDLE,
+    EARLY_EXIT,
     EVALUATION,
     EXAMPLES,
     FEATURES,
@@ -90,7 +91,7 @@ class Evaluator(Component):
         "float_model": MODEL,
         "teacher": MODEL,
     }
-    OPTIONAL_INPUTS = {"last_release": BUNDLE, "gate": GATE}
+    OPTIONAL_INPUTS = {"last_release": BUNDLE, "gate": GATE, "early_exit": EARLY_EXIT}
     OUTPUTS = {"evaluation": EVALUATION}
     PARAMETERS = EvaluatorParameters
     EXECUTOR = "components.evaluator.executor:execute"

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from components.artifacts import read_json, write_gates, write_json
 from components.base import Inputs, Metrics, Outputs, Progress, UserError
+from components.early_exit.trained import read_early_exit
 from components.evaluator import gates, streams, summary
 from components.evaluator.component import EvaluatorParameters
+from components.evaluator.early import EarlyExitScorer, early_exit_figures
 from components.evaluator.gated import GatedScorer, gate_figures
 from components.evaluator.last_release import accuracy_of_release
 from components.evaluator.paired import compare
@@ -34,8 +36,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -
     int8 = int8_scorer((inputs["int8_model"] / "model.tflite").read_bytes())
     gate = read_gate(inputs.get("gate"))
     alone = int8
+    early_exit = read_early_exit(inputs.get("early_exit"))
     if gate is not None:
         int8 = GatedScorer(gate, features.labels, alone)
+    elif early_exit is not None:
+        int8 = EarlyExitScorer(early_exit)
     scored = {}
     for number, name in enumerate(("val", "test"), 1):
         scored[name] = _Scored.of(features, name, parameters, int8, inputs)
@@ -81,12 +86,15 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EvaluatorParameters) -
             "last_release": accuracy_of_release(last, inputs["examples"]) if last else None,
         },
     }
+    offsets = [hop * parameters.hop_frames for hop in parameters.clip_hops]
     if gate is not None and isinstance(int8, GatedScorer):
         macs = read_json(inputs["int8_model"] / "conversion.json")["macs"]
         evaluation["gate"] = gate_figures(int8, gate, features, policy, macs)
-        offsets = [hop * parameters.hop_frames for hop in parameters.clip_hops]
-        ungated = clip_probabilities(alone, features, np.asarray(test.split.codes[first]), offsets)
-        evaluation["gate"]["accuracy_without"] = _share(ungated.argmax(1) == truth)
+    elif early_exit is not None and isinstance(int8, EarlyExitScorer):
+        evaluation["early_exit"] = early_exit_figures(int8, early_exit, features, policy)
+    for sparing in evaluation.keys() & {"gate", "early_exit"}:
+        whole = clip_probabilities(alone, features, np.asarray(test.split.codes[first]), offsets)
+        evaluation[sparing]["accuracy_without"] = _share(whole.argmax(1) == truth)
     decided_gates = gates.decide(evaluation, paired, parameters)
     write_json(outputs["evaluation"] / "evaluation.json", evaluation)
     write_gates(outputs["evaluation"], decided_gates)

@@ -24,9 +24,11 @@ def decide(
         for k, v in evaluation["per_speaker"].items()
         if v["n"] >= _LEAST_SPEAKER_CLIPS
     }
-    opener = (
-        "open the gate oftener (--set GateTrainer.kept=0.997), " if "gate" in evaluation else ""
-    )
+    opener = ""
+    if "gate" in evaluation:
+        opener = "open the gate oftener (--set GateTrainer.kept=0.997), "
+    elif "early_exit" in evaluation:
+        opener = "let less leave early (--set EarlyExit.agreement=0.997), "
     gates = [
         _at_most(
             "int8_drop",

@@ -6,7 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from components.artifacts import FEATURES, GATE, INFRA_VALIDATION, INT8_MODEL, ArtifactType
+from components.artifacts import (
+    EARLY_EXIT,
+    FEATURES,
+    GATE,
+    INFRA_VALIDATION,
+    INT8_MODEL,
+    ArtifactType,
+)
 from components.base import Component
 
 
@@ -42,7 +49,10 @@ class InfraValidator(Component):
     """Runs the model in tflite-runtime, LiteRT, TFLM and Vela, and lints it for its targets."""
 
     INPUTS: ClassVar[Mapping[str, ArtifactType]] = {"model": INT8_MODEL, "features": FEATURES}
-    OPTIONAL_INPUTS: ClassVar[Mapping[str, ArtifactType]] = {"gate": GATE}
+    OPTIONAL_INPUTS: ClassVar[Mapping[str, ArtifactType]] = {
+        "gate": GATE,
+        "early_exit": EARLY_EXIT,
+    }
     OUTPUTS: ClassVar[Mapping[str, ArtifactType]] = {"result": INFRA_VALIDATION}
     PARAMETERS = InfraValidatorParameters
     EXECUTOR = "components.infra_validator.executor:execute"

@@ -10,6 +10,7 @@ import numpy as np
 
 from components.artifacts import Gate, read_json, write_gates, write_json
 from components.base import Inputs, Metrics, Outputs, Progress, UserError, warn
+from components.early_exit.trained import TrainedExit, read_early_exit
 from components.gate_trainer.trained import read_gate
 from components.infra_validator import gates as decide
 from components.infra_validator.child_process import Failed
@@ -22,6 +23,7 @@ from components.targets.flatbuffer import read_graph
 from components.targets.graph import Graph, GraphError
 from components.targets.lint import lint
 from components.targets.profile import Profile, load_profile, profile_names
+from edge_agent.runtime import open_model
 
 _RUNTIMES = ("tflite_runtime", "litert", "tflm")
 
@@ -31,16 +33,26 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: InfraValidatorParamete
     declared = [load_profile(name) for name in parameters.targets]
     codes = _windows(inputs["features"], parameters)
     gate = read_gate(inputs.get("gate"))
-    models = [inputs["model"] / "model.tflite", *([gate.path] if gate else [])]
-    progress = Progress(len(models) * (len(_RUNTIMES) + 2), "runtimes")
+    early_exit = read_early_exit(inputs.get("early_exit"))
+    beside = {"gate": (gate.path, codes)} if gate else {}
+    if early_exit is not None:
+        beside |= _parts(early_exit, codes)
+    progress = Progress((1 + len(beside)) * (len(_RUNTIMES) + 2), "runtimes")
+    classifier = inputs["model"] / "model.tflite"
     validated = [
-        _validate(model, codes, declared, parameters, progress, number)
-        for number, model in enumerate(models)
+        _validate(model, given, declared, parameters, progress, number)
+        for number, (model, given) in enumerate([(classifier, codes), *beside.values()])
     ]
-    content = _together([v.content for v in validated])
+    content = _together(
+        validated[0].content,
+        {name: v.content for name, v in zip(beside, validated[1:], strict=True)},
+    )
+    if early_exit is not None:
+        # The whole network's work is there already, and of the parts the exit alone comes on top.
+        content["macs"] = validated[0].content["macs"] + early_exit.stated.exit_macs
     decided = validated[0].gates + [
-        dataclasses.replace(decision, name=f"gate:{decision.name}")
-        for stage in validated[1:]
+        dataclasses.replace(decision, name=f"{name}:{decision.name}")
+        for name, stage in zip(beside, validated[1:], strict=True)
         for decision in stage.gates
     ]
     for profile in declared:
@@ -52,7 +64,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: InfraValidatorParamete
         )
     write_json(outputs["result"] / "infra_validation.json", content)
     write_gates(outputs["result"], decided)
-    progress.at(len(models) * (len(_RUNTIMES) + 2))
+    progress.at((1 + len(beside)) * (len(_RUNTIMES) + 2))
     latencies = {
         f"latency_ms_{name}": run["latency_ms"] for name, run in content["runtimes"].items()
     }
@@ -100,23 +112,46 @@ def _validate(
     return _Validated(content=content, gates=decided, size_bytes=graph.size_bytes)
 
 
-def _together(contents: list[dict[str, Any]]) -> dict[str, Any]:
-    """The classifier's content; with a gate, the two together where one device runs both."""
-    classifier, *gates = contents
-    if not gates:
-        return classifier
-    (gate,) = gates
-    arenas = [content["arena_bytes"] for content in contents]
-    fits = {target["target"]: target["ok"] for target in gate["targets"]}
-    return classifier | {
-        "gate": gate,
-        "macs": classifier["macs"] + gate["macs"],
-        "arena_bytes": None if None in arenas else max(arenas),
-        "targets": [
-            target | {"ok": target["ok"] and fits[target["target"]]}
-            for target in classifier["targets"]
-        ],
+def _parts(early_exit: TrainedExit, codes: Int8) -> dict[str, tuple[Path, Int8]]:
+    """The models of an early exit that take what its trunk gives, with what it gives for `codes`.
+
+    The trunk's own operators are run and linted in the whole network, whose decisions tell of them too.
+    """
+    stated = early_exit.stated
+    trunk = open_model((early_exit.folder / stated.trunk).read_bytes(), runtime="litert")
+    passed = np.stack([trunk.invoke(np.ascontiguousarray(window)) for window in codes])
+    return {
+        "early_exit": (early_exit.folder / stated.exit, passed),
+        "rest": (early_exit.folder / stated.rest, passed),
     }
+
+
+def _together(classifier: dict[str, Any], beside: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The classifier's content; with others beside it, of all where one device runs them all."""
+    if not beside:
+        return classifier
+    contents = [classifier, *beside.values()]
+    arenas = [content["arena_bytes"] for content in contents]
+    fits = {
+        target["target"]: all(
+            other["ok"]
+            for content in contents
+            for other in content["targets"]
+            if other["target"] == target["target"]
+        )
+        for target in classifier["targets"]
+    }
+    return (
+        classifier
+        | beside
+        | {
+            "macs": sum(content["macs"] for content in contents),
+            "arena_bytes": None if None in arenas else max(arenas),
+            "targets": [
+                target | {"ok": fits[target["target"]]} for target in classifier["targets"]
+            ],
+        }
+    )
 
 
 def _windows(features: Path, parameters: InfraValidatorParameters) -> Int8:

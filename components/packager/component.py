@@ -6,6 +6,7 @@ import dataclasses
 
 from components.artifacts import (
     BUNDLE,
+    EARLY_EXIT,
     EVALUATION,
     EXAMPLES,
     FEATURES,
@@ -66,7 +67,7 @@ class Packager(Component):
         "evaluation": EVALUATION,
         "infra_validation": INFRA_VALIDATION,
     }
-    OPTIONAL_INPUTS = {"gate": GATE}
+    OPTIONAL_INPUTS = {"gate": GATE, "early_exit": EARLY_EXIT}
     OUTPUTS = {"bundle": BUNDLE}
     PARAMETERS = PackagerParameters
     EXECUTOR = "components.packager.executor:execute"

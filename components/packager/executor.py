@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import edge_agent
 from components.artifacts import read_json
 from components.base import Inputs, Metrics, Outputs, UserError
 from components.converter.streaming import StreamingForm
+from components.early_exit.trained import TrainedExit, read_early_exit
 from components.gate_trainer.trained import TrainedGate, read_gate
 from components.infra_validator.reference import reference_outputs
 from components.packager.adaptation import adaptation
@@ -25,6 +27,7 @@ from components.training.data import FeatureSet
 from edge_agent.bundle import archive
 from edge_agent.bundle.manifest import (
     ADAPTABLE_SCHEMA_VERSION,
+    EARLY_EXIT_SCHEMA_VERSION,
     GATED_SCHEMA_VERSION,
     ROOM_SCHEMA_VERSION,
     SCHEMA_VERSION,
@@ -83,12 +86,16 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         schema_version = STREAMING_SCHEMA_VERSION
     if gate is not None:
         files |= _gate_files(gate, files[golden.inputs])
+    early_exit = read_early_exit(inputs.get("early_exit"))
+    if early_exit is not None:
+        files |= _early_exit_files(early_exit, files[golden.inputs])
     learning, head_files = adaptation(model, shipped, features, parameters.replay_clips)
     files |= head_files
     schema_version = ADAPTABLE_SCHEMA_VERSION if learning else schema_version
     chosen = decode(DetectionPolicy, policy)
     if chosen.room is not None:
         schema_version = ROOM_SCHEMA_VERSION
+    schema_version = EARLY_EXIT_SCHEMA_VERSION if early_exit else schema_version
     manifest = KeywordManifest(
         schema_version=schema_version,
         name=parameters.name,
@@ -98,7 +105,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         labels=features.labels,
         stages=_stages(features, gate, form),
         policy=chosen,
-        operators=_operators(conversion["operators"], gate),
+        operators=_operators(
+            conversion["operators"],
+            gate.operators if gate else (),
+            early_exit.operators if early_exit else (),
+        ),
         arena_bytes=infra["arena_bytes"] or 0,
         macs=infra["macs"],
         minimum=_MINIMUM,
@@ -106,10 +117,19 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: PackagerParameters) ->
         envelope=_envelope(evaluation, parameters),
         warm_up_frames=window + (policy["smoothing"] - 1) * policy["hop_frames"],
         licence=parameters.licence,
-        lineage=lineage(inputs, ("features", "model", *(("gate",) if gate else ()))),
+        lineage=lineage(
+            inputs,
+            (
+                "features",
+                "model",
+                *(("gate",) if gate else ()),
+                *(("early_exit",) if early_exit else ()),
+            ),
+        ),
         golden=golden,
         check_set=check,
         adaptation=learning,
+        early_exit=early_exit.stated if early_exit else None,
         files=archive.describe_files(files),
     )
     data = archive.pack(encode_manifest(manifest), files)
@@ -170,12 +190,21 @@ def _gate_files(gate: TrainedGate, golden_inputs: bytes) -> dict[str, bytes]:
     return {_GATE: model, _GATE_OUTPUTS: npy(reference_outputs(model, codes))}
 
 
-def _operators(
-    classifier: Sequence[Mapping[str, Any]], gate: TrainedGate | None
-) -> tuple[Operator, ...]:
-    """The operators of all stages, each name and version once."""
+def _early_exit_files(early_exit: TrainedExit, golden_inputs: bytes) -> dict[str, bytes]:
+    stated = early_exit.stated
+    models = {
+        name: (early_exit.folder / name).read_bytes()
+        for name in (stated.trunk, stated.exit, stated.rest)
+    }
+    codes = np.load(io.BytesIO(golden_inputs), allow_pickle=False)
+    passed = reference_outputs(models[stated.trunk], codes)
+    return models | {stated.golden_outputs: npy(reference_outputs(models[stated.exit], passed))}
+
+
+def _operators(*models: Sequence[Mapping[str, Any]]) -> tuple[Operator, ...]:
+    """The operators of all models, each name and version once."""
     counts: collections.Counter[tuple[str, int]] = collections.Counter()
-    for operator in (*classifier, *(gate.operators if gate else ())):
+    for operator in itertools.chain(*models):
         counts[operator["name"], operator["version"]] += operator["count"]
     return tuple(Operator(name=n, version=v, count=c) for (n, v), c in sorted(counts.items()))
 

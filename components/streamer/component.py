@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from components.artifacts import EVALUATION, GATE, INT8_MODEL
+from components.artifacts import EARLY_EXIT, EVALUATION, GATE, INT8_MODEL
 from components.base import Component, UserError
+from components.early_exit.component import EarlyExit
 from components.gate_trainer.component import GateTrainer
 from components.models.catalogue import ARCHITECTURES
 from components.trainer.origin import trainer_of
@@ -32,7 +33,7 @@ class Streamer(Component):
     """Makes the model that the device runs of the one that takes whole windows."""
 
     INPUTS = {"model": INT8_MODEL, "evaluation": EVALUATION}
-    OPTIONAL_INPUTS = {"gate": GATE}
+    OPTIONAL_INPUTS = {"gate": GATE, "early_exit": EARLY_EXIT}
     OUTPUTS = {"model": INT8_MODEL}
     PARAMETERS = StreamerParameters
     EXECUTOR = "components.streamer.executor:execute"
@@ -58,9 +59,17 @@ class Streamer(Component):
                 f"{where}: a step is {evaluator.id}.hop_frames={hop} frames, and {architecture} takes "
                 f"multiples of {by}: --set {evaluator.id}.hop_frames={hop + by - hop % by}"
             )
-        gate = makers.get(self.inputs["gate"].producer) if "gate" in self.inputs else None
+        gate, early_exit = (
+            makers.get(self.inputs[name].producer) if name in self.inputs else None
+            for name in ("gate", "early_exit")
+        )
         if isinstance(gate, GateTrainer) and gate.parameters.widths:
             raise UserError(
                 f"{where}: a gate leaves windows out, and a streaming network must see each: set "
                 f"{gate.id}.widths=[], or {self.id}.form=sliding_window"
+            )
+        if isinstance(early_exit, EarlyExit) and early_exit.parameters.spend:
+            raise UserError(
+                f"{where}: an early exit leaves the rest of the network without frames that a streaming one "
+                f"must see: set {early_exit.id}.spend=0, or {self.id}.form=sliding_window"
             )

@@ -8,6 +8,7 @@ from components.artifacts import read_json, write_json
 from components.base import Inputs, Metrics, Outputs, UserError, warn
 from components.converter.description import describe
 from components.converter.streaming import StreamingForm, streaming_form
+from components.early_exit.trained import read_early_exit
 from components.gate_trainer.trained import read_gate
 from components.streamer.component import StreamerParameters
 from components.streamer.made import write_streaming
@@ -38,6 +39,8 @@ def _form(inputs: Inputs, parameters: StreamerParameters) -> StreamingForm | Non
     try:
         if read_gate(inputs.get("gate")) is not None:
             raise UserError("the gate leaves windows out, and a streaming network must see each")
+        if read_early_exit(inputs.get("early_exit")) is not None:
+            raise UserError("what leaves early is not seen by the rest, which must see each window")
         return streaming_form((inputs["model"] / "model.tflite").read_bytes(), hop)
     except UserError as e:
         if parameters.form == "streaming":

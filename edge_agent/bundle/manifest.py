@@ -6,7 +6,8 @@ bundle is the same in both. Minor 2 added gates; a bundle without one says 1.1, 
 Minor 3 added the workload ``image_classification``, minor 4 autoencoders among the detectors of anomalies,
 minor 5 streaming stages, minor 6 what learning on the device needs (an older agent runs such a bundle as it
 is), minor 7 a network in a bundle for anomaly detection, and one that takes signals, minor 8 how far
-thresholds may follow a room (an older agent keeps them as they are).
+thresholds may follow a room (an older agent keeps them as they are), minor 9 early exits (an older agent runs
+the whole network for each window).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ STREAMING_SCHEMA_VERSION = "1.5"
 ADAPTABLE_SCHEMA_VERSION = "1.6"
 NETWORK_SCHEMA_VERSION = "1.7"
 ROOM_SCHEMA_VERSION = "1.8"
+EARLY_EXIT_SCHEMA_VERSION = "1.9"
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -208,6 +210,43 @@ class Adaptation:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EarlyExit:
+    """The network of the one stage in two parts, with an exit between them.
+
+    Attributes:
+        trunk: the .tflite file that takes the window.
+        exit: the one that takes what the trunk gives, and gives probabilities of all labels.
+        rest: the one that takes the same, and gives what the stage's model gives.
+        leaves_at: top probability of the exit, from which on the rest need not run.
+        trunk_macs: multiply-accumulates of one run of the trunk.
+        exit_macs: likewise of the exit.
+        rest_macs: likewise of the rest.
+        golden_outputs: .npy file, int8, shape (n, labels): what the exit gave for the inputs of the
+            bundle's golden vectors, by TFLite's reference kernels.
+    """
+
+    trunk: str
+    exit: str
+    rest: str
+    leaves_at: float
+    trunk_macs: int
+    exit_macs: int
+    rest_macs: int
+    golden_outputs: str
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.leaves_at <= 1.0:
+            raise ValueError("leaves_at must be 0 to 1")
+        if min(self.trunk_macs, self.exit_macs, self.rest_macs) < 0:
+            raise ValueError("trunk_macs, exit_macs and rest_macs must be 0 or more")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it names."""
+        return (self.trunk, self.exit, self.rest, self.golden_outputs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
     """What one inference may cost on the device: milliseconds, and bytes of resident memory."""
 
@@ -282,6 +321,7 @@ class KeywordManifest(Manifest):
         golden: for the self-test.
         check_set: to tell whether a changed model has forgotten something.
         adaptation: for learning on the device; None where the model has no last layer that could.
+        early_exit: the network once more, in two parts; None where it runs as a whole alone.
     """
 
     workload: Literal["keyword_spotting"]
@@ -296,6 +336,7 @@ class KeywordManifest(Manifest):
     golden: Golden
     check_set: CheckSet
     adaptation: Adaptation | None = dataclasses.field(default=None, metadata=ADDED)
+    early_exit: EarlyExit | None = dataclasses.field(default=None, metadata=ADDED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -518,7 +559,12 @@ def _check(manifest: KeywordManifest) -> tuple[str, ...]:
             )
     opened = [gate.golden_outputs for gate in gates.values()]
     learning = manifest.adaptation.files if manifest.adaptation is not None else ()
-    return (*(stage.model for stage in manifest.stages), *opened, *learning)
+    leaving = manifest.early_exit.files if manifest.early_exit is not None else ()
+    if leaving and (len(names) > 1 or gates or manifest.stages[0].mode != "sliding_window"):
+        raise ManifestError(
+            "manifest.json: early_exit: there must be one sliding_window stage, and no gate"
+        )
+    return (*(stage.model for stage in manifest.stages), *opened, *learning, *leaving)
 
 
 def _check_room(thresholds: dict[str, float], room: RoomBounds) -> None:

@@ -29,7 +29,10 @@ EXAMPLES = """\
   {"accuracy": 0.9, "n": 296, "per_label": {"yes": {"recall": .., "precision": .., "n": ..}, ..},
    "confusion": {"labels": [..], "counts": [[..], ..]}}   rows: the truth; columns: what was said
 and, of a bundle with a gate, what that spared:
-  "computation": {"windows": .., "classified": .., "gate_macs": .., "classifier_macs": .., "saved": ..}"""
+  "computation": {"windows": .., "classified": .., "gate_macs": .., "classifier_macs": .., "saved": ..}
+or, of one with an early exit:
+  "computation": {"windows": .., "went_on": .., "trunk_macs": .., "exit_macs": .., "rest_macs": ..,
+   "saved": ..}"""
 
 
 def add_arguments(parser: Any) -> None:

@@ -26,8 +26,10 @@ EXAMPLES = """\
 
 --json prints one line a detection: {"time_s": 12.34, "label": "yes", "score": 0.97}
 time_s is the middle of the word, in seconds from the beginning of the recording.
-Of a bundle with a gate, the last line says what that spared:
-  {"computation": {"windows": .., "classified": .., "gate_macs": .., "classifier_macs": .., "saved": ..}}"""
+Of a bundle with a gate or an early exit, the last line says what that spared, one of:
+  {"computation": {"windows": .., "classified": .., "gate_macs": .., "classifier_macs": .., "saved": ..}}
+  {"computation": {"windows": .., "went_on": .., "trunk_macs": .., "exit_macs": .., "rest_macs": ..,
+    "saved": ..}}"""
 
 _FILE_BLOCK_S, _LIVE_BLOCK_S = 1.0, 0.1
 

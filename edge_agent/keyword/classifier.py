@@ -24,6 +24,7 @@ from edge_agent.classification import (
 )
 from edge_agent.features.audio import AudioFeatures, Codes, Float32, Pcm, clip_codes
 from edge_agent.features.waveform import fit
+from edge_agent.keyword.early_exit import EarlyExitNetwork, Joined, Leaving, open_early_exit
 from edge_agent.keyword.gate import GATE_OUTPUTS, Computation, OpenedGate
 from edge_agent.keyword.head import Head, backbone, embedding_of
 from edge_agent.runtime import MakeModel, Model, Runtime
@@ -86,7 +87,7 @@ class _How(TypedDict):
 
 
 class KeywordClassifier:
-    """The model of a bundle, and the gate in front of it, if it has one.
+    """The model of a bundle, and the gate in front of it or the exit within it, if it has one.
 
     Attributes:
         labels: what the probabilities stand for, in order.
@@ -95,8 +96,9 @@ class KeywordClassifier:
         frames: frames of one window.
         warm_up_frames: frames before the first score counts.
         clip_samples: samples of one clip.
-        model: the loaded model.
+        model: the loaded model; of a network with an early exit, its two parts as one.
         gate: the loaded gate, if the bundle has one.
+        early_exit: the loaded network with an early exit, if the bundle has one.
     """
 
     def __init__(
@@ -117,8 +119,8 @@ class KeywordClassifier:
             runtime: which interpreter.
             threads: threads of one inference.
             delegate: a shared library that takes over what it can of the models; empty for none.
-            head: a last layer that was learned on this device, in the place of the bundle's. The gate,
-                which knows nothing of it and would not open for its words, is left out then.
+            head: a last layer that was learned on this device, in the place of the bundle's. The gate
+                or the early exit, which know nothing of it and its words, are left out then.
 
         Raises:
             ClassifierError: if the model is not what the manifest says, or is of a kind that this
@@ -143,15 +145,26 @@ class KeywordClassifier:
         self.clip_samples = clip_samples(manifest.features, self.frames)
         if clip_margin(self.policy) > self.frames:
             raise ClassifierError("policy.clip_hops reach beyond the clip: build the bundle again")
-        if head is None:
+        self.model: Model | Joined
+        self.early_exit: EarlyExitNetwork | None = None
+        if head is None and manifest.early_exit is not None:
+            self.early_exit = open_early_exit(
+                manifest.early_exit, files, shape=_shape(manifest, stage),
+                labels=len(manifest.labels), minimum=manifest.minimum, **how,
+            )  # fmt: skip
+            self.model = self.early_exit.late
+            self._read: Callable[[Codes], Float32] = functools.partial(
+                dequantised, self.model.output
+            )
+        elif head is None:
             self.model = _opened(manifest, stage, files, how, manifest.labels)
-            self._read: Callable[[Codes], Float32] = functools.partial(dequantised, self.model)
+            self._read = functools.partial(dequantised, self.model.output)
         else:
             self.model = _opened_backbone(manifest, stage, files, how, head)
             self._read = functools.partial(_answer_of, head, self.model)
         self.gate: OpenedGate | None = None
         self._gate_macs, self._macs = 0, manifest.macs
-        self._windows = self._classified = 0
+        self._windows = self._classified = self._left = 0
         if head is None and gate is not None and gate.gate is not None:
             model = _opened(manifest, gate, files, how, GATE_OUTPUTS)
             self.gate = OpenedGate(model, gate.gate.opens_at, self.labels)
@@ -165,6 +178,10 @@ class KeywordClassifier:
         if shut is not None:
             return shut
         self._classified += 1
+        if self.early_exit is not None:
+            found, left = self.early_exit.probabilities(codes)
+            self._left += left
+            return found
         return self._read(self.model.invoke(codes))
 
     def consecutive(self) -> Callable[[Codes], Float32]:
@@ -177,8 +194,10 @@ class KeywordClassifier:
             return self.probabilities
         return _Consecutive(self.model, self._read)
 
-    def computation(self) -> Computation | None:
-        """What the gate spared so far; None without a gate."""
+    def computation(self) -> Computation | Leaving | None:
+        """What the gate or the early exit spared so far; None without either."""
+        if self.early_exit is not None:
+            return self.early_exit.leaving(self._windows, self._left)
         if self.gate is None:
             return None
         return Computation(

@@ -20,6 +20,7 @@ from edge_agent.bundle.archive import Bundle
 from edge_agent.bundle.manifest import UNKNOWN
 from edge_agent.features.waveform import conform
 from edge_agent.keyword.classifier import KeywordClassifier
+from edge_agent.keyword.early_exit import Leaving
 from edge_agent.keyword.gate import Computation
 from edge_agent.keyword.head import Head
 from edge_agent.runtime import Runtime
@@ -65,7 +66,7 @@ class Scores:
         per_label: by label.
         labels: order of the rows and columns of `counts`.
         counts: clips by truth (rows) and decision (columns).
-        computation: what the gate spared, if the bundle has one.
+        computation: what the gate or the early exit spared, if the bundle has one.
     """
 
     accuracy: float
@@ -73,7 +74,7 @@ class Scores:
     per_label: dict[str, LabelScore]
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    computation: Computation | None = None
+    computation: Computation | Leaving | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The form that ``edge_agent evaluate --json`` prints."""
@@ -83,8 +84,8 @@ class Scores:
             "per_label": {name: dataclasses.asdict(s) for name, s in self.per_label.items()},
             "confusion": {"labels": list(self.labels), "counts": [list(r) for r in self.counts]},
         }
-        gated = self.computation
-        return scores if gated is None else scores | {"computation": gated.as_json()}
+        spared = self.computation
+        return scores if spared is None else scores | {"computation": spared.as_json()}
 
 
 def score(labels: Sequence[str], truth: Sequence[int], said: Sequence[int]) -> Scores:

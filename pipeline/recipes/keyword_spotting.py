@@ -10,6 +10,7 @@ from components.artifacts import BUNDLE, RECORDINGS
 from components.base import Channel, Component, History
 from components.converter.component import Converter
 from components.distiller.component import Distiller, DistillerParameters
+from components.early_exit.component import EarlyExit
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_validator.component import ExampleValidator
@@ -73,6 +74,8 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
     gate_trainer = GateTrainer(training.gate, features=features)
     gate = gate_trainer.outputs["gate"]
     converter = Converter(features=features, model=quantizer.outputs["model"])
+    leaving = EarlyExit(features=features, model=converter.outputs["model"], gate=gate)
+    early_exit = leaving.outputs["early_exit"]
     evaluator = Evaluator(
         examples=examples.outputs["examples"],
         features=features,
@@ -80,14 +83,18 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
         float_model=distiller.outputs["model"],
         teacher=teacher.outputs["model"],
         gate=gate,
+        early_exit=early_exit,
         last_release=Channel(BUNDLE, history=History(differs="int8_model")),
     )
     streamer = Streamer(
         model=converter.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         gate=gate,
+        early_exit=early_exit,
     )
-    infra_validator = InfraValidator(features=features, model=streamer.outputs["model"], gate=gate)
+    infra_validator = InfraValidator(
+        features=features, model=streamer.outputs["model"], gate=gate, early_exit=early_exit
+    )
     packager = Packager(
         examples=examples.outputs["examples"],
         features=features,
@@ -97,6 +104,7 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
         evaluation=evaluator.outputs["evaluation"],
         infra_validation=infra_validator.outputs["result"],
         gate=gate,
+        early_exit=early_exit,
     )
     pusher = Pusher(
         PusherParameters(
@@ -121,6 +129,7 @@ def recipe(root: Path, data: Path | None, keywords: tuple[str, ...]) -> Recipe:
             quantizer,
             gate_trainer,
             converter,
+            leaving,
             evaluator,
             streamer,
             infra_validator,

@@ -117,26 +117,29 @@ def figure_rows(evaluation: Mapping[str, Any]) -> list[FigureRow]:
                 meaning="The released model that this one had to stand up to, on the same list.",
             )
         )
-    return rows + (_gate_rows(evaluation["gate"]) if "gate" in evaluation else [])
+    for key, name in (("gate", "gate"), ("early_exit", "early exit")):
+        rows += _sparing_rows(evaluation[key], name) if key in evaluation else []
+    return rows
 
 
-def _gate_rows(gate: Mapping[str, Any]) -> list[FigureRow]:
+def _sparing_rows(sparing: Mapping[str, Any], name: str) -> list[FigureRow]:
+    """What a gate or an early exit costs and spares."""
     return [
         FigureRow(
-            name="Accuracy, int8, without the gate",
-            value=percent(gate["accuracy_without"]),
-            meaning="The classifier alone; all other int8 figures are those of gate and classifier.",
+            name=f"Accuracy, int8, without the {name}",
+            value=percent(sparing["accuracy_without"]),
+            meaning=f"The classifier alone; all other int8 figures are with the {name}.",
         ),
         FigureRow(
-            name="Spared by the gate, other sound",
-            value=percent(gate["other_sound"]["saved"]),
+            name=f"Spared by the {name}, other sound",
+            value=percent(sparing["other_sound"]["saved"]),
             meaning="Of the multiply-accumulates, on other words and noise without a pause: far more to "
             "hear than in any room.",
         ),
         FigureRow(
-            name="Spared by the gate, keywords",
-            value=percent(gate["words_and_pauses"]["saved"]),
-            meaning="The same on keywords with a pause after each; below 0 where it opens too often to pay.",
+            name=f"Spared by the {name}, keywords",
+            value=percent(sparing["words_and_pauses"]["saved"]),
+            meaning="The same on keywords with a pause after each; below 0 where it does not pay.",
         ),
     ]
 

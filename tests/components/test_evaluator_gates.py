@@ -126,10 +126,14 @@ def test_parameters_out_of_range_are_refused(wrong):
         EvaluatorParameters(**wrong)
 
 
-def test_what_a_gate_loses_is_to_be_had_back_by_keeping_more():
+@pytest.mark.parametrize(
+    ("sparing", "advice"),
+    [("gate", "--set GateTrainer.kept"), ("early_exit", "--set EarlyExit.agreement")],
+)
+def test_what_is_lost_for_less_work_is_to_be_had_back_by_sparing_less(sparing, advice):
     worse = dataclasses.replace(PAIRED, drop_upper_95=0.02, agreement=0.9)
-    alone, gated = (decide(evaluation(**more), worse) for more in ({}, {"gate": {}}))
+    alone, spared = (decide(evaluation(**more), worse) for more in ({}, {sparing: {}}))
     for name in ("int8_drop", "int8_agreement"):
-        assert not gated[name].passed
-        assert "--set GateTrainer.kept" in gated[name].advice
-        assert "GateTrainer" not in alone[name].advice
+        assert not spared[name].passed
+        assert advice in spared[name].advice
+        assert advice not in alone[name].advice

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 
 from components.artifacts import Gate, read_gates, write_json
 from components.base import UserError
+from components.early_exit.cut import cut
+from components.early_exit.int8 import exit_model
+from components.early_exit.linear import Linear
 from components.infra_validator.child_process import Failed
 from components.infra_validator.component import InfraValidatorParameters
 from components.infra_validator.executor import execute
@@ -15,6 +19,7 @@ from components.infra_validator.measure import Measured, measure
 from components.infra_validator.parity import compare
 from components.infra_validator.reference import reference_outputs
 from components.targets.schema import operator_names
+from edge_agent.bundle.manifest import EarlyExit
 from tests.fixtures import networks
 from tests.fixtures.registrations import bare_model
 
@@ -34,7 +39,7 @@ def model(name: str) -> bytes:
 
 
 def validate(
-    content: bytes, folder: Path, gate: Path | None = None, **parameters: Any
+    content: bytes, folder: Path, beside: dict[str, Path] | None = None, **parameters: Any
 ) -> tuple[dict[str, Any], dict[str, Gate]]:
     """Runs the executor on a model; gives infra_validation.json and the gates by name."""
     (folder / "model").mkdir(parents=True)
@@ -45,9 +50,7 @@ def validate(
         rows=20, random_rows=10, latency_runs=20, **({"targets": ("tflm", "litert")} | parameters)
     )
     inputs = {"model": folder / "model", "features": features}
-    if gate is not None:
-        inputs["gate"] = gate
-    execute(inputs, {"result": folder / "result"}, chosen)
+    execute(inputs | (beside or {}), {"result": folder / "result"}, chosen)
     content = json.loads((folder / "result" / "infra_validation.json").read_text())
     return content, {gate.name: gate for gate in read_gates(folder / "result")}
 
@@ -84,7 +87,7 @@ def test_a_gate_is_held_to_the_same_and_the_budget_holds_for_both(tmp_path: Path
     one = 14 * 10 * 4 * 9 + 12 * 8 * 4 * 36 + 12
     board.write_text(BOARD.replace("macs=1000000", f"macs={2 * one - 1}"))
     targets = ("tflm", str(board))
-    content, gates = validate(data, tmp_path / "run", gate=gate, targets=targets)
+    content, gates = validate(data, tmp_path / "run", {"gate": gate}, targets=targets)
     assert content["macs"] == 2 * one
     assert content["gate"]["macs"] == one
     assert content["arena_bytes"] == content["gate"]["arena_bytes"] < 10_000
@@ -93,6 +96,39 @@ def test_a_gate_is_held_to_the_same_and_the_budget_holds_for_both(tmp_path: Path
         assert gates[f"gate:{name}"].passed
     assert gates["macs:board"].value == 2 * one
     assert not gates["macs:board"].passed
+
+
+@pytest.mark.slow
+def test_the_parts_of_an_early_exit_are_held_to_the_same_on_what_its_trunk_gives(
+    tmp_path: Path,
+) -> None:
+    data = model("plain-int8/model.tflite")
+    parts = cut(data, 0.3)
+    passed = 14 * 10 * 4
+    linear = Linear(weights=np.eye(3, 40, dtype=np.float32), bias=np.zeros(3, np.float32))
+    pooled = np.random.default_rng(0).uniform(0, 6, (50, 40)).astype(np.float32)
+    stated = EarlyExit(
+        trunk="trunk.tflite", exit="exit.tflite", rest="rest.tflite", leaves_at=0.9,
+        trunk_macs=passed * 9, exit_macs=120, rest_macs=1, golden_outputs="golden.npy",
+    )  # fmt: skip
+    files = {
+        "trunk": parts.trunk,
+        "exit": exit_model(parts.rest, linear, pooled),
+        "rest": parts.rest,
+    }
+    folder = tmp_path / "exit"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / f"{name}.tflite").write_bytes(content)
+    write_json(
+        folder / "early_exit.json", {"early_exit": dataclasses.asdict(stated), "operators": []}
+    )
+    content, gates = validate(data, tmp_path / "run", {"early_exit": folder})
+    assert content["macs"] == passed * 9 + 12 * 8 * 4 * 36 + 12 + 120
+    for name in ("no_float_tensor", "runs:tflm", "tflm_parity", "target:tflm"):
+        assert gates[name].passed
+        assert gates[f"early_exit:{name}"].passed
+        assert gates[f"rest:{name}"].passed
 
 
 @pytest.mark.slow

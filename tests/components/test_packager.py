@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from components.artifacts import read_json, write_json
+from components.early_exit import executor as early_exit
+from components.early_exit.component import EarlyExitParameters
 from components.packager.adaptation import last_layer
 from components.packager.component import Packager, PackagerParameters
 from components.packager.executor import execute
@@ -199,6 +201,39 @@ def test_a_gate_is_a_stage_of_its_own_with_its_own_vectors(inputs, bundle, tmp_p
     card = gated.files["model_card.md"].decode()
     assert "the classifier alone reaches 87.5% on the test list" in card
     assert "saves 54.7% of the multiply-accumulates on other words" in card
+
+
+def test_an_early_exit_comes_beside_the_whole_network(inputs, tmp_path):
+    changed = {name: tmp_path / name for name in ("model", "device_model", "evaluation")}
+    for name, folder in changed.items():
+        shutil.copytree(inputs[name], folder)
+    for name in ("model", "device_model"):
+        (changed[name] / "model.tflite").write_bytes(strided_tone_model(LABELS, FRONT_END, FRAMES))
+    folder = tmp_path / "exit"
+    folder.mkdir()
+    write_json(folder / "lineage.json", {"component": "EarlyExit", "cache_key": "e" * 64})
+    write_json(folder / "early_exit.json", {"early_exit": None})
+    plain = pack(inputs | changed, tmp_path / "none").read_bytes()
+    assert pack(inputs | changed | {"early_exit": folder}, tmp_path / "off").read_bytes() == plain
+
+    early_exit.execute(inputs | changed, {"early_exit": folder}, EarlyExitParameters(spend=0.5))
+    spared = {"saved": 0.25}
+    figures = {
+        "leaves_at": 0.75, "left": {"yes": 0.1, "_silence_": 0.9}, "accuracy_without": 0.875,
+        "other_sound": spared, "words_and_pauses": spared,
+    }  # fmt: skip
+    content = read_json(inputs["evaluation"] / "evaluation.json")
+    write_json(changed["evaluation"] / "evaluation.json", content | {"early_exit": figures})
+    packed = archive.read(pack(inputs | changed | {"early_exit": folder}, tmp_path / "on"))
+    manifest = packed.manifest
+    assert manifest.schema_version == "1.9"
+    assert (manifest.early_exit.trunk, manifest.early_exit.rest) == ("trunk.tflite", "rest.tflite")
+    assert {o.name for o in manifest.operators} >= {"MEAN", "SOFTMAX"}
+    assert selftest.run(packed).vectors == 8
+    assert KeywordClassifier(manifest, packed.files).early_exit is not None
+    card = packed.files["model_card.md"].decode()
+    assert "without it the network reaches 87.5% on the test list" in card
+    assert "saves 25.0% of the multiply-accumulates on other words" in card
 
 
 def test_the_streaming_form_is_a_stage_with_state_that_answers_the_same(

@@ -215,7 +215,7 @@ def test_a_gate_is_off_until_it_is_asked_for_and_then_measured_checked_and_packe
     by_id = {component.id: component for component in recipe.components}
     assert by_id["GateTrainer"].parameters.widths == ()
     takers = {c.id for c in recipe.components if "gate" in c.inputs}
-    assert takers == {"Evaluator", "Streamer", "InfraValidator", "Packager"}
+    assert takers == {"EarlyExit", "Evaluator", "Streamer", "InfraValidator", "Packager"}
     assert {by_id[taker].inputs["gate"].producer for taker in takers} == {"GateTrainer"}
     apply_settings(recipe, ["GateTrainer.widths=8,8"])
     assert by_id["GateTrainer"].parameters.widths == (8, 8)
@@ -224,9 +224,23 @@ def test_a_gate_is_off_until_it_is_asked_for_and_then_measured_checked_and_packe
     assert by_id["GateTrainer"].parameters.widths == ()
 
 
+def test_an_early_exit_is_off_until_it_is_asked_for_and_not_beside_a_gate(tmp_path):
+    recipe = keyword_spotting.recipe(tmp_path, tmp_path, ("yes",))
+    by_id = {component.id: component for component in recipe.components}
+    assert by_id["EarlyExit"].parameters.spend == 0.0
+    takers = {c.id for c in recipe.components if "early_exit" in c.inputs}
+    assert takers == {"Evaluator", "Streamer", "InfraValidator", "Packager"}
+    apply_settings(recipe, ["EarlyExit.spend=0.4"])
+    demand_fit(recipe)
+    apply_settings(recipe, ["GateTrainer.widths=8,8"])
+    with pytest.raises(UserError, match=r"not both: set EarlyExit.spend=0 or GateTrainer.widths"):
+        demand_fit(recipe)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        (["EarlyExit.spend=0.4"], r"set EarlyExit.spend=0, or Streamer.form=sliding_window"),
         (["Evaluator.hop_frames=3"], r"hop_frames=3 frames, and .* multiples of 2: .*hop_frames=4"),
         (["Trainer.architecture=ds_cnn"], r"ds_cnn \(Trainer\) has no streaming form: .*resnet"),
         (["Evaluator.hop_frames=2", "GateTrainer.widths=8,8"], r"gate leaves windows out"),
@@ -238,7 +252,7 @@ def test_a_form_that_cannot_stream_is_refused_before_anything_is_trained(setting
     with pytest.raises(UserError, match=said):
         demand_fit(recipe)
     apply_settings(recipe, ["Trainer.architecture=streaming_resnet", "Evaluator.hop_frames=4"])
-    apply_settings(recipe, ["GateTrainer.widths=[]"])
+    apply_settings(recipe, ["GateTrainer.widths=[]", "EarlyExit.spend=0"])
     demand_fit(recipe)
 
 

@@ -305,14 +305,16 @@ def test_a_browser_shows_it_on_a_phone(full: Path, tmp_path: Path, scheme: str) 
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
 
 
-def test_what_a_gate_spares_stands_beside_the_figures_of_a_bundle_that_has_one():
+@pytest.mark.parametrize(("key", "name"), [("gate", "gate"), ("early_exit", "early exit")])
+def test_what_is_spared_stands_beside_the_figures_of_a_bundle_that_spares(key, name):
     evaluation = payload("evaluation.json")
     plain = figure_rows(evaluation)
-    gate = {
+    sparing = {
         "accuracy_without": 0.882,
         "other_sound": {"saved": 0.25},
         "words_and_pauses": {"saved": -0.02},
     }
-    more = figure_rows(evaluation | {"gate": gate})[len(plain) :]
+    more = figure_rows(evaluation | {key: sparing})[len(plain) :]
     assert [row.value for row in more] == ["88.2%", "25.0%", "-2.0%"]
-    assert not any("gate" in row.name for row in plain)
+    assert all(name in row.name for row in more)
+    assert not any(name in row.name for row in plain)
