@@ -11,7 +11,7 @@ from components.artifacts import read_json
 from edge_agent.bundle.manifest import EarlyExit
 from edge_agent.decoding import decode
 from edge_agent.keyword.early_exit import EarlyExitNetwork
-from edge_agent.runtime import open_model
+from edge_agent.runtime import Runtime, open_model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,11 @@ class TrainedExit:
     stated: EarlyExit
     operators: tuple[Mapping[str, Any], ...]
 
-    def opened(self) -> EarlyExitNetwork:
-        """The network as a device runs it; on LiteRT, which may be loaded beside TensorFlow."""
+    def opened(self, runtime: Runtime = "litert") -> EarlyExitNetwork:
+        """The network as a device runs it; LiteRT may be loaded beside TensorFlow."""
         stated = self.stated
         trunk, exit_, rest = (
-            open_model((self.folder / name).read_bytes(), runtime="litert")
+            open_model((self.folder / name).read_bytes(), runtime=runtime)
             for name in (stated.trunk, stated.exit, stated.rest)
         )
         return EarlyExitNetwork(trunk=trunk, exit_=exit_, rest=rest, stated=stated)

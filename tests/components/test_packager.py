@@ -12,6 +12,8 @@ import pytest
 from components.artifacts import read_json, write_json
 from components.early_exit import executor as early_exit
 from components.early_exit.component import EarlyExitParameters
+from components.infra_validator.reference import reference_outputs
+from components.packager import executor as packager
 from components.packager.adaptation import last_layer
 from components.packager.component import Packager, PackagerParameters
 from components.packager.executor import execute
@@ -234,6 +236,30 @@ def test_an_early_exit_comes_beside_the_whole_network(inputs, tmp_path):
     card = packed.files["model_card.md"].decode()
     assert "without it the network reaches 87.5% on the test list" in card
     assert "saves 25.0% of the multiply-accumulates on other words" in card
+
+
+def test_the_self_test_lets_an_exit_differ_twice_as_much_as_it_does_here(
+    inputs, tmp_path, monkeypatch
+):
+    changed = {name: tmp_path / name for name in ("model", "device_model")}
+    for name, folder in changed.items():
+        shutil.copytree(inputs[name], folder)
+        (folder / "model.tflite").write_bytes(strided_tone_model(LABELS, FRONT_END, FRAMES))
+    folder = tmp_path / "exit"
+    folder.mkdir()
+    write_json(folder / "lineage.json", {"component": "EarlyExit", "cache_key": "e" * 64})
+    early_exit.execute(inputs | changed, {"early_exit": folder}, EarlyExitParameters(spend=0.5))
+    exit_ = (folder / "exit.tflite").read_bytes()
+
+    def further_off(model, codes):
+        found = reference_outputs(model, codes)
+        return np.where(found > 0, found - 20, found).astype(np.int8) if model == exit_ else found
+
+    monkeypatch.setattr(packager, "reference_outputs", further_off)
+    bundle = archive.read(pack(inputs | changed | {"early_exit": folder}, tmp_path / "on"))
+    for runtime in ("litert", "tflite_runtime"):
+        assert 40 <= bundle.manifest.golden.tolerance[runtime] <= 42
+        assert selftest.run(bundle, runtime=runtime).max_lsb >= 20
 
 
 def test_the_streaming_form_is_a_stage_with_state_that_answers_the_same(
