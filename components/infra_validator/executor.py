@@ -47,9 +47,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: InfraValidatorParamete
         validated[0].content,
         {name: v.content for name, v in zip(beside, validated[1:], strict=True)},
     )
+    held = dict(zip(("whole", *beside), validated, strict=True))
     if early_exit is not None:
-        # The whole network's work is there already, and of the parts the exit alone comes on top.
+        # The whole network's work and bytes are there already: of the parts, the exit alone comes on top.
         content["macs"] = validated[0].content["macs"] + early_exit.stated.exit_macs
+        del held["rest"]
     decided = validated[0].gates + [
         dataclasses.replace(decision, name=f"{name}:{decision.name}")
         for name, stage in zip(beside, validated[1:], strict=True)
@@ -59,7 +61,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: InfraValidatorParamete
         decided += decide.budget_gates(
             profile,
             arena_bytes=content["arena_bytes"],
-            flash_bytes=sum(v.size_bytes for v in validated),
+            flash_bytes=sum(v.size_bytes for v in held.values()),
             macs=content["macs"],
         )
     write_json(outputs["result"] / "infra_validation.json", content)

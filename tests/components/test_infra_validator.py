@@ -123,7 +123,11 @@ def test_the_parts_of_an_early_exit_are_held_to_the_same_on_what_its_trunk_gives
     write_json(
         folder / "early_exit.json", {"early_exit": dataclasses.asdict(stated), "operators": []}
     )
-    content, gates = validate(data, tmp_path / "run", {"early_exit": folder})
+    board, flash = tmp_path / "board.toml", len(data) + len(files["exit"])
+    board.write_text(BOARD.replace("flash_bytes=1000000", f"flash_bytes={flash}"))
+    targets = ("tflm", str(board))
+    content, gates = validate(data, tmp_path / "run", {"early_exit": folder}, targets=targets)
+    assert gates["flash:board"].value == flash
     assert content["macs"] == passed * 9 + 12 * 8 * 4 * 36 + 12 + 120
     for name in ("no_float_tensor", "runs:tflm", "tflm_parity", "target:tflm"):
         assert gates[name].passed
