@@ -42,12 +42,16 @@ def cut(model: bytes, spend: float) -> Cut:
         UserError: if there is no such place; the message says what share the first one takes.
     """
     places = _places(parse_graph(model))
+    if not places:
+        raise UserError(
+            f"EarlyExit.spend={spend:g}: the network has no place for an exit, for nowhere does one int8 "
+            "tensor with a time axis pass alone: set it to 0, or take another architecture"
+        )
     fitting = [place for place in places if place.share <= spend]
     if not fitting:
-        first = f"; the first is behind {places[0].share:.1%}" if places else ""
         raise UserError(
             f"EarlyExit.spend={spend:g}: the network has no place for an exit behind so little of its "
-            f"work{first}: set it higher, or take another architecture"
+            f"work; the first is behind {places[0].share:.1%}: set it higher, or take another architecture"
         )
     place = fitting[-1]
     return Cut(trunk=_trunk(model, place), rest=_rest(model, place))

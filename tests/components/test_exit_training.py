@@ -71,7 +71,7 @@ def test_too_little_to_spend_is_refused_with_the_share_of_the_first_place() -> N
 
 
 def test_a_network_with_no_place_for_an_exit_is_refused() -> None:
-    with pytest.raises(UserError, match=r"no place for an exit .*take another architecture"):
+    with pytest.raises(UserError, match=r"no place for an exit, .*set it to 0, or take another"):
         cut(tone_model(LABELS, FRONT_END, FRAMES), 0.9)
 
 
