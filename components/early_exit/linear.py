@@ -10,7 +10,6 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 Float32 = npt.NDArray[np.float32]
 
@@ -47,6 +46,9 @@ def fit(pooled: Float32, label: npt.NDArray[np.int32], labels: int) -> Linear:
         label: shape (rows,), 0 to below `labels`; two or more of them.
         labels: how many.
     """
+    # It takes longer to import than a run without an exit takes for this step, and that needs none of it.
+    from sklearn.linear_model import LogisticRegression
+
     middle, scale = pooled.mean(0), float(pooled.std()) or 1.0
     regression = LogisticRegression(
         C=1.0 / (_PENALTY * len(pooled)), max_iter=_STEPS, class_weight="balanced"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from tests.fixtures import networks
 from tests.fixtures.features import FRAMES, FRONT_END, LABELS, write_features
 from tests.fixtures.models import strided_tone_model, tone_model
 
+TOP = Path(__file__).resolve().parents[2]
 POLICY = DetectionPolicy(
     hop_frames=1, smoothing=3, thresholds={}, refractory_ms=0, clip_hops=(-1, 0, 1)
 )
@@ -156,6 +159,17 @@ def test_without_spend_there_is_none_and_nothing_of_the_features_is_read(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["early_exit.json"]
     assert read_early_exit(tmp_path) is None
     assert read_early_exit(None) is None
+
+
+def test_a_run_without_an_exit_loads_nothing_to_train_one(tmp_path: Path) -> None:
+    (tmp_path / "exit").mkdir()
+    program = (
+        "import sys; from pathlib import Path; from components.early_exit.component import *; "
+        "from components.early_exit.executor import execute; "
+        "execute({}, {'early_exit': Path(sys.argv[1])}, EarlyExitParameters()); "
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "exit"], cwd=TOP, check=True)
 
 
 def test_sure_windows_leave_and_what_that_spares_is_counted_on_streams(tmp_path: Path) -> None:
