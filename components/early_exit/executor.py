@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,13 @@ Labels = npt.NDArray[np.int32]
 
 
 def execute(inputs: Inputs, outputs: Outputs, parameters: EarlyExitParameters) -> Metrics:
-    """Writes the parts and ``early_exit.json``, or without `spend` the latter alone, which says so."""
+    """Writes the parts and ``early_exit.json``.
+
+    Without `spend`, and where no window may leave, the latter alone, which says that there is none.
+    """
     target = outputs["early_exit"]
     if not parameters.spend:
-        write_json(target / "early_exit.json", {"early_exit": None})
+        _write_none(target)
         return {}
     features = FeatureSet.open(inputs["features"])
     parts = cut((inputs["model"] / "model.tflite").read_bytes(), parameters.spend)
@@ -59,12 +63,20 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EarlyExitParameters) -
     network = EarlyExitNetwork(trunk=trunk, exit_=exit_, rest=rest, stated=stated)
     answers = _Answers.of(network, features)
     leaves_at = leaving_threshold(answers.early, answers.late, parameters.agreement)
+    progress.at(4, "threshold chosen")
+    whole = stated.trunk_macs + stated.rest_macs
+    metrics = {
+        "leaves_at": leaves_at,
+        "spent": stated.trunk_macs / max(whole, 1),
+        "left": float((answers.early.max(1) >= leaves_at).mean()),
+    }
     if leaves_at >= NEVER:
         warn(
-            f"no window leaves early: nothing that the exit says behind {parameters.spend:.0%} of the work "
+            f"there will be no early exit: nothing that it says behind {parameters.spend:.0%} of the work "
             "can be relied on. Set EarlyExit.spend higher, or EarlyExit.agreement lower"
         )
-    progress.at(4, "threshold chosen")
+        _write_none(target)
+        return metrics
     for name, model in models.items():
         (target / _FILES[name]).write_bytes(model)
     write_json(
@@ -76,12 +88,11 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: EarlyExitParameters) -
             "operators": [dataclasses.asdict(count) for count in graphs["exit"].counts],
         },
     )
-    whole = stated.trunk_macs + stated.rest_macs
-    return {
-        "leaves_at": leaves_at,
-        "spent": stated.trunk_macs / max(whole, 1),
-        "left": float((answers.early.max(1) >= leaves_at).mean()),
-    }
+    return metrics
+
+
+def _write_none(target: Path) -> None:
+    write_json(target / "early_exit.json", {"early_exit": None})
 
 
 def _training_windows(features: FeatureSet, p: EarlyExitParameters) -> tuple[Windows, Labels]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from components.artifacts import read_json
 from components.base import UserError
+from components.early_exit import executor
 from components.early_exit.component import EarlyExitParameters
 from components.early_exit.cut import cut
 from components.early_exit.executor import execute
@@ -170,6 +171,23 @@ def test_a_run_without_an_exit_loads_nothing_to_train_one(tmp_path: Path) -> Non
         "sys.exit('sklearn' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program, tmp_path / "exit"], cwd=TOP, check=True)
+
+
+def test_an_exit_by_which_nobody_may_leave_is_none_and_the_run_says_so(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    write_features(tmp_path / "features")
+    for name in ("model", "exit"):
+        (tmp_path / name).mkdir()
+    whole = strided_tone_model(LABELS, FRONT_END, FRAMES)
+    (tmp_path / "model" / "model.tflite").write_bytes(whole)
+    monkeypatch.setattr(executor, "leaving_threshold", lambda *_: NEVER)
+    inputs = {"features": tmp_path / "features", "model": tmp_path / "model"}
+    metrics = execute(inputs, {"early_exit": tmp_path / "exit"}, EarlyExitParameters(spend=0.5))
+    assert metrics["left"] == 0.0
+    assert [path.name for path in (tmp_path / "exit").iterdir()] == ["early_exit.json"]
+    assert read_early_exit(tmp_path / "exit") is None
+    assert "there will be no early exit" in capsys.readouterr().err
 
 
 def test_sure_windows_leave_and_what_that_spares_is_counted_on_streams(tmp_path: Path) -> None:
