@@ -6,7 +6,6 @@ A bundle for anomaly detection runs on numpy; its scores may differ by rounding.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -74,19 +73,19 @@ def run(
         words = KeywordClassifier(
             manifest, bundle.files, runtime=runtime, threads=threads, delegate=delegate
         )
-        models: dict[str, Model | Joined] = {manifest.golden.outputs: words.model}
+        beside: list[tuple[str, Model | Joined]] = []
         if words.gate is not None:
-            models |= {
-                stage.gate.golden_outputs: words.gate.model
+            beside += [
+                (stage.gate.golden_outputs, words.gate.model)
                 for stage in manifest.stages
                 if stage.gate is not None
-            }
+            ]
         if words.early_exit is not None:
-            models[words.early_exit.stated.golden_outputs] = words.early_exit.early
-        return _vectors(bundle, manifest.golden, models)
+            beside += [(words.early_exit.stated.golden_outputs, words.early_exit.early)]
+        return _vectors(bundle, manifest.golden, words.model, *beside)
     if isinstance(manifest, ImageManifest):
         pictures = PictureClassifier(manifest, bundle.files, runtime=runtime)
-        return _vectors(bundle, manifest.golden, {manifest.golden.outputs: pictures.model})
+        return _vectors(bundle, manifest.golden, pictures.model)
     raise SelfTestError(f"the workload {manifest.workload} has no self-test: update the agent")
 
 
@@ -107,10 +106,9 @@ def _rows(bundle: Bundle, tolerance: float) -> SelfTestResult:
 
 
 def _vectors(
-    bundle: Bundle, golden: Golden, models: Mapping[str, Model | Joined]
+    bundle: Bundle, golden: Golden, model: Model | Joined, *beside: tuple[str, Model | Joined]
 ) -> SelfTestResult:
-    """Runs the golden vectors on `models`, each by the file of what it must give."""
-    model = models[golden.outputs]
+    """Runs the golden vectors on `model` and on those `beside` it, each behind the file of what it gives."""
     tolerance = golden.tolerance.get(model.runtime)
     if tolerance is None:
         raise SelfTestError(
@@ -118,7 +116,8 @@ def _vectors(
             f"{', '.join(sorted(golden.tolerance)) or 'no runtime'}, or build the bundle again"
         )
     inputs = bundle.array(golden.inputs)
-    max_lsb = max(_off(m, inputs, bundle.array(name), name) for name, m in models.items())
+    models = [(golden.outputs, model), *beside]
+    max_lsb = max(_off(m, inputs, bundle.array(name), name) for name, m in models)
     if max_lsb > tolerance:
         raise SelfTestError(
             f"{model.runtime} {model.version} differs from the golden outputs by {max_lsb} steps, "

@@ -102,6 +102,13 @@ def test_the_self_test_holds_both_ways_out_to_their_vectors():
             selftest.run(Bundle(MANIFEST, "", files))
 
 
+def test_the_self_test_runs_the_end_too_where_both_ways_out_name_one_file():
+    early = dataclasses.replace(MANIFEST.early_exit, exit=REST, rest=EXIT)
+    one_file = dataclasses.replace(early, golden_outputs=MANIFEST.golden.outputs)
+    with pytest.raises(selftest.SelfTestError, match="differs from the golden outputs"):
+        selftest.run(Bundle(dataclasses.replace(MANIFEST, early_exit=one_file), "", FILES))
+
+
 def test_an_older_agent_which_knows_nothing_of_it_runs_the_whole_network():
     content = json.loads(encode_manifest(MANIFEST))
     del content["early_exit"]
