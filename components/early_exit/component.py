@@ -16,7 +16,7 @@ class EarlyExitParameters:
 
     Attributes:
         spend: share of the network's multiply-accumulates that may be spent before its exit, above 0 and
-            below 1; 0, the default, for no exit. 0.4 is a good first choice.
+            below 1; 0, the default, for no exit. 0.6 is a first choice.
         agreement: least share of validation windows that are decided as without the exit, 0 to 1.
         rows: most training windows that the exit learns from.
         seed: which of them.
