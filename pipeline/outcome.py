@@ -162,7 +162,11 @@ def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[st
             "false_accepts_per_hour": false_accepts["per_hour"],
             "false_rejects": false_accepts["false_rejects"],
         }
-    gate = evaluation.get("gate")
+    spared = {
+        f"{name}_saved": evaluation[name]["other_sound"]["saved"]
+        for name in ("gate", "early_exit")
+        if name in evaluation
+    }
     chosen = {
         name: evaluation[name]
         for name in (
@@ -181,6 +185,6 @@ def _metrics(evaluation: Mapping[str, Any], infra: Mapping[str, Any]) -> dict[st
         "int8_drop_upper_95": paired["drop_upper_95"],
         "int8_agreement": paired["agreement"],
         **stream,
-        **({"gate_saved": gate["other_sound"]["saved"]} if gate else {}),
+        **spared,
         **{f"latency_ms_{name}": r["latency_ms"] for name, r in infra["runtimes"].items()},
     }

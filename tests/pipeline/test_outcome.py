@@ -74,6 +74,18 @@ def test_a_released_bundle_is_the_latest(released):
     assert not (released / "keyword_spotting" / ".outcome").exists()
 
 
+@pytest.mark.parametrize("name", ["gate", "early_exit"])
+def test_what_a_gate_or_an_early_exit_spares_is_a_metric(tmp_path, name):
+    outcome = result(tmp_path, 1, HELD)
+    path = outcome.artifacts["Evaluator.evaluation"] / "evaluation.json"
+    sparing = {
+        "accuracy_without": 0.9, "other_sound": {"saved": 0.25}, "words_and_pauses": {"saved": 0.1},
+    }  # fmt: skip
+    write_json(path, json.loads(path.read_text()) | {name: sparing})
+    metrics = left(tmp_path, outcome)["metrics"]
+    assert {k: v for k, v in metrics.items() if k.endswith("_saved")} == {f"{name}_saved": 0.25}
+
+
 def test_the_report_has_the_keys_that_others_rely_on(released):
     report = json.loads((released / "report.json").read_text())
     assert set(report) == {
