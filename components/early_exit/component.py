@@ -7,7 +7,10 @@ from collections.abc import Mapping
 
 from components.artifacts import EARLY_EXIT, FEATURES, GATE, INT8_MODEL
 from components.base import Component, UserError
+from components.converter.component import Converter
 from components.gate_trainer.component import GateTrainer
+from components.models.catalogue import ARCHITECTURES
+from components.trainer.origin import trainer_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,10 +50,32 @@ class EarlyExit(Component):
     EXECUTOR = "components.early_exit.executor:execute"
 
     def check(self, makers: Mapping[str, Component]) -> None:
-        """A bundle has a gate or an early exit."""
+        """A bundle has a gate or an early exit, and an exit needs a place where one int8 tensor passes."""
+        if not self.parameters.spend:
+            return
         gate = makers.get(self.inputs["gate"].producer) if "gate" in self.inputs else None
-        if self.parameters.spend and isinstance(gate, GateTrainer) and gate.parameters.widths:
+        if isinstance(gate, GateTrainer) and gate.parameters.widths:
             raise UserError(
                 f"{self.id}.spend and {gate.id}.widths: a bundle has an early exit or a gate, not both: "
                 f"set {self.id}.spend=0 or {gate.id}.widths=[]"
+            )
+        converter = makers.get(self.inputs["model"].producer)
+        if isinstance(converter, Converter) and converter.parameters.activations != "int8":
+            raise UserError(
+                f"{self.id}.spend: an exit reads int8, and {converter.id}.activations="
+                f"{converter.parameters.activations}: set that to int8, or {self.id}.spend=0"
+            )
+        trainer = trainer_of(self, "model", makers)
+        if trainer is None:
+            return
+        architecture, members = trainer.parameters.architecture, trainer.parameters.members
+        if members > 1:
+            raise UserError(
+                f"{self.id}.spend: no single tensor passes in the {members} networks of {trainer.id}: set "
+                f"{trainer.id}.members=1, or {self.id}.spend=0"
+            )
+        if not ARCHITECTURES[architecture].narrows:
+            raise UserError(
+                f"{self.id}.spend: {architecture} ({trainer.id}) has no place for an exit, for no single "
+                f"tensor passes before its end: set it to 0, or take another architecture"
             )

@@ -39,8 +39,8 @@ class GateTrainerParameters(TrainingParameters):
                 f"there is no architecture {self.architecture!r}: "
                 f"take one of {', '.join(sorted(ARCHITECTURES))}"
             )
-        if self.widths and min(self.widths) < 1:
-            raise ValueError("widths must be positive numbers, or none for no gate")
+        if self.widths and (objection := ARCHITECTURES[self.architecture].objection(self.widths)):
+            raise ValueError(f"{objection} ({self.architecture}), or none for no gate")
         if not 0.0 < self.kept <= 1.0:
             raise ValueError("kept must be above 0, to 1")
         if not 1 <= self.calibration_rows <= 100_000:

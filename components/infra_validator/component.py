@@ -14,7 +14,10 @@ from components.artifacts import (
     INT8_MODEL,
     ArtifactType,
 )
-from components.base import Component
+from components.base import Component, UserError
+from components.models.catalogue import ARCHITECTURES
+from components.targets.profile import demand_profiles
+from components.trainer.origin import trainer_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,3 +59,16 @@ class InfraValidator(Component):
     OUTPUTS: ClassVar[Mapping[str, ArtifactType]] = {"result": INFRA_VALIDATION}
     PARAMETERS = InfraValidatorParameters
     EXECUTOR = "components.infra_validator.executor:execute"
+
+    def check(self, makers: Mapping[str, Component]) -> None:
+        """Each target has a profile, and none is known to refuse the architecture."""
+        targets, trainer = self.parameters.targets, trainer_of(self, "model", makers)
+        demand_profiles(targets, f"{self.id}.targets")
+        if trainer is None or "edgetpu" not in targets:
+            return
+        if not ARCHITECTURES[trainer.parameters.architecture].edge_tpu:
+            able = ", ".join(name for name, a in ARCHITECTURES.items() if a.edge_tpu)
+            raise UserError(
+                f"{self.id}.targets: the Edge TPU is predicted not to take all of "
+                f"{trainer.parameters.architecture} ({trainer.id}): leave edgetpu out, or take one of {able}"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,8 @@ class Architecture:
         edge_tpu: whether the Edge TPU is predicted to take all of it, in one partition.
         multiple: what every width must be a multiple of.
         rising: whether every width must be larger than the one before it.
+        narrows: whether a single tensor passes somewhere before its last layers, where an exit can stand
+            (`EarlyExit.spend`).
     """
 
     edge_tpu: bool
@@ -28,6 +31,16 @@ class Architecture:
     rounding: bool = True
     multiple: int = 1
     rising: bool = False
+    narrows: bool = True
+
+    def objection(self, widths: Sequence[int]) -> str:
+        """Why its stages cannot have `widths`; empty if they can."""
+        if not widths or min(widths) < 1:
+            return "widths must be one or more positive numbers"
+        rises = not self.rising or list(widths) == sorted(set(widths))
+        if rises and all(width % self.multiple == 0 for width in widths):
+            return ""
+        return f"widths must be {'rising ' if self.rising else ''}multiples of {self.multiple}"
 
 
 def heads_of(width: int) -> int:
@@ -42,7 +55,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mobilenet_v1": Architecture(edge_tpu=True),
     "mobilenet_v2": Architecture(edge_tpu=True),
     "mobilenet_v3": Architecture(edge_tpu=False, rounding=False),
-    "shufflenet": Architecture(edge_tpu=True, multiple=16, rising=True),
+    "shufflenet": Architecture(edge_tpu=True, multiple=16, rising=True, narrows=False),
     "squeezenet": Architecture(edge_tpu=True, multiple=4),
     "streaming_resnet": Architecture(edge_tpu=True, streams_by=2),
     "tc_resnet": Architecture(edge_tpu=True),

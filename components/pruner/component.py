@@ -9,6 +9,7 @@ from typing import Literal
 from components.artifacts import FEATURES, MODEL
 from components.base import TENSORFLOW, Component, UserError
 from components.models.catalogue import ARCHITECTURES
+from components.trainer.component import Trainer
 from components.trainer.origin import trainer_of
 from components.training.parameters import TrainingParameters
 
@@ -98,6 +99,26 @@ class Pruner(Component):
             raise UserError(f"{where} has no rule for {architecture}: {_advice('filters')}")
         if method == "heads" and not known.heads:
             raise UserError(f"{where}: {architecture} has no attention heads: {_advice('heads')}")
+        if method == "iterative" and self.parameters.rewind != "none":
+            self._check_early_weights(trainer)
+
+    def _check_early_weights(self, trainer: Trainer) -> None:
+        where, kept = f"{self.id}.rewind={self.parameters.rewind}", trainer.parameters
+        if self.inputs["model"].producer != trainer.id:
+            raise UserError(
+                f"{where}: only a Trainer keeps early weights, and the model does not come straight from "
+                f"{trainer.id}: set {self.id}.rewind=none"
+            )
+        if kept.members > 1:
+            raise UserError(
+                f"{where}: {trainer.id} keeps no early weights of {kept.members} members: set "
+                f"{trainer.id}.members=1, or {self.id}.rewind=none"
+            )
+        if kept.rewind_epoch >= kept.epochs:
+            raise UserError(
+                f"{where}: {trainer.id}.rewind_epoch={kept.rewind_epoch} is not before the end of its "
+                f"{kept.epochs} epochs: set it lower"
+            )
 
 
 def _advice(needed: str) -> str:

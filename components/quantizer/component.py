@@ -10,6 +10,7 @@ from typing import Literal
 from components.artifacts import FEATURES, MODEL
 from components.base import TENSORFLOW, Component, UserError
 from components.models.catalogue import ARCHITECTURES
+from components.trainer.component import Trainer
 from components.trainer.origin import trainer_of
 from components.training.parameters import TrainingParameters
 
@@ -67,8 +68,13 @@ class Quantizer(Component):
     PRELOADS = TENSORFLOW
 
     def check(self, makers: Mapping[str, Component]) -> None:
-        """Training with rounding needs a form with rounding of every layer."""
+        """Training with rounding needs a form with rounding of every layer, and gives int8 activations."""
         method, trainer = self.parameters.method, trainer_of(self, "model", makers)
+        for taker in makers.values():
+            # By its name: no code of the Converter decides what is made here.
+            activations = getattr(taker.parameters, "activations", "int8")
+            if activations != "int8" and taker.inputs["model"].producer == self.id:
+                self._check_float(f"{taker.id}.activations={activations}", trainer)
         if method in ("auto", "post_training") or trainer is None:
             return
         architecture = trainer.parameters.architecture
@@ -76,4 +82,19 @@ class Quantizer(Component):
             raise UserError(
                 f"{self.id}.method={method}: some layers of {architecture} have no form with rounding: "
                 "set it to auto or post_training"
+            )
+
+    def _check_float(self, where: str, trainer: Trainer | None) -> None:
+        """Whether what is made here is a float network that ends in a softmax, for `where` to hold."""
+        method = self.parameters.method
+        rounds = trainer is None or ARCHITECTURES[trainer.parameters.architecture].rounding
+        if method != "post_training" and (method != "auto" or rounds):
+            raise UserError(
+                f"{where} takes a float model, and {self.id}.method={method} trains it with int8 rounding: "
+                f"set {self.id}.method=post_training"
+            )
+        if trainer is not None and trainer.parameters.members > 1:
+            raise UserError(
+                f"{where} takes a network that ends in a softmax, and {trainer.id} trains "
+                f"{trainer.parameters.members}, whose mean ends in none: set {trainer.id}.members=1"
             )

@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import functools
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,6 +126,21 @@ class Profile:
 def profile_names() -> tuple[str, ...]:
     """The profiles that come with this package."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def demand_profiles(names: Iterable[str], where: str) -> None:
+    """Reads the profiles `names` that do not come with this package.
+
+    Raises:
+        UserError: if one cannot be read; names the parameter `where` that it stands in.
+    """
+    known = profile_names()
+    for name in names:
+        if name not in known:
+            try:
+                load_profile(name)
+            except UserError as e:
+                raise UserError(f"{where}: {e}") from e
 
 
 @functools.lru_cache(maxsize=64)

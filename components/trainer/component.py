@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 
 from components.artifacts import FEATURES, MODEL
 from components.base import TENSORFLOW, Component
 from components.models.catalogue import ARCHITECTURES
+from components.targets.profile import demand_profiles
 from components.training.parameters import TrainingParameters
 
 
@@ -46,8 +48,8 @@ class TrainerParameters(TrainingParameters):
             )
         if self.rewind_epoch < 0:
             raise ValueError("rewind_epoch must be 0 or more")
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError("widths must be one or more positive numbers")
+        if objection := ARCHITECTURES[self.architecture].objection(self.widths):
+            raise ValueError(f"{objection} ({self.architecture})")
         if self.members < 1 or self.focus < 1.0:
             raise ValueError("members and focus must be 1 or more")
 
@@ -61,3 +63,7 @@ class Trainer(Component):
     ALONE = False
     EXECUTOR = "components.trainer.executor:execute"
     PRELOADS = TENSORFLOW
+
+    def check(self, makers: Mapping[str, Component]) -> None:
+        """The profiles of its targets can be read."""
+        demand_profiles(self.parameters.targets, f"{self.id}.targets")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.base import UserError
+from components.early_exit.cut import cut
 from components.infra_validator.measure import Measured, measure
 from components.infra_validator.parity import compare
 from components.models.catalogue import ARCHITECTURES, AUTOENCODERS, FORECASTERS
@@ -37,6 +39,17 @@ def test_untrained_it_is_int8_throughout_fits_its_targets_and_runs_alike_on_tflm
     assert isinstance(reference, Measured)
     assert isinstance(tflm, Measured)
     assert compare(tflm.outputs, reference.outputs).max_lsb <= 1
+
+
+@slow
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exit_has_a_place_in_what_is_said_to_narrow(name):
+    model = (architectures.converted() / f"{name}.tflite").read_bytes()
+    if ARCHITECTURES[name].narrows:
+        assert cut(model, 0.999).rest
+    else:
+        with pytest.raises(UserError, match="no place for an exit"):
+            cut(model, 0.999)
 
 
 @slow
@@ -98,7 +111,6 @@ def test_what_streams_gives_a_frame_the_same_features_wherever_the_window_begins
 @slow
 @with_tensorflow
 def test_the_quantizer_trains_what_has_a_form_with_rounding_and_names_what_has_none():
-    from components.base import UserError
     from components.models import registry
     from components.quantizer import executor
 
@@ -137,7 +149,6 @@ def test_a_wrong_choice_is_refused_before_anything_runs(values, said):
 )
 @with_tensorflow
 def test_widths_that_do_not_fit_are_refused_by_name(name, widths, said):
-    from components.base import UserError
     from components.models import registry
 
     with pytest.raises(UserError, match=f"{name} does not fit .*{said}"):

@@ -256,6 +256,83 @@ def test_a_form_that_cannot_stream_is_refused_before_anything_is_trained(setting
     demand_fit(recipe)
 
 
+_WIDE = "Converter.activations=int16"
+_PLAIN = "Quantizer.method=post_training"
+_REWOUND = ("Pruner.method=iterative", "Pruner.rewind=early")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([_WIDE], r"int16 takes a float model, and Quantizer.method=auto trains it"),
+        ([_WIDE, "Quantizer.method=ternary"], r"Quantizer.method=ternary .*=post_training"),
+        ([_WIDE, _PLAIN, "Trainer.members=2"], r"ends in a softmax.*set Trainer.members=1"),
+        ([_WIDE, _PLAIN, "EarlyExit.spend=0.4"], r"EarlyExit.spend: an exit reads int8"),
+        (
+            ["EarlyExit.spend=0.4", "Trainer.members=2"],
+            r"no single tensor .* 2 networks of Trainer",
+        ),
+        (["EarlyExit.spend=0.4", "Trainer.architecture=shufflenet"], r"shufflenet .* has no place"),
+        ([*_REWOUND, "Trainer.members=2"], r"rewind=early: Trainer keeps no early .* 2 members"),
+        ([*_REWOUND, "Trainer.rewind_epoch=14"], r"Trainer.rewind_epoch=14 is not before the end"),
+        (["InfraValidator.targets=tfml"], r"InfraValidator.targets: .* 'tfml' \(did you mean tflm"),
+        (
+            ["TeacherTrainer.targets=gone.toml"],
+            r"TeacherTrainer.targets: gone.toml: cannot be read",
+        ),
+        (
+            ["InfraValidator.targets=edgetpu", "Trainer.architecture=mobilenet_v3"],
+            r"Edge TPU is predicted not to take all of mobilenet_v3 \(Trainer\): .*one of bc_resnet",
+        ),
+    ],
+)
+def test_what_would_end_in_an_error_after_the_training_is_refused_before_it(settings, said):
+    recipe = keyword_spotting.recipe(Path("root"), Path("data"), ())
+    apply_settings(recipe, settings)
+    with pytest.raises(UserError, match=said):
+        demand_fit(recipe)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [_WIDE, _PLAIN],
+        # The Quantizer hands that one on as it is.
+        [_WIDE, "Trainer.architecture=mobilenet_v3"],
+        [*_REWOUND, "Trainer.rewind_epoch=13"],
+        ["EarlyExit.spend=0.4", "Trainer.architecture=squeezenet"],
+        ["InfraValidator.targets=edgetpu"],
+    ],
+)
+def test_what_fits_is_let_through(settings):
+    recipe = keyword_spotting.recipe(Path("root"), Path("data"), ())
+    apply_settings(recipe, settings)
+    demand_fit(recipe)
+
+
+def test_a_profile_of_ones_own_with_a_missing_key_is_refused_before_anything_runs(tmp_path):
+    board = tmp_path / "board.toml"
+    board.write_text('extends = "tflm"\nname = "board"\ntitle = "a board"\n')
+    recipe = keyword_spotting.recipe(Path("root"), Path("data"), ())
+    apply_settings(recipe, [f"InfraValidator.targets=tflm,{board}"])
+    with pytest.raises(
+        UserError, match=r"InfraValidator.targets: .*board.toml: source: is missing"
+    ):
+        demand_fit(recipe)
+
+
+def test_widths_that_the_architecture_cannot_have_are_refused_before_its_teacher_is_trained():
+    recipe = keyword_spotting.recipe(Path("root"), Path("data"), ())
+    for architecture, widths, said in (
+        ("squeezenet", "16,30", "multiples of 4"),
+        ("shufflenet", "32,16", "rising multiples of 16"),
+    ):
+        settings = [f"{{}}.architecture={architecture}", f"{{}}.widths={widths}"]
+        for step in ("Trainer", "GateTrainer"):
+            with pytest.raises(UserError, match=said):
+                apply_settings(recipe, [setting.format(step) for setting in settings])
+
+
 @pytest.mark.parametrize(
     ("architecture", "method", "said"),
     [
