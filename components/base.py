@@ -149,6 +149,14 @@ class Component:
             UserError: naming the parameter, and what to set instead.
         """
 
+    def named_files(self) -> Mapping[str, str]:
+        """Digests of the files of the user's that parameters name: what stands there decides too.
+
+        Raises:
+            OSError: if one cannot be read.
+        """
+        return {}
+
     def stands(self, outputs: Outputs) -> bool:
         """Whether what an earlier execution did outside its outputs is still there.
 

@@ -43,7 +43,7 @@ def key_parts(component: Component, input_digests: Mapping[str, str], code: str)
     """What decides the outputs of an execution, part by part, as JSON holds it.
 
     Args:
-        component: its type and parameters count, its id does not.
+        component: its type, its parameters and the files that they name count, its id does not.
         input_digests: of the content of each input, by name.
         code: digest of its code; see `pipeline.code_digest`.
 
@@ -52,7 +52,7 @@ def key_parts(component: Component, input_digests: Mapping[str, str], code: str)
     """
     parts = {
         "type": type(component).__name__,
-        "parameters": deciding(component.parameters),
+        "parameters": {**deciding(component.parameters), **component.named_files()},
         "inputs": dict(input_digests),
         "code": code,
         "environment": environment(),

@@ -16,7 +16,7 @@ from components.artifacts import (
 )
 from components.base import Component, UserError
 from components.models.catalogue import ARCHITECTURES
-from components.targets.profile import demand_profiles
+from components.targets.profile import demand_profiles, profile_digests
 from components.trainer.origin import trainer_of
 
 
@@ -72,3 +72,7 @@ class InfraValidator(Component):
                 f"{self.id}.targets: the Edge TPU is predicted not to take all of "
                 f"{trainer.parameters.architecture} ({trainer.id}): leave edgetpu out, or take one of {able}"
             )
+
+    def named_files(self) -> Mapping[str, str]:
+        """The profiles of the user's own."""
+        return profile_digests(self.parameters.targets)

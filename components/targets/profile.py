@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import hashlib
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -141,6 +142,16 @@ def demand_profiles(names: Iterable[str], where: str) -> None:
                 load_profile(name)
             except UserError as e:
                 raise UserError(f"{where}: {e}") from e
+
+
+def profile_digests(names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of each profile among `names` that does not come with this package, by name.
+
+    Raises:
+        OSError: if one cannot be read.
+    """
+    own = [name for name in names if name not in profile_names()]
+    return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in own}
 
 
 @functools.lru_cache(maxsize=64)

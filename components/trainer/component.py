@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from components.artifacts import FEATURES, MODEL
 from components.base import TENSORFLOW, Component
 from components.models.catalogue import ARCHITECTURES
-from components.targets.profile import demand_profiles
+from components.targets.profile import demand_profiles, profile_digests
 from components.training.parameters import TrainingParameters
 
 
@@ -67,3 +67,7 @@ class Trainer(Component):
     def check(self, makers: Mapping[str, Component]) -> None:
         """The profiles of its targets can be read."""
         demand_profiles(self.parameters.targets, f"{self.id}.targets")
+
+    def named_files(self) -> Mapping[str, str]:
+        """The profiles of the user's own."""
+        return profile_digests(self.parameters.targets)

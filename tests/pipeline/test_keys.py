@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.artifacts import RECORDINGS
+from components.artifacts import FEATURES, INT8_MODEL, RECORDINGS
 from components.base import Channel
 from components.example_gen.component import ExampleGen, ExampleGenParameters
+from components.infra_validator.component import InfraValidator, InfraValidatorParameters
+from components.trainer.component import Trainer, TrainerParameters
 from pipeline import keys
+from pipeline.explanation import differences
 from tests.fixtures.steps import Judge, StepParameters, Write
 
 
@@ -51,6 +56,31 @@ def test_what_only_says_how_a_step_is_executed_does_not_count():
     spread = ExampleGenParameters(beam_options=("--direct_num_workers=1",))
     assert parts(spread) == parts(ExampleGenParameters())
     assert parts(ExampleGenParameters(shards=7)) != parts(ExampleGenParameters())
+
+
+@pytest.mark.parametrize("kind", ["validator", "trainer"])
+def test_a_profile_of_ones_own_counts_by_its_content(kind, tmp_path):
+    board = tmp_path / "board.toml"
+
+    def parts(*targets: str) -> dict[str, Any]:
+        features, model = Channel(FEATURES, path=tmp_path), Channel(INT8_MODEL, path=tmp_path)
+        if kind == "trainer":
+            return keys.key_parts(
+                Trainer(TrainerParameters(targets=targets), features=features), {}, ""
+            )
+        parameters = InfraValidatorParameters(targets=targets)
+        return keys.key_parts(InfraValidator(parameters, features=features, model=model), {}, "")
+
+    found = []
+    for text in ("arena_bytes = 1", "arena_bytes = 2", "arena_bytes = 1"):
+        board.write_text(text)
+        found.append(parts("tflm", str(board)))
+    assert found[0] == found[2]
+    assert [line.partition(":")[0] for line in differences(found[0], found[1])] == [
+        f"parameters.{board}"
+    ]
+    # Those that come along are in the digest of the code.
+    assert parts("tflm")["parameters"].keys() < found[0]["parameters"].keys()
 
 
 def test_the_environment_names_versions():
