@@ -77,5 +77,5 @@ class EarlyExit(Component):
         if not ARCHITECTURES[architecture].narrows:
             raise UserError(
                 f"{self.id}.spend: {architecture} ({trainer.id}) has no place for an exit, for no single "
-                f"tensor passes before its end: set it to 0, or take another architecture"
+                f"tensor passes before nearly all is done: set it to 0, or take another architecture"
             )

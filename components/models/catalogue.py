@@ -20,8 +20,8 @@ class Architecture:
         edge_tpu: whether the Edge TPU is predicted to take all of it, in one partition.
         multiple: what every width must be a multiple of.
         rising: whether every width must be larger than the one before it.
-        narrows: whether a single tensor passes somewhere before its last layers, where an exit can stand
-            (`EarlyExit.spend`).
+        narrows: whether a single tensor passes before nearly all of its work is done, where an exit can
+            stand (`EarlyExit.spend`).
     """
 
     edge_tpu: bool

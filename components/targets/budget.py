@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from components.targets.profile import Profile
 
@@ -12,7 +13,7 @@ class Need:
     """One limit of a target, and what a model needs of it.
 
     Attributes:
-        what: ``arena``, ``flash`` or ``macs``.
+        what: ``arena``, ``flash``, ``macs`` or ``macs_per_second``.
         unit: of both figures.
         needed: None if it could not be measured, which does not fit.
         limit: the most that the target has.
@@ -36,10 +37,18 @@ def needs(
 ) -> tuple[Need, ...]:
     """The model against each limit that the profile sets."""
     budget = profile.budget
+    each_second = math.ceil(macs * budget.inferences_per_second)
     figures = (
         ("arena", "bytes", arena_bytes, budget.arena_bytes, "fewer channels, or pool earlier"),
         ("flash", "bytes", flash_bytes, budget.flash_bytes, "fewer channels or layers"),
         ("macs", "MACs", macs, budget.macs, "fewer channels, or pool earlier"),
+        (
+            "macs_per_second",
+            "MACs a second",
+            each_second,
+            budget.macs_per_second,
+            "fewer channels, or fewer inferences a second",
+        ),
     )
     return tuple(
         Need(what=what, unit=unit, needed=needed, limit=limit, advice=advice)

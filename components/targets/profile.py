@@ -71,11 +71,21 @@ class Budget:
         arena_bytes: RAM for tensors, bytes.
         flash_bytes: the .tflite file, bytes.
         macs: multiply-accumulates of one inference.
+        macs_per_second: multiply-accumulates that the processor has time for in a second.
+        inferences_per_second: how often a second the model is to run.
     """
 
     arena_bytes: int | None = None
     flash_bytes: int | None = None
     macs: int | None = None
+    macs_per_second: int | None = None
+    inferences_per_second: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            limit = getattr(self, field.name)
+            if limit is not None and limit <= 0:
+                raise ValueError(f"{field.name} must be above 0")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,10 +181,12 @@ def load_profile(name: str) -> Profile:
         return decode(Profile, _content(path))
     except OSError as e:
         raise UserError(f"{path}: cannot be read: {e.strerror}") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
         raise UserError(f"{path}: is not TOML: {e}") from e
     except DecodeError as e:
-        raise UserError(f"{path}: {e}; components/targets/tflm.toml shows the form") from e
+        # What is wrong with all of it stands at no place.
+        said = str(e).removeprefix(": ")
+        raise UserError(f"{path}: {said}; components/targets/tflm.toml shows the form") from e
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -43,6 +43,13 @@ def test_a_user_adds_her_own_profile(tmp_path: Path) -> None:
         ('["int8"]', '["int9"]', "no data type int9"),
         ('"tflm"', '"tflx"', "fallback: there is no target 'tflx'"),
         ("[rules]", "[rules", "is not TOML"),
+        ("[budget]", f"[budget]\nmacs = {'[' * 5000}{']' * 5000}", "is not TOML"),
+        ("arena_bytes = 20000", "arena_bytes = -1", "budget: arena_bytes must be above 0"),
+        (
+            "arena_bytes = 20000",
+            "macs_per_second = 1\ninferences_per_second = 0.0",
+            "budget: inferences_per_second must be above 0",
+        ),
         ('float_tensors = "error"', 'float_tensors = "no"', "rules.float_tensors"),
     ],
 )
@@ -55,6 +62,7 @@ def test_a_wrong_profile_is_refused_by_file_and_key(
         load_profile(str(file))
     assert str(file) in str(caught.value)
     assert said in str(caught.value)
+    assert ": :" not in str(caught.value)
 
 
 def test_a_profile_that_extends_another_says_only_what_differs(tmp_path: Path) -> None:

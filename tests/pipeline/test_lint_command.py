@@ -55,6 +55,17 @@ def test_a_refusal_ends_with_3_and_says_what_to_change(model, tmp_path, capsys):
     assert "has 3,000: fewer channels, or pool earlier" in said
 
 
+@pytest.mark.parametrize(("often", "code"), [(4, 0), (4.5, 3)])
+def test_what_a_board_can_compute_in_a_second_is_a_limit(often, code, model, tmp_path, capsys):
+    board = tmp_path / "my-board.toml"
+    limits = f"macs_per_second = 500\ninferences_per_second = {often}\n"
+    board.write_text(BOARD.replace("arena_bytes = 3000\n", limits))
+    # The model computes 120 in each inference.
+    assert lint(model, "--target", str(board)) == code
+    said = "macs_per_second: 540 MACs a second, and a board with 3 kB has 500: fewer channels, or"
+    assert (said in capsys.readouterr().out) == bool(code)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
