@@ -17,6 +17,7 @@ from pipeline.commands.store_arguments import open_telling
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.study.ledger import Record
+    from pipeline.study.study import Result
     from pipeline.study.trials import Ran
     from pipeline.study.wiring import Purpose
 
@@ -116,16 +117,15 @@ def run_study(arguments: argparse.Namespace) -> int:
             settings=arguments.set,
         )
         study = Study(tried, trials, ledger, budget_s=budget_s, limits=limits)
-        result = study.all_rungs()
-        table = rows(tried, result)
-        choice = choose(tried, table, limits)
+        compared = study.all_rungs()
+        choice = choose(tried, rows(tried, compared), limits)
 
-        def write() -> None:
+        def write(result: Result) -> None:
             write_study(
                 folder,
                 candidates=tried,
                 result=result,
-                table=table,
+                table=rows(tried, result),
                 sensitivities=sensitivities(tried, techniques.defaults, ledger.records),
                 choice=choice,
                 attempts=study.attempts,
@@ -134,14 +134,15 @@ def run_study(arguments: argparse.Namespace) -> int:
                 limits=limits,
             )
 
-        write()  # whatever becomes of the release
+        write(compared)  # whatever becomes of the release
         attempts = study.release(choice.ranked)
-        write()
+        write(compared)
         judged = [attempt for attempt in attempts if attempt.judged]
         if judged:
             planned = study.planned(judged[-1])
             whole = run_recipe(trials.recipe(planned, "release"), root, store, view, lock)
             _leave(root, whole, data, judged[-1].seconds)
+        write(study.late(compared))
     names = {candidate.key: candidate.name for candidate in tried}
     for attempt in attempts:
         print(_said(names[attempt.candidate], attempt))

@@ -26,7 +26,7 @@ class Row:
         key: of the candidate.
         name: of the candidate.
         saves: what its technique is good for.
-        rung: ``final``, ``1`` or ``0``.
+        rung: ``final``, ``1`` or ``0``; so also of what was tried late.
         examples: that the Trainer saw.
         seeds: how many.
         val_accuracy: on validation clips and their views; what choices are made by.
@@ -53,7 +53,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """What a knob does, at the few examples and the one seed of rung 0.
+    """What a knob does, at the few examples and the one seed of rung 0, or late.
 
     Attributes:
         technique: whose knob it is.
@@ -93,14 +93,15 @@ def sensitivities(
     defaults: Mapping[tuple[str, str], str],
     records: Sequence[Record],
 ) -> list[Sensitivity]:
-    """What each knob did in rung 0, where it was turned at all.
+    """What each knob did in rung 0 or late, where it was turned at all.
 
     Args:
         candidates: all.
         defaults: the default value of each knob, by technique and knob.
         records: of the ledger.
     """
-    first = {r.candidate: r.metrics for r in records if r.rung == "0" and not r.failed}
+    few = [r for r in records if r.rung in ("0", "late") and not r.failed]
+    first = {r.candidate: r.metrics for r in few}
     found = []
     for (technique, knob), default in defaults.items():
         of = [c for c in candidates if c.technique == technique and c.turned in ("", knob)]
@@ -178,7 +179,7 @@ def _row(candidate: Candidate, records: Sequence[Record], measured: Record | Non
         key=candidate.key,
         name=candidate.name,
         saves=candidate.saves,
-        rung=records[0].rung,
+        rung="0" if records[0].rung == "late" else records[0].rung,
         examples=records[0].examples,
         seeds=len(records),
         val_accuracy=statistics.fmean(r.metrics["val_accuracy"] for r in records),

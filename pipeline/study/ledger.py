@@ -35,7 +35,8 @@ class Record:
 
     Attributes:
         candidate: its key.
-        rung: ``0``, ``1``, ``final``, ``measured`` (on runtimes) or ``release``.
+        rung: ``0``, ``1``, ``final``, ``measured`` (on runtimes), ``release`` or ``late`` (as ``0``, in the
+            time that the release left).
         seed: of its training steps.
         examples: that the Trainer saw.
         seconds: how long it took.

@@ -7,6 +7,7 @@
     final    the front of those, with three seeds, at as many examples as are affordable, twice as many
              where possible; each is measured on the runtimes; time that is left goes into further seeds
     release  the best of those trained anew at length; see `pipeline.study.release`
+    late     in the time that is left, what there was none for in rung 0, at as many examples
 
 What is less than half as accurate as the best is left behind in any rung: nobody would ship it. Choices
 are made by validation accuracy. Where a release has limits, candidates that keep them come before the
@@ -142,6 +143,19 @@ class Study:
                 return self.attempts
             self._trials.release(planned, self._limits)
 
+    def late(self, result: Result) -> Result:
+        """Tries what there was no time for, in the time that is left; gives what was found with that.
+
+        It changes nothing of the comparison and the release, and shows what more of the knobs do.
+        """
+        place = self._places([c for c in self._candidates if self._records(c, "0")])
+        waiting = [c for c in result.untried if not c.turned or c.technique in place]
+        waiting.sort(key=lambda c: place[c.technique] if c.turned else -1)
+        if waiting:
+            self._trials.told.rung("what there was no time for before", len(waiting))
+            self._screen(waiting, self._ledger.plan["0"], 1.0, "late")
+        return self._result(list(result.final))
+
     def planned(self, record: Record) -> Planned:
         """What a record is of."""
         (candidate,) = (c for c in self._candidates if c.key == record.candidate)
@@ -162,7 +176,7 @@ class Study:
         examples = self._ledger.decide("0", round(_FIRST_RUNG_EXAMPLES * scale))
         techniques = [c for c in self._candidates if not c.turned]
         self._trials.told.rung("every technique, few examples", len(techniques))
-        reasons = self._screen(techniques, examples, _TECHNIQUES_SHARE)
+        reasons = self._screen(techniques, examples, _TECHNIQUES_SHARE, "0")
         tried = [c for c in techniques if self._records(c, "0")]
         if not tried:
             self._ledger.forget(list(self._ledger.records))  # whatever it was may have been mended
@@ -170,25 +184,32 @@ class Study:
                 "not one candidate could be trained: "
                 + ("; ".join(sorted(reasons)) or "give a larger --budget-minutes")
             )
-        order = {p.name: n for n, p in enumerate(ranked(self._points(tried, "0"), self._limits))}
-        place = {c.technique: order[c.key] for c in tried}
+        place = self._places(tried)
         knobs = [c for c in self._candidates if c.turned and c.technique in place]
         knobs.sort(key=lambda c: place[c.technique])
         if len(tried) == len([c for c in techniques if not self._failed(c)]):
             self._trials.told.rung("their knobs, the better techniques first", len(knobs))
-            self._screen(knobs, examples, _KNOBS_SHARE)
+            self._screen(knobs, examples, _KNOBS_SHARE, "0")
         return [c for c in self._candidates if self._records(c, "0")]
 
-    def _screen(self, candidates: Sequence[Candidate], examples: int, share: float) -> set[str]:
-        """Runs those in rung 0 that fit into `share` of the budget; gives why some failed."""
+    def _places(self, tried: Sequence[Candidate]) -> dict[str, int]:
+        """How the techniques of rung 0 rank, from 0; a technique's best candidate counts."""
+        order = {p.name: n for n, p in enumerate(ranked(self._points(tried, "0"), self._limits))}
+        by_rank = sorted(tried, key=lambda c: order[c.key], reverse=True)
+        return {c.technique: order[c.key] for c in by_rank}
+
+    def _screen(
+        self, candidates: Sequence[Candidate], examples: int, share: float, rung: str
+    ) -> set[str]:
+        """Runs those in `rung` that fit into `share` of the budget; gives why some failed."""
         reasons = set()
         for candidate in candidates:
             planned = Planned(candidate=candidate, examples=examples, seed=FIRST_SEED)
-            known = self._ledger.find(candidate.key, "0", FIRST_SEED)
+            known = self._ledger.find(candidate.key, rung, FIRST_SEED)
             ends = self._spent + self._prices.total([planned])
             if known is None and self._ledger.records and ends > share * self._budget:
                 continue
-            record = self._trials.compare(planned, "0", "screen")
+            record = self._trials.compare(planned, rung, "screen")
             if record.failed:
                 reasons.add(record.failed)
         return reasons
@@ -353,7 +374,7 @@ class Study:
     def _result(self, final: list[Candidate]) -> Result:
         tried: dict[str, tuple[Record, ...]] = {}
         for candidate in self._candidates:
-            for rung in ("final", "1", "0"):
+            for rung in ("final", "1", "0", "late"):
                 records = self._records(candidate, rung)
                 if records:
                     tried[candidate.key] = tuple(records)

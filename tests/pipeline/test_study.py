@@ -8,8 +8,10 @@ import pytest
 
 from components.base import UserError
 from components.models.catalogue import ARCHITECTURES
+from pipeline.study.choice import sensitivities
 from pipeline.study.ledger import Ledger
-from tests.fixtures.study_world import FEW, TRIED, World, finish, named, study
+from pipeline.study.study import Study
+from tests.fixtures.study_world import FEW, TECHNIQUES, TRIED, World, finish, named, study
 
 
 def test_with_a_limit_the_last_rung_holds_those_that_keep_it(tmp_path: Path):
@@ -76,6 +78,39 @@ def test_a_rung_sees_three_times_what_the_one_before_saw(tmp_path: Path):
     result = study(World(), Ledger(tmp_path / "l.json", "a"), 60, TRIED).all_rungs()
     assert result.examples["1"] >= 3 * result.examples["0"]
     assert result.examples["final"] >= 2 * result.examples["1"]
+
+
+@pytest.mark.parametrize("slower", [1.0, 2.5])
+def test_time_that_the_release_left_goes_into_what_there_was_none_for(
+    tmp_path: Path, slower: float
+):
+    def begun() -> Study:
+        return study(world, Ledger(tmp_path / "l.json", "a"), 60, TRIED)
+
+    world = World(slower)
+    made = begun()
+    compared, attempts = finish(made, TRIED)
+    assert attempts[-1].released
+    spent, runs = world.now, len(world.runs)
+    result = made.late(compared)
+    assert set(result.tried) > set(compared.tried)
+    assert spent < world.now <= 3600.0
+    assert result.final == compared.final
+    assert {key: result.tried[key] for key in compared.tried} == compared.tried
+    ledger = Ledger(tmp_path / "l.json", "a")
+    before = [r for r in ledger.records if r.rung != "late"]
+    defaults = TECHNIQUES.defaults
+    assert len(sensitivities(TRIED, defaults, ledger.records)) > len(
+        sensitivities(TRIED, defaults, before)
+    )
+    late = [run["examples"] for run in world.runs[runs:]]
+    assert set(late) == {result.examples["0"]}
+
+    now, made = world.now, begun()
+    again, same = finish(made, TRIED)
+    assert (again.final, same) == (compared.final, attempts)
+    assert made.late(again).tried == result.tried
+    assert world.now == now
 
 
 def test_a_run_that_came_from_the_cache_promises_no_others_of_its_kind(tmp_path: Path):
