@@ -148,7 +148,8 @@ def _rows(artifacts: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any]
         if value is None or isinstance(value, int | float | str)
     }
     by_detector = {name: found["quality"] for name, found in evaluation["compared"].items()}
-    tables = {name: evaluation[name] for name in ("nab", "nab_control", "crosswise", "strays")}
+    names = ("nab", "nab_control", "crosswise", "strays", "without")
+    tables = {name: evaluation[name] for name in names}
     return sizes, {**figures, **tables, "quality_by_detector": by_detector}
 
 

@@ -20,7 +20,9 @@ class AnomalyNetworkTrainerParameters:
         batch: windows a step.
         learning_rate: of Adam, falling to a hundredth by a cosine.
         noise: deviation of the noise that is added to the windows, compressed units.
-        seed: of initial weights, order and noise.
+        modality_dropout: share of the windows that one sense is taken from, in what the network sees and
+            in what it is to give; where the features name senses (Transform.senses).
+        seed: of initial weights, order, noise and what is taken.
         threads: threads of TensorFlow.
     """
 
@@ -30,6 +32,7 @@ class AnomalyNetworkTrainerParameters:
     batch: int = 64
     learning_rate: float = 3e-3
     noise: float = 0.05
+    modality_dropout: float = 0.3
     seed: int = 0
     threads: int = 1
 
@@ -43,6 +46,8 @@ class AnomalyNetworkTrainerParameters:
             raise ValueError("epochs and batch must be 1 to 10000, threads 1 or more")
         if not 0.0 < self.learning_rate <= 1.0 or not 0.0 <= self.noise <= 1.0:
             raise ValueError("learning_rate must lie in (0, 1], noise in [0, 1]")
+        if not 0.0 <= self.modality_dropout <= 1.0:
+            raise ValueError("modality_dropout must be 0 to 1")
 
 
 class AnomalyNetworkTrainer(Component):

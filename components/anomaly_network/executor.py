@@ -13,13 +13,17 @@ from components.base import Inputs, Metrics, Outputs, Progress
 from components.models import registry
 from components.models.catalogue import FORECASTERS
 from components.models.macs import count_macs
+from components.series_transform.preprocessing import read_preprocessing
 from components.training import loop
+from components.training.modality_dropout import drop_senses
 from components.training.parameters import TrainingParameters
 from edge_agent.features.audio import INPUT_SCALE
 
 _LAST_RATE = 0.01  # of the first
+_VALIDATION = -1  # in place of an epoch, where senses are drawn
 
 Float32 = npt.NDArray[np.float32]
+Pairs = tuple[Float32, Float32]
 
 
 def execute(
@@ -36,6 +40,21 @@ def execute(
     steps = parameters.epochs * -(-len(train[0]) // parameters.batch)
     rate = keras.optimizers.schedules.CosineDecay(parameters.learning_rate, steps, alpha=_LAST_RATE)
     model.compile(keras.optimizers.Adam(rate), "mse")
+    senses = read_preprocessing(inputs["features"]).senses
+
+    def without(pairs: Pairs, epoch: int) -> Pairs:
+        """Each of `pairs` as it is, or without one sense."""
+        if senses is None:
+            return pairs
+        seed = (parameters.seed, epoch)
+        seen, wanted = (
+            drop_senses(values.reshape(len(values), -1, channels), senses, share, seed).numpy()
+            for values in pairs
+        )
+        return seen[..., None], wanted.reshape(len(wanted), -1)
+
+    share = parameters.modality_dropout
+    val = without(val, _VALIDATION)
     random = np.random.default_rng(parameters.seed)
     history: dict[str, list[float]] = {"loss": [], "validation_loss": []}
     best, kept = np.inf, model.get_weights()
@@ -43,8 +62,7 @@ def execute(
     for epoch in range(parameters.epochs):
         noisy = train[0] + random.normal(0, parameters.noise, train[0].shape).astype(np.float32)
         fitted = model.fit(
-            noisy,
-            train[1],
+            *without((noisy, train[1]), epoch),
             batch_size=parameters.batch,
             epochs=epoch + 1,
             initial_epoch=epoch,
@@ -67,7 +85,7 @@ def execute(
     return {"loss": history["loss"][-1], "validation_loss": best}
 
 
-def _pairs(features: Path, split: str, forecasts: bool) -> tuple[Float32, Float32]:
+def _pairs(features: Path, split: str, forecasts: bool) -> Pairs:
     """Normal windows, shape (n, frames, channels, 1), and what is to come of each, shape (n, outputs)."""
     codes = np.load(features / f"{split}.codes.npy", allow_pickle=False)
     after = np.load(features / f"{split}.next.npy", allow_pickle=False)

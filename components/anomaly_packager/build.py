@@ -18,6 +18,7 @@ from edge_agent.bundle.manifest import (
     AUTOENCODER_SCHEMA_VERSION,
     NETWORK_SCHEMA_VERSION,
     SCHEMA_VERSION,
+    SENSES_SCHEMA_VERSION,
     AnomalyManifest,
     AnomalyNetwork,
     Budget,
@@ -153,6 +154,8 @@ def _npy(array: npt.NDArray[Any]) -> bytes:
 
 
 def _schema_version(settings: ScoringSettings, vibration: VibrationFeatures | None) -> str:
+    if settings.hold_rows is not None:
+        return SENSES_SCHEMA_VERSION
     if settings.detectors.network is not None or vibration is not None:
         return NETWORK_SCHEMA_VERSION
     return SCHEMA_VERSION if settings.detectors.autoencoder is None else AUTOENCODER_SCHEMA_VERSION

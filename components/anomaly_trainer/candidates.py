@@ -116,6 +116,8 @@ def candidates(
         smoothing=p.smoothing,
         warm_up_rows=warm_up_rows,
         per_machine=PARTS if warm_up_rows else (),
+        hold_rows=None if preprocessing.senses is None else p.hold_rows,
+        senses=preprocessing.senses,
     )
     found = {
         name: Candidate(scoring=dataclasses.replace(scoring, detectors=detectors))

@@ -56,6 +56,8 @@ class AnomalyTrainerParameters:
         aim_missed: most of the anomalous rows that should lie below it.
         aim_unlabelled: where nothing is labelled, most of the rows that should lie at it or above.
         persistence: rows in a row at the threshold that raise an alarm.
+        hold_rows: where the features name senses (Transform.senses), for how many rows a missing value is
+            held before the device goes on without its channel.
         as_good: how far below the best ROC-AUC a cheaper detector counts as good as it.
         most_bytes: budget: parameters and network together.
         most_state_bytes: budget: what a stream keeps.
@@ -84,6 +86,7 @@ class AnomalyTrainerParameters:
     aim_missed: float = 0.25
     aim_unlabelled: float = 0.01
     persistence: int = 1
+    hold_rows: int = 8
     as_good: float = 0.01
     most_bytes: int = 20 * 1024
     most_state_bytes: int = 16 * 1024

@@ -18,6 +18,7 @@ from components.anomaly_trainer.candidates import Candidate, candidates, read_ne
 from components.anomaly_trainer.comparison import Compared, choose, objections
 from components.anomaly_trainer.component import AnomalyTrainerParameters
 from components.anomaly_trainer.evaluation import Outcome, aucs, mean, outcomes
+from components.anomaly_trainer.missing_sense import without_each
 from components.anomaly_trainer.nab_table import profile_scores
 from components.anomaly_trainer.planted import planted
 from components.anomaly_trainer.quality import NAB, ROC_AUC, Quality, nab_controls, nab_series
@@ -78,6 +79,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: AnomalyTrainerParamete
         "watches": "rows" if preprocessing.vibration is None else "signal",
         "crosswise": _crosswise(measured, parameters, quality),
         "strays": list(compared[choice.name].strays),
+        "without": without_each(scorer, logs, preprocessing.senses or (), series.channels),
         "channels": list(series.channels),
     }
     for name in found["strays"]:

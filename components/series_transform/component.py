@@ -26,6 +26,10 @@ class SeriesTransformParameters:
             end alike), decibels; empty for none.
         val_share: share of the rows that teach, at each log's end of them, that validate training.
         seed: of the widened windows.
+        senses: channels that belong together and may go missing together: of each sense the names of its
+            channels, or their beginnings with a star behind; a star alone is all others. Networks learn
+            to do without one of them (AnomalyNetworkTrainer.modality_dropout), and a device goes on with
+            the others (AnomalyTrainer.hold_rows). With none, all channels are one.
     """
 
     normaliser: Literal["moments", "robust"] = "moments"
@@ -39,6 +43,7 @@ class SeriesTransformParameters:
     mix_db: tuple[float, ...] = (-12.0, -18.0)
     val_share: float = 0.1
     seed: int = 0
+    senses: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= 64:
@@ -47,6 +52,8 @@ class SeriesTransformParameters:
             raise ValueError("overlap must be 0 to less than 1")
         if not 0.0 < self.val_share < 0.5:
             raise ValueError("val_share must lie above 0 and below 0.5")
+        if not all(self.senses):
+            raise ValueError("senses must each name a channel")
 
 
 class SeriesTransform(Component):

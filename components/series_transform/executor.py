@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 from collections.abc import Sequence
@@ -22,10 +21,12 @@ from components.series import (
 )
 from components.series_transform.component import SeriesTransformParameters
 from components.series_transform.preprocessing import Preprocessing, seen_by_detectors
+from components.series_transform.senses import senses_of
 from components.series_transform.signal_rows import rows_of_signals
 from components.series_transform.windows import Windows, widened, windows_of
 from edge_agent.anomaly.rows import Rows, present
 from edge_agent.anomaly.wandering import WanderingSettings
+from edge_agent.decoding import encode
 from edge_agent.features.series import VibrationFeatures
 
 
@@ -33,7 +34,8 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: SeriesTransformParamet
     """Writes the rows that detectors take, and the windows that networks learn.
 
     Raises:
-        UserError: if a signal is shorter than one row of features needs, or the parameters do not fit.
+        UserError: if a signal is shorter than one row of features needs, or the parameters do not fit,
+            such as a sense of channels that do not exist.
     """
     series = read_series(inputs["series"])
     logs = open_logs(inputs["series"], series)
@@ -53,7 +55,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: SeriesTransformParamet
             raise UserError(f"Transform: {e}") from e
         series = rows_of_signals(logs, series, vibration, parameters.mix_db, outputs["series"])
         logs = open_logs(outputs["series"], series)
-    preprocessing = _preprocessing(parameters, vibration)
+    preprocessing = _preprocessing(parameters, vibration, series.channels)
     taught = [log.teaching() for log in logs if log.record.teaches]
     if not any(map(_changes, taught)):
         raise UserError(
@@ -66,7 +68,7 @@ def execute(inputs: Inputs, outputs: Outputs, parameters: SeriesTransformParamet
     write_json(
         outputs["features"] / "features.json",
         {
-            "preprocessing": dataclasses.asdict(preprocessing),
+            "preprocessing": encode(preprocessing),
             "frames": parameters.window,
             "margin_frames": 0,
             "channels": list(series.channels),
@@ -82,7 +84,9 @@ def _changes(rows: Rows) -> bool:
 
 
 def _preprocessing(
-    parameters: SeriesTransformParameters, vibration: VibrationFeatures | None
+    parameters: SeriesTransformParameters,
+    vibration: VibrationFeatures | None,
+    channels: Sequence[str],
 ) -> Preprocessing:
     wandering = None
     if parameters.wandering_limit:
@@ -94,6 +98,7 @@ def _preprocessing(
         wandering=wandering,
         window=parameters.window,
         vibration=vibration,
+        senses=senses_of(parameters.senses, channels),
     )
 
 

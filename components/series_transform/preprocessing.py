@@ -13,7 +13,7 @@ from components.artifacts import read_json
 from edge_agent.anomaly import normaliser
 from edge_agent.anomaly.rows import Held, Rows
 from edge_agent.anomaly.wandering import Wandering, WanderingSettings
-from edge_agent.decoding import decode
+from edge_agent.decoding import ADDED, decode
 from edge_agent.features.series import VibrationFeatures
 
 
@@ -26,12 +26,15 @@ class Preprocessing:
         wandering: which channels are seen against their own slow mean.
         window: rows that a network sees beside each other.
         vibration: how rows were made of a signal; None where they came as rows.
+        senses: the places of the channels of each of several senses, of which one may be missing; None
+            where the channels are one.
     """
 
     normaliser: Literal["moments", "robust"]
     wandering: WanderingSettings | None
     window: int
     vibration: VibrationFeatures | None
+    senses: tuple[tuple[int, ...], ...] | None = dataclasses.field(default=None, metadata=ADDED)
 
 
 def read_preprocessing(features: Path) -> Preprocessing:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.anomaly.normaliser import Normaliser
-from edge_agent.anomaly.rows import Rows
+from edge_agent.anomaly.rows import Mask, Rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,12 +100,17 @@ class Adaptation:
         return float(moved.max())
 
     def step(
-        self, rows: Rows, scores: npt.NDArray[np.float64], alarms: npt.NDArray[np.bool_]
+        self,
+        rows: Rows,
+        gone: Mask,
+        scores: npt.NDArray[np.float64],
+        alarms: npt.NDArray[np.bool_],
     ) -> tuple[Normaliser, float]:
         """Takes rows, at most `due` of them; gives normaliser and threshold for those after.
 
         Args:
             rows: normalised by the normaliser that the last call gave.
+            gone: which of their values teach nothing.
             scores: their scores.
             alarms: whether the alarm was on.
         """
@@ -113,8 +118,10 @@ class Adaptation:
         self._rows += len(rows)
         self._alarmed |= bool(alarms.any())
         self._count += int(below.sum())
-        self._sum += rows[below].sum(axis=0)
-        self._squares += (rows[below] ** 2).sum(axis=0)
+        known = np.where(gone, 0.0, rows)[below]
+        self._known += len(known) - gone[below].sum(axis=0)
+        self._sum += known.sum(axis=0)
+        self._squares += (known**2).sum(axis=0)
         self._scores += float(scores[below].sum())
         if not self.due():
             if not self._alarmed and 2 * self._count > self._rows:
@@ -124,13 +131,14 @@ class Adaptation:
 
     def state_bytes(self) -> int:
         """Bytes of what it keeps, as float32."""
-        return 4 * (4 * self._shipped.centre.size + 5)
+        return 4 * (5 * self._shipped.centre.size + 5)
 
     def _learn(self) -> None:
         rate, now = self.settings.rate, self._normaliser
-        mean = self._sum / self._count
+        count = np.maximum(self._known, 1)
+        mean = self._sum / count
         # About the centre, not about the period's own mean: a period sees only a part of a slow cycle.
-        power = self._squares / self._count
+        power = np.where(self._known, self._squares / count, 1.0)
         centre = now.centre + rate * mean * now.scale
         scale = now.scale * np.sqrt(1.0 + rate * (power - 1.0))
         self._normaliser = self._bounded(Normaliser(centre=centre, scale=scale))
@@ -152,5 +160,6 @@ class Adaptation:
 
     def _clear(self) -> None:
         self._rows, self._count, self._scores, self._alarmed = 0, 0, 0.0, False
+        self._known = np.zeros(self._shipped.centre.size, int)
         self._sum: npt.NDArray[np.float64] = np.zeros_like(self._shipped.centre)
         self._squares: npt.NDArray[np.float64] = np.zeros_like(self._shipped.centre)

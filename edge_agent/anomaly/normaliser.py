@@ -3,6 +3,7 @@
 `moments` is the mean and the standard deviation; `robust` the median and the median deviation, which
 a few wild rows among the normal ones do not move. A channel that was constant in the normal rows has
 no spread: a thousandth of its level (at least 1e-6) stands for it, so that any real change is large.
+Of one that had no value in them nothing is known: whatever comes of it later counts as normal.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.anomaly.rows import Parameters, Rows, as_parameters, present
+from edge_agent.anomaly.rows import LARGEST, Parameters, Rows, as_parameters, present
 
 _MAD_TO_DEVIATION = 1.4826
 _LIMIT = 1e6
@@ -56,7 +57,8 @@ def fit(rows: Rows, kind: Literal["moments", "robust"]) -> Normaliser:
             spread = np.nanmedian(np.abs(finite - centre), axis=0)
             scale = np.maximum(_MAD_TO_DEVIATION * spread, _LEAST_ROBUST * scale)
     centre = np.where(np.isfinite(centre), centre, 0.0)
-    least = np.maximum(1e-3 * np.abs(centre), 1e-6)
+    known = np.isfinite(finite).any(axis=0)
+    least = np.where(known, np.maximum(1e-3 * np.abs(centre), 1e-6), LARGEST)
     # Rounding noise of a constant channel is no spread either.
     moves = np.isfinite(scale) & (scale > 1e-9 * np.abs(centre)) & (scale > 0)
     return of_parameters(as_parameters(centre=centre, scale=np.where(moves, scale, least)))

@@ -14,9 +14,12 @@ import numpy.typing as npt
 
 # Rows of a stream in order: shape (rows, channels).
 Rows = npt.NDArray[np.float64]
+# Something about each of their values: shape (rows, channels).
+Mask = npt.NDArray[np.bool_]
 Parameters = dict[str, npt.NDArray[np.float32]]
 
 _STEPS = 64
+_NEVER = 2**40  # rows
 
 
 class ExponentialMean:
@@ -84,7 +87,7 @@ class Lags:
 LARGEST = 1e30
 
 
-def present(rows: Rows) -> npt.NDArray[np.bool_]:
+def present(rows: Rows) -> Mask:
     """Which values are there: finite, and at most `LARGEST` either way."""
     with np.errstate(invalid="ignore"):
         return np.abs(rows) <= LARGEST
@@ -108,6 +111,27 @@ class Held:
             rows = np.take_along_axis(joined, np.maximum.accumulate(place, axis=0), axis=0)[1:]
         self.last = rows[-1].copy()
         return rows
+
+
+class Gone:
+    """Which channels have had no value for more than `hold_rows` rows, or never one (see `present`)."""
+
+    def __init__(self, hold_rows: int | None) -> None:
+        """Has seen nothing yet: every channel is gone until its first value; none ever is if None."""
+        self.hold_rows = hold_rows
+        self._age: npt.NDArray[np.int64] | None = None
+
+    def process(self, rows: Rows) -> Mask:
+        """Of the next rows of the stream, before anything is held."""
+        if self.hold_rows is None or not len(rows):
+            return np.zeros(rows.shape, bool)
+        age = np.full(rows.shape[1], _NEVER) if self._age is None else self._age
+        place = np.arange(len(rows))[:, None]
+        last = np.where(present(rows), place, -1 - age)
+        ages = place - np.maximum.accumulate(last, axis=0)
+        self._age = np.minimum(ages[-1], _NEVER)
+        gone: Mask = ages > self.hold_rows
+        return gone
 
 
 def as_parameters(**arrays: npt.NDArray[Any]) -> Parameters:

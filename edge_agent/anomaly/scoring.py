@@ -2,6 +2,11 @@
 
     rows -> normaliser -> wandering -> detector -> logarithm -> smoothing -> threshold -> alarm
 
+A missing value is the last one that there was. Where the settings say for how long (`hold_rows`), a channel
+that is missing for longer is gone: it stands at its normal level and has no share of the score. What learns
+the threshold also plays each of the `senses` missing: without one of them a score stands as far above its
+usual value, measured by the way to the threshold, as it would with all.
+
 The first `warm_up_rows` rows of a stream score 0 and raise nothing; in them what the bundle marks as
 per machine is learned. How the stream is cut into blocks changes nothing.
 """
@@ -20,14 +25,26 @@ from edge_agent.anomaly.adaptation import Adaptation, AdaptationSettings
 from edge_agent.anomaly.alarm import Alarm, AlarmPolicy
 from edge_agent.anomaly.detectors import DetectorSettings, make_detector
 from edge_agent.anomaly.network import Predict
-from edge_agent.anomaly.rows import ExponentialMean, Held, Parameters, Rows, as_parameters
+from edge_agent.anomaly.rows import (
+    ExponentialMean,
+    Gone,
+    Held,
+    Mask,
+    Parameters,
+    Rows,
+    as_parameters,
+)
 from edge_agent.anomaly.threshold import ThresholdRule, threshold
 from edge_agent.anomaly.wandering import Wandering, WanderingSettings
+from edge_agent.decoding import ADDED
 
 Part = Literal["normaliser", "detector", "threshold"]
 PARTS: tuple[Part, ...] = ("normaliser", "detector", "threshold")
 ADAPTED = "adapted"  # the part of what is kept that adaptation learned
 NO_CHANNEL = -1
+_GAIN = 2  # what the shares of the channels that are left are taken times
+_LEAST_SHARE = 1e-6
+_LEAST_WAY = 1e-3  # from the middle of normal scores to the threshold
 _UNFIT = "what was kept of a stream does not fit the bundle"
 
 
@@ -45,6 +62,8 @@ class ScoringSettings:
         warm_up_rows: rows at the beginning of a stream that score 0 and raise nothing.
         per_machine: what is learned anew in the warm-up, which must be normal running.
         adaptation: how normaliser and threshold may follow the stream; not at all if None.
+        hold_rows: for how many rows a missing value is held before its channel is gone; always if None.
+        senses: places of channels that may go missing together, of each such group; None if not known.
     """
 
     detectors: DetectorSettings
@@ -56,12 +75,18 @@ class ScoringSettings:
     warm_up_rows: int = 0
     per_machine: tuple[Part, ...] = ()
     adaptation: AdaptationSettings | None = None
+    hold_rows: int | None = dataclasses.field(default=None, metadata=ADDED)
+    senses: tuple[tuple[int, ...], ...] | None = dataclasses.field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         if not 0.0 < self.smoothing <= 1.0:
             raise ValueError("smoothing must lie above 0 and at most 1")
         if not 0 <= self.warm_up_rows <= 100_000:
             raise ValueError("warm_up_rows must be 0 to 100000")
+        if self.hold_rows is not None and not 0 <= self.hold_rows <= 100_000:
+            raise ValueError("hold_rows must be 0 to 100000")
+        if self.senses is not None and self.hold_rows is None:
+            raise ValueError("senses need hold_rows")
         needed = 2 * make_detector(self.detectors).run_in + 2
         if self.per_machine and self.warm_up_rows < needed:
             raise ValueError(f"warm_up_rows must be {needed} or more to learn in them")
@@ -119,7 +144,7 @@ class Scorer:
         Raises:
             ValueError: if there are too few.
         """
-        self._learn(rows, PARTS)
+        self._learn(Held().process(rows), Gone(self.settings.hold_rows).process(rows), PARTS)
         self.load(_named(self._learned().items()))
 
     def parameters(self) -> Parameters:
@@ -139,6 +164,7 @@ class Scorer:
             self._wandering.load(_part(parameters, "normaliser"))
             self._detector.load(_part(parameters, "detector"))
             levels = parameters["threshold.levels"].astype(np.float64)
+            without = _without(parameters, self.settings)
         except KeyError as e:
             raise ValueError(f"the parameter {e} is missing: build the bundle again") from e
         scale = self._normaliser.scale
@@ -147,6 +173,11 @@ class Scorer:
         if not scale.size or (scale <= 0).any():
             raise ValueError("the normaliser's scale must be above 0: build the bundle again")
         self.channels = scale.size
+        places = [place for sense in self.settings.senses or () for place in sense]
+        if without.shape != (len(self.settings.senses or ()), 3) or not all(
+            0 <= place < self.channels for place in places
+        ):
+            raise ValueError("senses and channels do not fit: build the bundle again")
         try:
             row = self._wandering.process(np.zeros((1, self.channels)))
             fits = self._detector.process(row).shape == (1, self.channels)
@@ -172,8 +203,8 @@ class Scorer:
     def restart(self) -> None:
         """Forgets the stream and all that was learned in it."""
         self._take(self._shipped)
-        self._held = Held()
-        self._warm_up: list[Rows] = []
+        self._held, self._gone = Held(), Gone(self.settings.hold_rows)
+        self._warm_up: list[tuple[Rows, Mask]] = []
         self._left = self.settings.warm_up_rows
         self._begin()
 
@@ -194,7 +225,7 @@ class Scorer:
         if self._adaptation is not None:
             base, level = self._adaptation.base
             parts["normaliser"] |= base.parameters()
-            parts["threshold"] = _levels(level, self.typical)
+            parts["threshold"] |= _levels(level, self.typical)
             now, shift = self._normaliser, np.array([self._adaptation.shift])
             adapted = as_parameters(centre=now.centre, scale=now.scale, shift=shift)
         return _named([*((p, parts[p]) for p in self.settings.per_machine), (ADAPTED, adapted)])
@@ -261,22 +292,25 @@ class Scorer:
     def process(self, rows: Rows) -> Scored:
         """Scores the next rows of the stream; missing values (see `rows.present`) are held."""
         found = []
-        rows = self._held.process(rows)
+        gone, rows = self._gone.process(rows), self._held.process(rows)
         while len(rows):
+            due = self._due(len(rows))
+            piece, left_out, rows, gone = rows[:due], gone[:due], rows[due:], gone[due:]
             if self._left:
-                piece, rows = rows[: self._left], rows[self._left :]
-                found.append(self._warm(piece))
-            elif self._adaptation is not None:
-                due = self._adaptation.due()
-                piece, rows = rows[:due], rows[due:]
-                found.append(self._score(piece))
+                found.append(self._warm(piece, left_out))
+                continue
+            found.append(self._score(piece, left_out))
+            if self._adaptation is not None:
                 self._normaliser, self.threshold = self._adaptation.step(
-                    self._normaliser.apply(piece), found[-1].score, found[-1].anomaly
+                    self._normaliser.apply(piece), left_out, found[-1].score, found[-1].anomaly
                 )
-            else:
-                piece, rows = rows, rows[:0]
-                found.append(self._score(piece))
         return _joined(found, self.channels)
+
+    def _due(self, rows: int) -> int:
+        """How many of `rows` come before something is learned."""
+        if self._left:
+            return self._left
+        return rows if self._adaptation is None else self._adaptation.due()
 
     def macs(self) -> int:
         """Multiply-accumulates of a row, but for those of a network."""
@@ -289,59 +323,87 @@ class Scorer:
             array.nbytes for part in self.settings.per_machine for array in learned[part].values()
         )
         held_and_smoothed = 2 * 4 * self.channels
+        ages = 0 if self.settings.hold_rows is None else 4 * self.channels
         adapting = 0 if self._adaptation is None else self._adaptation.state_bytes()
         kept = self._wandering.state_bytes() + self._detector.state_bytes()
-        return kept + own + held_and_smoothed + adapting
+        return kept + own + held_and_smoothed + ages + adapting
 
     def _take(self, parameters: Parameters) -> None:
         self._normaliser = normaliser.of_parameters(_part(parameters, "normaliser"))
         self._wandering.load(_part(parameters, "normaliser"))
         self._detector.load(_part(parameters, "detector"))
         self.threshold, self.typical = map(float, parameters["threshold.levels"])
+        self._without = _without(parameters, self.settings)
 
     def _begin(self) -> None:
         self._forget()
         self._alarm = Alarm(self.settings.alarm)
+        self._way = self.threshold - self.typical
         self._adaptation: Adaptation | None = None
         if self.settings.adaptation is not None:
             self._adaptation = Adaptation(
                 self.settings.adaptation, self._normaliser, self.threshold, self.typical
             )
 
-    def _warm(self, rows: Rows) -> Scored:
-        self._warm_up.append(rows)
+    def _warm(self, rows: Rows, gone: Mask) -> Scored:
+        self._warm_up.append((rows, gone))
         self._left -= len(rows)
         if not self._left:
-            seen = np.concatenate(self._warm_up)
+            seen, unseen = (np.concatenate(part) for part in zip(*self._warm_up, strict=True))
             self._warm_up = []
-            self._learn(seen, self.settings.per_machine)
+            self._learn(seen, unseen, self.settings.per_machine)
             self._begin()
-            self._shares(seen)
+            self._shares(seen, unseen)
         zero = np.zeros(len(rows))
         return Scored(
             score=zero, anomaly=zero > 0, shares=np.zeros(rows.shape), threshold=zero.copy()
         )
 
-    def _learn(self, rows: Rows, parts: tuple[Part, ...]) -> None:
-        rows = Held().process(rows)
+    def _learn(self, rows: Rows, gone: Mask, parts: tuple[Part, ...]) -> None:
         if "normaliser" in parts:
-            self._normaliser = normaliser.fit(rows, self.settings.normaliser)
-            self._wandering.learn(self._normaliser.apply(rows))
+            known = np.where(gone, np.nan, rows)
+            self._normaliser = normaliser.fit(known, self.settings.normaliser)
+            self._wandering.learn(self._normaliser.apply(known))
         if "detector" in parts:
             self._wandering.restart()
-            self._detector.learn(self._wandering.process(self._normaliser.apply(rows)))
+            self._detector.learn(self._seen(rows, gone))
         if "threshold" in parts:
-            self._forget()
-            scores = self._shares(rows).sum(axis=1)[self._detector.run_in :]
-            self.threshold = threshold(scores, self.settings.threshold)
-            self.typical = float(np.median(scores))
+            self.channels = rows.shape[1]
+            missing = [gone | sense for sense in self._senses()]
+            usual, *others = (self._mean_share(rows, without) for without in (gone, *missing))
+            self._without = np.zeros((len(missing), 3))
+            self._without[:, _GAIN] = [usual / max(other, _LEAST_SHARE) for other in others]
+            self.threshold, self.typical = self._level(rows, gone)
+            for place, without in enumerate(missing):
+                self._without[place, :_GAIN] = self._level(rows, without)
+
+    def _mean_share(self, rows: Rows, gone: Mask) -> float:
+        """How much of a normal row's score a channel that is not gone has."""
+        self._forget()
+        shares = self._detector.process(self._seen(rows, gone))[self._detector.run_in :]
+        left = ~gone[self._detector.run_in :]
+        return float(shares.mean(where=left)) if left.any() else 0.0
+
+    def _level(self, rows: Rows, gone: Mask) -> tuple[float, float]:
+        """The threshold that the scores of normal rows give, and their middle."""
+        self._forget()
+        scores = self._shares(rows, gone).sum(axis=1)[self._detector.run_in :]
+        return threshold(scores, self.settings.threshold), float(np.median(scores))
+
+    def _senses(self) -> Mask:
+        """Which channels each sense has, shape (senses, channels)."""
+        senses = self.settings.senses or ()
+        return np.array([np.isin(np.arange(self.channels), s) for s in senses], bool).reshape(
+            -1, self.channels
+        )
 
     def _learned(self) -> dict[Part, Parameters]:
         """What it goes by now, by part."""
         return {
             "normaliser": self._normaliser.parameters() | self._wandering.parameters(),
             "detector": self._detector.parameters(),
-            "threshold": _levels(self.threshold, self.typical),
+            "threshold": _levels(self.threshold, self.typical)
+            | ({} if self.settings.senses is None else as_parameters(without=self._without)),
         }
 
     def _forget(self) -> None:
@@ -349,16 +411,42 @@ class Scorer:
         self._detector.restart()
         self._smoothing = ExponentialMean(self.settings.smoothing)
 
-    def _shares(self, rows: Rows) -> Rows:
-        """Each channel's part of the smoothed log score."""
+    def _seen(self, rows: Rows, gone: Mask) -> Rows:
+        """What the detector sees. A gone channel's slow mean follows what is held, for its return."""
         seen = self._wandering.process(self._normaliser.apply(rows))
-        shares = self._detector.process(seen)
+        return np.where(gone, 0.0, seen) if gone.any() else seen
+
+    def _shares(self, rows: Rows, gone: Mask) -> Rows:
+        """Each channel's part of the smoothed log score."""
+        shares = self._detector.process(self._seen(rows, gone))
+        if gone.any():
+            gain = 1.0 / np.maximum(1.0 - gone.mean(axis=1, keepdims=True), 1.0 / self.channels)
+            for sense, known in zip(self._senses(), self._without[:, _GAIN], strict=True):
+                gain[(gone == sense).all(axis=1)] *= known
+            shares = np.where(gone, 0.0, shares) * gain
         total = shares.sum(axis=1, keepdims=True)
         part = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
         return self._smoothing.process(np.log1p(total) * part)
 
-    def _score(self, rows: Rows) -> Scored:
-        shares = self._shares(rows)
+    def _steadied(self, shares: Rows, gone: Mask) -> Rows:
+        """`shares` of rows without some channels, their sum as it would be with all."""
+        left = 1.0 - gone.mean(axis=1, keepdims=True)
+        usual = np.full_like(left, self.typical)
+        # Where nobody has seen these alone: a mean of fewer scatters more, by the root of how many there are.
+        ratio = np.sqrt(left)
+        for sense, (level, middle, _) in zip(self._senses(), self._without, strict=True):
+            alone = (gone == sense).all(axis=1)
+            usual[alone] = middle
+            ratio[alone] = self._way / max(level - middle, _LEAST_WAY)
+        score = shares.sum(axis=1, keepdims=True)
+        steady = np.maximum(self.typical + (score - usual) * ratio, 0.0)
+        heard = (left > 0) & (score > 0)
+        return shares * np.divide(steady, score, out=np.ones_like(score), where=heard)
+
+    def _score(self, rows: Rows, gone: Mask) -> Scored:
+        shares = self._shares(rows, gone)
+        if gone.any():
+            shares = self._steadied(shares, gone)
         score = np.maximum(shares.sum(axis=1), 0.0)
         on = self._alarm.process(score.tolist(), self.threshold)
         return Scored(
@@ -367,6 +455,13 @@ class Scorer:
             shares=shares,
             threshold=np.full(len(rows), self.threshold),
         )
+
+
+def _without(parameters: Parameters, settings: ScoringSettings) -> npt.NDArray[np.float64]:
+    """Of each sense what is normal without it, shape (senses, 3): threshold, middle, and `_GAIN`."""
+    if settings.senses is None:
+        return np.zeros((0, 3))
+    return parameters["threshold.without"].astype(np.float64)
 
 
 def _levels(level: float, typical: float) -> Parameters:

@@ -26,18 +26,25 @@ class RowQuality:
         counts: how often each finding was made, in rows or, for missing values, in values.
     """
 
-    def __init__(self, channels: Sequence[Channel], centre: npt.NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        centre: npt.NDArray[np.float64],
+        hold_rows: int | None = None,
+    ) -> None:
         """Knows what was normal where the bundle was built.
 
         Args:
             channels: the channels.
             centre: each one's normal level there.
+            hold_rows: see `edge_agent.anomaly.scoring.ScoringSettings`.
         """
         self.counts: collections.Counter[str] = collections.Counter()
         self._names = [channel.name for channel in channels]
         still = np.array([channel.longest_still for channel in channels])
         self._longest = np.maximum(_STILL_FACTOR * still, _LEAST_STILL)
         self._centre = centre
+        self._for_how_long = "" if hold_rows is None else f", for {hold_rows} rows"
         self._still = np.zeros(len(channels), int)
         self._last_row = np.full(len(channels), np.nan)
         self._last_kept = self._last_row
@@ -77,7 +84,7 @@ class RowQuality:
             self._say(
                 news, f"missing {place}",
                 f"{self._names[place]}: no number at {block.times[row]}; its last value is held "
-                "wherever one is missing",
+                f"wherever one is missing{self._for_how_long}",
             )  # fmt: skip
 
     def _time(self, block: RowBlock, news: list[str]) -> None:

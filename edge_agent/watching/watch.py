@@ -53,7 +53,9 @@ class Watch:
         self._scorer = open_scorer(bundle)
         self.channels = [channel.name for channel in manifest.channels]
         self.vibration = manifest.vibration
-        self.quality = RowQuality(manifest.channels, self._scorer.centre)
+        self.quality = RowQuality(
+            manifest.channels, self._scorer.centre, manifest.scoring.hold_rows
+        )
         self._last = (0.0, False, NO_CHANNEL, 0.0)
 
     @property

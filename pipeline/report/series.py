@@ -165,6 +165,13 @@ def _figures(evaluation: Mapping[str, Any]) -> list[FigureRow]:
             "Of the time that the logs cover.",
         ),
     ]
+    for missing, means in evaluation["without"].items():
+        meaning = f"Without {missing} behind the rows that teach: what the other senses find."
+        rows += [
+            ("ROC-AUC, a sense missing", _three(means["roc_auc"]), meaning),
+            ("False alarms, a sense missing", _share(means["false_alarm_rate"]), meaning),
+            ("Missed, a sense missing", _share(means["missed_rate"]), meaning),
+        ]
     for profile, score in (evaluation["nab"] or {}).items():
         meaning = (
             "NAB's score, the threshold of each series taken from the others; silence gets 0, knowing "

@@ -30,6 +30,9 @@ KINDS = {
         SETTINGS, warm_up_rows=200, per_machine=("normaliser",), normaliser="robust"
     ),
     "adapting": ADAPTING,
+    "without what is gone": dataclasses.replace(
+        SETTINGS, warm_up_rows=200, per_machine=PARTS, hold_rows=3, senses=((0, 1), (2,))
+    ),
     "combined": dataclasses.replace(
         SETTINGS,
         detectors=DetectorSettings(
@@ -60,6 +63,8 @@ def test_a_stream_in_any_pieces_is_scored_as_in_one(kind, data):
         rows[place, data.draw(st.integers(0, 2))] = data.draw(
             st.sampled_from([np.nan, np.inf, -np.inf, 1e300, 0.0])
         )
+    silent = data.draw(st.integers(0, len(rows)))
+    rows[silent : silent + data.draw(st.integers(0, 60)), data.draw(st.integers(0, 2))] = np.nan
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=6)))
     scorer = LEARNED[kind]
     scorer.restart()

@@ -74,6 +74,9 @@ EVALUATION = {
     "compared_on": "labels",
     "crosswise": {"quality": 0.92, "false_alarm_rate": 0.1, "missed_rate": 0.2},
     "strays": ["drifted.csv"],
+    "without": {
+        "flow": {"roc_auc": 0.876, "false_alarm_rate": 0.03, "missed_rate": None, "f1": None}
+    },
     "channels": CHANNELS,
     "traces": ["<i>a.csv"],
 }
@@ -123,6 +126,7 @@ def test_it_shows_detectors_logs_and_what_came_of_them(text):
     assert any("bytes: 9 & more" in row for row in rows)
     assert any(row.startswith("NAB, standard") and "52.5" in row for row in rows)
     assert "drifted.csv" in text  # which it does not fit
+    assert "0.876" in text  # without its flow
     assert "90.0%" in text  # the second channel's part of the alarms
 
 
