@@ -18,7 +18,7 @@ from tensorflow_model_optimization.python.core.quantization.keras.default_8bit i
 )
 
 from components.base import UserError
-from components.quantizer.codes import Code, code_for
+from components.quantizer.codes import Code, code_for, held_at_zero
 from components.quantizer.component import Coding, QuantizerParameters
 
 Model = Any
@@ -28,7 +28,7 @@ _PREFIX = "quant_"
 
 
 def codes_for(model: Model, coding: Coding, parameters: QuantizerParameters) -> dict[str, Code]:
-    """By layer name, the codes of the kernels that are to take few values.
+    """By layer name, the codes of the kernels that are to take few values, and of others that were pruned.
 
     Raises:
         UserError: if there are none, or `parameters.whole` names a layer that is not there.
@@ -50,6 +50,10 @@ def codes_for(model: Model, coding: Coding, parameters: QuantizerParameters) -> 
             f"no kernel has Quantizer.least_weights weights ({parameters.least_weights}) and is not "
             "named in Quantizer.whole: lower the one, or shorten the other"
         )
+    for name, layer in layers.items():
+        kernel = layer.kernel.numpy()
+        if name not in codes and not kernel.all():
+            codes[name] = held_at_zero(kernel)
     return codes
 
 

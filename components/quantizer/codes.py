@@ -10,7 +10,7 @@ weights that are zero from the start stay zero, but for binary ones, which canno
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +33,13 @@ class Code:
     """What replaces the weights of one layer.
 
     Attributes:
-        coding: which values there are.
+        coding: which values there are; ``int8`` for all that int8 rounding allows.
         axes: of the kernel, over which a scale holds; None for all.
         mask: 0 where a weight is held at zero, 1 elsewhere; None where none is.
         book: the values of ``clustered``, over the scale.
     """
 
-    coding: Coding
+    coding: Coding | Literal["int8"]
     axes: tuple[int, ...] | None
     mask: Kernel | None
     book: Kernel | None
@@ -52,6 +52,8 @@ class Code:
         if self.mask is not None:
             held = held * tf.constant(self.mask)
         match self.coding:
+            case "int8":
+                return held
             case "ternary":
                 coded = _ternary(held, self.axes)
             case "binary":
@@ -80,6 +82,11 @@ def code_for(coding: Coding, kernel: Kernel, clusters: int) -> Code:
     book = codebook(_normalised(kernel, axes), clusters) if coding == "clustered" else None
     mask = None if coding == "binary" else (kernel != 0).astype(np.float32)
     return Code(coding=coding, axes=axes, mask=mask, book=book)
+
+
+def held_at_zero(kernel: Kernel) -> Code:
+    """The code of a layer that keeps all of int8, and the zeros that its `kernel` has at the start."""
+    return Code(coding="int8", axes=None, mask=(kernel != 0).astype(np.float32), book=None)
 
 
 def codebook(normalised: Kernel, clusters: int) -> Kernel:

@@ -227,6 +227,32 @@ def test_layers_can_be_left_at_int8_by_name():
     assert list(codes_for(model, "ternary", chosen)) == rest
 
 
+@pytest.mark.parametrize("coding", ["int4", "clustered", "ternary"])
+@with_tensorflow
+def test_zeros_stay_zero_also_in_kernels_that_keep_all_of_int8(coding):
+    from components.quantizer.coded import coded, codes_for, settled
+
+    model = untrained()
+    names = [layer.name for layer in model.layers if type(layer).__name__ in ("Conv2D", "Dense")]
+    large = list(codes_for(model, coding, QuantizerParameters(least_weights=LEAST)))
+    wish = QuantizerParameters(least_weights=LEAST, whole=(large[1],))
+    codes = codes_for(model, coding, wish)
+    trained = coded(model, codes)
+    train(trained)
+    after = settled(model, trained, codes)
+    values = {}
+    for name in names:
+        before = model.get_layer(name).kernel.numpy()
+        kernel = next(
+            v.numpy() for v in after.get_layer(f"quant_{name}").weights if "kernel:0" in v.name
+        )
+        assert (before == 0).mean() > 0.1
+        assert not kernel[before == 0].any(), name
+        values[name] = len(np.unique(kernel)) / np.count_nonzero(kernel)
+    # It is held at zero, and no more than that.
+    assert values[large[1]] > 0.95
+
+
 @pytest.mark.parametrize("wrong", [{"clusters": 3}, {"clusters": 256}])
 def test_clusters_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="must be 4 to 255"):
