@@ -35,17 +35,31 @@ def with_int4_weights(model: bytes) -> bytes:
             if steps is None:
                 continue
             tensor.type = schema().TensorType.INT4
-            tensor.quantization.scale = (
-                np.asarray(tensor.quantization.scale) * (_HIGHEST / _INT4_HIGHEST)
-            ).astype(np.float32)
-            tensor.buffer = len(unpacked.buffers)
-            buffer = schema().BufferT()
-            buffer.data = packed(steps)
-            unpacked.buffers.append(buffer)
+            _replace(unpacked, tensor, packed(steps))
+            for place in operator.inputs[2:]:
+                _coarsen_bias(unpacked, subgraph.tensors[place])
             operator.opcodeIndex = _code_of_version(unpacked, operator.opcodeIndex)
     builder = flatbuffers.Builder(len(model))
     builder.Finish(unpacked.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _coarsen_bias(model: Any, bias: Any) -> None:
+    """Puts a bias on the grid of its products: kernels add it to them as it stands."""
+    codes = np.asarray(model.buffers[bias.buffer].data, np.uint8).view("<i4")
+    coarse = np.rint(codes * (_INT4_HIGHEST / _HIGHEST)).astype("<i4")
+    _replace(model, bias, coarse.view(np.uint8))
+
+
+def _replace(model: Any, tensor: Any, data: npt.NDArray[np.uint8]) -> None:
+    """Gives a tensor other data, of steps as much larger as int4 takes them."""
+    tensor.quantization.scale = (
+        np.asarray(tensor.quantization.scale) * (_HIGHEST / _INT4_HIGHEST)
+    ).astype(np.float32)
+    tensor.buffer = len(model.buffers)
+    buffer = schema().BufferT()
+    buffer.data = data
+    model.buffers.append(buffer)
 
 
 def packed(values: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:

@@ -74,7 +74,7 @@ def make(folder: Path) -> None:
 
 
 def untrained() -> Any:
-    """A residual net with zeros, and normalisation of both signs and many sizes.
+    """A residual net with zeros, biases, and normalisation of both signs and many sizes.
 
     Folding that into the kernels must change no code.
     """
@@ -91,6 +91,7 @@ def untrained() -> Any:
     for layer in model.layers:
         if type(layer).__name__ == "BatchNormalization":
             layer.gamma.assign(random.normal(size=layer.gamma.shape))
+            layer.beta.assign(random.normal(size=layer.beta.shape))
     return model
 
 
