@@ -210,6 +210,20 @@ def test_with_memory_it_learns_the_new_word_and_keeps_the_old_and_without_it_for
     assert min(kept["new_words_recall"], forgot["new_words_recall"]) > 0.8
     assert sure_of_old_word("forgot") < sure_of_old_word("kept") - 0.05
 
+    # Behind a frozen backbone the classifier learns, and nothing else moves.
+    transfer("head", trains="head")
+    known, taught, moved = (
+        keras.models.load_model(folder / "model.h5", compile=False)
+        for folder in (base, tmp_path / "head" / "model", tmp_path / "kept" / "model")
+    )
+    first = np.concatenate([w.ravel() for layer in known.layers[:-1] for w in layer.get_weights()])
+    for model, stays in ((taught, True), (moved, False)):
+        later = [w.ravel() for layer in model.layers[:-1] for w in layer.get_weights()]
+        assert np.allclose(np.concatenate(later), first, rtol=1e-5, atol=1e-6) == stays
+    classifier = taught.layers[-1].get_weights()[0][:, list(WORDS.old)]
+    assert not np.allclose(classifier, known.layers[-1].get_weights()[0], atol=0.01)
+    assert all(layer.trainable for layer in taught.layers)
+
 
 def made(root: Path, *arguments: str) -> list[str]:
     found = parse(["pipeline", "run", "word_transfer", "--root", str(root), *arguments])
