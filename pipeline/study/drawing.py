@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from pipeline.study.choice import Row
 
@@ -17,8 +17,8 @@ _PANELS = (
     ("download_bytes", "to download (zstd), bytes", 1.0),
     ("arena_bytes", "arena (TFLM), bytes", 1.0),
     ("macs", "multiply-accumulates, millions", 1e-6),
-    ("latency_ms_litert", "LiteRT, ms", 1.0),
-    ("latency_ms_tflite_runtime", "tflite-runtime, ms", 1.0),
+    ("latency_ms_litert", "LiteRT, us", 1e3),
+    ("latency_ms_tflite_runtime", "tflite-runtime, us", 1e3),
     ("vela_cycles", "Ethos-U55 (Vela's estimate), thousand cycles", 1e-3),
 )
 # By what a technique saves, and how the legend says it.
@@ -29,6 +29,8 @@ _COLOURS = {
     "training": ("#4a7a3a", "saves in training alone"),
 }
 _PALE = "#b8b8b8"
+# An axis is no shorter than this ratio of its ends, and below the second one its numbers are few.
+_SHORTEST, _NARROW = 1.2, 4.0
 
 
 def draw(rows: Sequence[Row], chosen: str) -> bytes:
@@ -90,6 +92,11 @@ def _panel(panel: Axes, rows: Sequence[Row], cost: str, factor: float, chosen: s
             panel.plot(
                 x, row.test_accuracy, "o", color="none", markeredgecolor="#c00000", markersize=12
             )
+    low, high = panel.get_xlim()
+    wider = max(1.0, _SHORTEST / (high / low)) ** 0.5
+    panel.set_xlim(low / wider, high * wider)
+    if wider * wider * high / low < _NARROW:  # Matplotlib would let its numbers overlap
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=4))
 
 
 def _plain(value: float, _place: int) -> str:

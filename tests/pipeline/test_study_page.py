@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from components.base import UserError
 from pipeline.command_line import parse
 from pipeline.study.choice import choose, rows, sensitivities
+from pipeline.study.drawing import draw
 from pipeline.study.ledger import Ledger, Record, Refusal
 from pipeline.study.page import write_study
 from pipeline.ui.study_view import StudyView
@@ -106,6 +108,19 @@ def test_the_page_the_picture_and_the_figures_are_written(finished, tmp_path: Pa
     assert "refused by int8_agreement: 0.96, limit 0.97 (round for longer)" in page
     assert "training with rounding 4 times as long" in page
     assert (tmp_path / "study.svg").read_text().startswith("<?xml")
+
+
+def test_numbers_of_an_axis_on_which_all_are_alike_do_not_run_into_each_other(finished):
+    _, _, table = finished
+    final = [row for row in table if row.rung == "final"]
+    alike = [
+        dataclasses.replace(row, figures={**row.figures, "latency_ms_litert": 0.01307 + 5e-5 * n})
+        for n, row in enumerate(final)
+    ]
+    picture = draw(alike, "").decode()
+    numbers = re.findall(r">(1[234](?:\.\d+)?)</text>", picture)
+    assert 2 <= len(numbers) <= 6
+    assert max(map(len, numbers)) <= 4
 
 
 def test_a_page_without_a_final_candidate_or_a_release_is_whole(finished, tmp_path: Path):
