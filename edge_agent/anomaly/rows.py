@@ -104,8 +104,12 @@ class Held:
         """The next rows of the stream, filled."""
         if not len(rows):
             return rows
-        if not present(rows).all():
+        there = present(rows)
+        if not there.all():
             last = np.full(rows.shape[1], np.nan) if self.last is None else self.last
+            if len(rows) == 1:
+                self.last = np.where(there[0], rows[0], last)
+                return self.last[None, :].copy()
             joined = np.concatenate([last[None, :], rows])
             place = np.where(present(joined), np.arange(len(joined))[:, None], 0)
             rows = np.take_along_axis(joined, np.maximum.accumulate(place, axis=0), axis=0)[1:]

@@ -172,7 +172,7 @@ class Scorer:
             raise ValueError("normaliser and threshold do not fit: build the bundle again")
         if not scale.size or (scale <= 0).any():
             raise ValueError("the normaliser's scale must be above 0: build the bundle again")
-        self.channels = scale.size
+        self._count_channels(scale.size)
         places = [place for sense in self.settings.senses or () for place in sense]
         if without.shape != (len(self.settings.senses or ()), 3) or not all(
             0 <= place < self.channels for place in places
@@ -368,11 +368,12 @@ class Scorer:
             self._wandering.restart()
             self._detector.learn(self._seen(rows, gone))
         if "threshold" in parts:
-            self.channels = rows.shape[1]
-            missing = [gone | sense for sense in self._senses()]
-            usual, *others = (self._mean_share(rows, without) for without in (gone, *missing))
+            self._count_channels(rows.shape[1])
+            missing = [gone | sense for sense in self._senses]
             self._without = np.zeros((len(missing), 3))
-            self._without[:, _GAIN] = [usual / max(other, _LEAST_SHARE) for other in others]
+            if missing:
+                usual, *others = (self._mean_share(rows, without) for without in (gone, *missing))
+                self._without[:, _GAIN] = [usual / max(other, _LEAST_SHARE) for other in others]
             self.threshold, self.typical = self._level(rows, gone)
             for place, without in enumerate(missing):
                 self._without[place, :_GAIN] = self._level(rows, without)
@@ -390,12 +391,16 @@ class Scorer:
         scores = self._shares(rows, gone).sum(axis=1)[self._detector.run_in :]
         return threshold(scores, self.settings.threshold), float(np.median(scores))
 
-    def _senses(self) -> Mask:
-        """Which channels each sense has, shape (senses, channels)."""
-        senses = self.settings.senses or ()
-        return np.array([np.isin(np.arange(self.channels), s) for s in senses], bool).reshape(
-            -1, self.channels
-        )
+    def _count_channels(self, channels: int) -> None:
+        self.channels = channels
+        places = np.arange(channels)
+        senses = [np.isin(places, sense) for sense in self.settings.senses or ()]
+        self._senses: Mask = np.array(senses, bool).reshape(-1, channels)
+
+    def _alone(self, gone: Mask) -> Mask:
+        """Whether a sense is all that is gone, shape (rows, senses)."""
+        alone: Mask = (gone[:, None, :] == self._senses).all(axis=2)
+        return alone
 
     def _learned(self) -> dict[Part, Parameters]:
         """What it goes by now, by part."""
@@ -420,10 +425,9 @@ class Scorer:
         """Each channel's part of the smoothed log score."""
         shares = self._detector.process(self._seen(rows, gone))
         if gone.any():
-            gain = 1.0 / np.maximum(1.0 - gone.mean(axis=1, keepdims=True), 1.0 / self.channels)
-            for sense, known in zip(self._senses(), self._without[:, _GAIN], strict=True):
-                gain[(gone == sense).all(axis=1)] *= known
-            shares = np.where(gone, 0.0, shares) * gain
+            left = np.maximum(1.0 - gone.mean(axis=1, keepdims=True), 1.0 / self.channels)
+            gain = 1.0 + self._alone(gone) @ (self._without[:, [_GAIN]] - 1.0)
+            shares = np.where(gone, 0.0, shares) * (gain / left)
         total = shares.sum(axis=1, keepdims=True)
         part = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
         return self._smoothing.process(np.log1p(total) * part)
@@ -431,13 +435,13 @@ class Scorer:
     def _steadied(self, shares: Rows, gone: Mask) -> Rows:
         """`shares` of rows without some channels, their sum as it would be with all."""
         left = 1.0 - gone.mean(axis=1, keepdims=True)
-        usual = np.full_like(left, self.typical)
+        alone = self._alone(gone)
+        known = alone.any(axis=1, keepdims=True)
+        level, middle = self._without[:, [0]], self._without[:, [1]]
+        usual = np.where(known, alone @ middle, self.typical)
+        seen = alone @ (self._way / np.maximum(level - middle, _LEAST_WAY))
         # Where nobody has seen these alone: a mean of fewer scatters more, by the root of how many there are.
-        ratio = np.sqrt(left)
-        for sense, (level, middle, _) in zip(self._senses(), self._without, strict=True):
-            alone = (gone == sense).all(axis=1)
-            usual[alone] = middle
-            ratio[alone] = self._way / max(level - middle, _LEAST_WAY)
+        ratio = np.where(known, seen, np.sqrt(left))
         score = shares.sum(axis=1, keepdims=True)
         steady = np.maximum(self.typical + (score - usual) * ratio, 0.0)
         heard = (left > 0) & (score > 0)

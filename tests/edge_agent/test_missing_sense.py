@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import edge_agent
 from edge_agent.anomaly import normaliser
 from edge_agent.anomaly.adaptation import AdaptationSettings
+from edge_agent.anomaly.detectors import DetectorSettings
+from edge_agent.anomaly.network import NetworkSettings
 from edge_agent.anomaly.rows import Rows
 from edge_agent.anomaly.scoring import PARTS, Scored, Scorer, ScoringSettings
 from edge_agent.anomaly.wandering import WanderingSettings
@@ -108,6 +111,23 @@ def test_adaptation_learns_nothing_of_what_is_held() -> None:
     assert kept["adapted.centre"][PRESSURE] == kept["normaliser.centre"][PRESSURE]
     assert kept["adapted.scale"][PRESSURE] == kept["normaliser.scale"][PRESSURE]
     assert kept["adapted.centre"][FLOW] != kept["normaliser.centre"][FLOW]
+
+
+def test_a_warm_up_without_senses_asks_the_network_no_more_than_before() -> None:
+    asked: list[int] = []
+
+    def predict(windows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        asked.append(len(windows))
+        return windows.reshape(len(windows), -1) * 0.5
+
+    detectors = DetectorSettings(network=NetworkSettings(window=2))
+    settings = dataclasses.replace(HOLDING, detectors=detectors)
+    scorer = Scorer(settings, predict)
+    scorer.learn(machine_rows(2000))
+    asked.clear()
+    scorer.process(machine_rows(WARM_UP, seed=12))
+    # For its errors, for how they are seen, for the threshold, and for where the stream stands.
+    assert sum(asked) <= 4 * WARM_UP
 
 
 def test_settings_without_it_are_written_as_before() -> None:
