@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -369,26 +369,56 @@ class Scorer:
             self._detector.learn(self._seen(rows, gone))
         if "threshold" in parts:
             self._count_channels(rows.shape[1])
-            missing = [gone | sense for sense in self._senses]
-            self._without = np.zeros((len(missing), 3))
-            if missing:
-                usual, *others = (self._mean_share(rows, without) for without in (gone, *missing))
-                self._without[:, _GAIN] = [usual / max(other, _LEAST_SHARE) for other in others]
-            self.threshold, self.typical = self._level(rows, gone)
-            for place, without in enumerate(missing):
-                self._without[place, :_GAIN] = self._level(rows, without)
+            self._learn_levels(rows, gone)
+
+    def _learn_levels(self, rows: Rows, gone: Mask) -> None:
+        """Learns the threshold, and what is normal without each sense.
+
+        What the other senses say alone is not known where they were hardly there.
+        """
+        missing = [gone | sense for sense in self._senses]
+        told = {place: without for place, without in enumerate(missing) if self._tells(without)}
+        self._without = np.ones((len(missing), 3))
+        usual = self._mean_share(rows, gone) if told else 0.0
+        for place, without in told.items():
+            share = self._mean_share(rows, without)
+            self._without[place, _GAIN] = usual / max(share, _LEAST_SHARE)
+        self.threshold, self.typical = self._level(rows, gone)
+        for place, sense in enumerate(self._senses):
+            if place in told:
+                self._without[place, :_GAIN] = self._level(rows, told[place])
+            else:
+                way = (self.threshold - self.typical) / float(self._unseen_ratio((~sense).mean()))
+                self._without[place, :_GAIN] = self.typical + way, self.typical
+
+    def _unseen_ratio(self, left: Any) -> Any:
+        """What a score is stretched by where nobody has seen this share of the channels alone.
+
+        A mean of fewer scatters more, by the root of how many there are.
+        """
+        return np.sqrt(np.maximum(left, 1.0 / self.channels))
+
+    def _heard(self, gone: Mask) -> npt.NDArray[np.bool_]:
+        """Which rows behind the run-in have a channel left."""
+        heard: npt.NDArray[np.bool_] = ~gone[self._detector.run_in :].all(axis=1)
+        return heard
+
+    def _tells(self, gone: Mask) -> bool:
+        """Whether most rows say what is normal."""
+        return bool(self._heard(gone).mean() > 0.5)
 
     def _mean_share(self, rows: Rows, gone: Mask) -> float:
         """How much of a normal row's score a channel that is not gone has."""
         self._forget()
         shares = self._detector.process(self._seen(rows, gone))[self._detector.run_in :]
-        left = ~gone[self._detector.run_in :]
-        return float(shares.mean(where=left)) if left.any() else 0.0
+        return float(shares.mean(where=~gone[self._detector.run_in :]))
 
     def _level(self, rows: Rows, gone: Mask) -> tuple[float, float]:
         """The threshold that the scores of normal rows give, and their middle."""
         self._forget()
         scores = self._shares(rows, gone).sum(axis=1)[self._detector.run_in :]
+        if self._tells(gone):
+            scores = scores[self._heard(gone)]
         return threshold(scores, self.settings.threshold), float(np.median(scores))
 
     def _count_channels(self, channels: int) -> None:
@@ -440,8 +470,7 @@ class Scorer:
         level, middle = self._without[:, [0]], self._without[:, [1]]
         usual = np.where(known, alone @ middle, self.typical)
         seen = alone @ (self._way / np.maximum(level - middle, _LEAST_WAY))
-        # Where nobody has seen these alone: a mean of fewer scatters more, by the root of how many there are.
-        ratio = np.where(known, seen, np.sqrt(left))
+        ratio = np.where(known, seen, self._unseen_ratio(left))
         score = shares.sum(axis=1, keepdims=True)
         steady = np.maximum(self.typical + (score - usual) * ratio, 0.0)
         heard = (left > 0) & (score > 0)

@@ -18,7 +18,7 @@ from edge_agent.anomaly.adaptation import AdaptationSettings
 from edge_agent.anomaly.detectors import DetectorSettings
 from edge_agent.anomaly.network import NetworkSettings
 from edge_agent.anomaly.rows import Rows
-from edge_agent.anomaly.scoring import PARTS, Scored, Scorer, ScoringSettings
+from edge_agent.anomaly.scoring import PARTS, Part, Scored, Scorer, ScoringSettings
 from edge_agent.anomaly.wandering import WanderingSettings
 from edge_agent.decoding import encode
 from tests.fixtures.anomaly_bundles import SETTINGS, csv_text, machine_rows, write_anomaly_bundle
@@ -81,6 +81,28 @@ def test_one_that_the_warm_up_never_heard_says_nothing_when_it_comes() -> None:
     assert_the_fault_alone_alarms(scorer_of(GOING_ON).process(rows))
     fitted = normaliser.fit(np.array([[np.nan, 1.0], [np.nan, 3.0]]), "moments")
     assert fitted.apply(np.array([[1e6, 4.0]])) == pytest.approx(np.array([[0.0, 2.0]]))
+
+
+@pytest.mark.parametrize(
+    ("parts", "since"),
+    [
+        (PARTS, WARM_UP // 2),
+        # Fifty rows would show no levels and spreads: those are as shipped.
+        (("threshold",), WARM_UP - 50),
+        (("threshold",), WARM_UP + 100),
+        (("normaliser", "threshold"), WARM_UP + 100),
+        (PARTS, WARM_UP + 100),
+    ],
+)
+def test_one_that_the_warm_up_hardly_heard_raises_nothing_when_it_is_left_alone(
+    parts: tuple[Part, ...], since: int
+) -> None:
+    rows = machine_rows(ROWS, seed=3)
+    rows[:since, [FLOW, PRESSURE]] = np.nan
+    rows[1000:, HEAT] = np.nan
+    assert (
+        not scorer_of(dataclasses.replace(GOING_ON, per_machine=parts)).process(rows).anomaly.any()
+    )
 
 
 def test_a_channel_that_wanders_stands_at_its_own_slow_level_while_it_is_missing() -> None:
