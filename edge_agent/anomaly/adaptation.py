@@ -2,9 +2,9 @@
 
 The detector never changes. Every `period` rows, the rows below the threshold move the centre and
 the scale of each channel a little towards themselves, and the threshold with the middle of their
-scores. A period in which the alarm was on, or in which most rows were not below the threshold,
-teaches nothing. Nothing moves further from the shipped state than its bound: a fault that grows too
-slowly to be noticed is learned up to the bound, and alarms beyond it.
+scores. A period in which the alarm was on, or in which most rows were not below the threshold or
+had no value, teaches nothing. Nothing moves further from the shipped state than its bound: a fault
+that grows too slowly to be noticed is learned up to the bound, and alarms beyond it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ class Adaptation:
             scores: their scores.
             alarms: whether the alarm was on.
         """
-        below = (scores < self._threshold + self._shift) & ~alarms
+        # Where everything is missing, a score of 0 tells nothing of normal ones.
+        below = (scores < self._threshold + self._shift) & ~alarms & ~gone.all(axis=1)
         self._rows += len(rows)
         self._alarmed |= bool(alarms.any())
         self._count += int(below.sum())

@@ -135,6 +135,17 @@ def test_adaptation_learns_nothing_of_what_is_held() -> None:
     assert kept["adapted.centre"][FLOW] != kept["normaliser.centre"][FLOW]
 
 
+def test_adaptation_learns_no_threshold_of_rows_without_any_value() -> None:
+    adapting = AdaptationSettings(period=100, rate=0.5, threshold_drift=2.0)
+    settings = dataclasses.replace(GOING_ON, adaptation=adapting)
+    rows = machine_rows(4000, seed=3)
+    rows[1000:3000] = np.nan
+    found = scorer_of(settings).process(rows)
+    # The first periods still have values, held or smoothed.
+    assert found.threshold[2999] == pytest.approx(found.threshold[999], abs=0.3)
+    assert found.anomaly[3000:].mean() < 0.01
+
+
 def test_a_warm_up_without_senses_asks_the_network_no_more_than_before() -> None:
     asked: list[int] = []
 
