@@ -63,7 +63,8 @@ class ScoringSettings:
         per_machine: what is learned anew in the warm-up, which must be normal running.
         adaptation: how normaliser and threshold may follow the stream; not at all if None.
         hold_rows: for how many rows a missing value is held before its channel is gone; always if None.
-        senses: places of channels that may go missing together, of each such group; None if not known.
+        senses: places of channels that may go missing together, of each such group, none in two of them;
+            None if not known.
     """
 
     detectors: DetectorSettings
@@ -87,6 +88,15 @@ class ScoringSettings:
             raise ValueError("hold_rows must be 0 to 100000")
         if self.senses is not None and self.hold_rows is None:
             raise ValueError("senses need hold_rows")
+        places = [place for sense in self.senses or () for place in sense]
+        if (
+            not all(self.senses or ())
+            or len(set(places)) < len(places)
+            or min(places, default=0) < 0
+        ):
+            raise ValueError(
+                "senses must each have places of channels, 0 or more, and none in common"
+            )
         needed = 2 * make_detector(self.detectors).run_in + 2
         if self.per_machine and self.warm_up_rows < needed:
             raise ValueError(f"warm_up_rows must be {needed} or more to learn in them")
@@ -172,12 +182,11 @@ class Scorer:
             raise ValueError("normaliser and threshold do not fit: build the bundle again")
         if not scale.size or (scale <= 0).any():
             raise ValueError("the normaliser's scale must be above 0: build the bundle again")
-        self._count_channels(scale.size)
-        places = [place for sense in self.settings.senses or () for place in sense]
-        if without.shape != (len(self.settings.senses or ()), 3) or not all(
-            0 <= place < self.channels for place in places
-        ):
+        senses = self.settings.senses or ()
+        highest = max((place for sense in senses for place in sense), default=0)
+        if without.shape != (len(senses), 3) or highest >= scale.size or (without < 0).any():
             raise ValueError("senses and channels do not fit: build the bundle again")
+        self._count_channels(scale.size)
         try:
             row = self._wandering.process(np.zeros((1, self.channels)))
             fits = self._detector.process(row).shape == (1, self.channels)

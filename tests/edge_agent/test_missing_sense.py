@@ -166,8 +166,27 @@ def test_a_warm_up_without_senses_asks_the_network_no_more_than_before() -> None
 def test_settings_without_it_are_written_as_before() -> None:
     assert "hold_rows" not in encode(HOLDING)
     assert encode(GOING_ON)["hold_rows"] == 8
-    with pytest.raises(ValueError, match="hold_rows must be 0 to 100000"):
-        dataclasses.replace(HOLDING, hold_rows=-1)
+    for rows in (-1, 100_001):
+        with pytest.raises(ValueError, match="hold_rows must be 0 to 100000"):
+            dataclasses.replace(HOLDING, hold_rows=rows)
+
+
+@pytest.mark.parametrize("senses", [((0,), ()), ((0, 1), (1, 2)), ((0, 0), (1,)), ((-1,), (0,))])
+def test_senses_that_no_recipe_makes_are_refused(senses: tuple[tuple[int, ...], ...]) -> None:
+    with pytest.raises(ValueError, match="senses must each have places"):
+        dataclasses.replace(GOING_ON, senses=senses)
+
+
+def test_senses_that_do_not_go_with_the_parameters_are_refused() -> None:
+    parameters = scorer_of(GOING_ON).parameters()
+    without = parameters["threshold.without"]
+    for senses in (((0, 1), (3,)), ((0, 1), (2**53,)), ((0,), (1,), (2,))):
+        with pytest.raises(ValueError, match="senses and channels do not fit"):
+            Scorer(dataclasses.replace(GOING_ON, senses=senses)).load(parameters)
+    # Below 0 a share has no logarithm, and one such row would be heard in every score after it.
+    for wrong in (-without, without[:1], without[:, :2], without[0]):
+        with pytest.raises(ValueError, match="senses and channels do not fit"):
+            Scorer(GOING_ON).load(parameters | {"threshold.without": wrong})
 
 
 @pytest.mark.parametrize("how", ["cells", "column"])
