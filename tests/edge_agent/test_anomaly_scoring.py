@@ -33,6 +33,9 @@ KINDS = {
     "without what is gone": dataclasses.replace(
         SETTINGS, warm_up_rows=200, per_machine=PARTS, hold_rows=3, senses=((0, 1), (2,))
     ),
+    "adapting to what is left": dataclasses.replace(
+        ADAPTING, hold_rows=0, senses=((0, 1), (2,)), wandering=WanderingSettings(limit=5.0)
+    ),
     "combined": dataclasses.replace(
         SETTINGS,
         detectors=DetectorSettings(
@@ -63,8 +66,10 @@ def test_a_stream_in_any_pieces_is_scored_as_in_one(kind, data):
         rows[place, data.draw(st.integers(0, 2))] = data.draw(
             st.sampled_from([np.nan, np.inf, -np.inf, 1e300, 0.0])
         )
-    silent = data.draw(st.integers(0, len(rows)))
-    rows[silent : silent + data.draw(st.integers(0, 60)), data.draw(st.integers(0, 2))] = np.nan
+    for _ in range(data.draw(st.integers(0, 3))):
+        silent = data.draw(st.integers(0, len(rows)))
+        gone = data.draw(st.sampled_from([[0], [1], [2], [0, 1], [0, 2], [0, 1, 2]]))
+        rows[silent : silent + data.draw(st.integers(0, 250)), gone] = np.nan
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=6)))
     scorer = LEARNED[kind]
     scorer.restart()
