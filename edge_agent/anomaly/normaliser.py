@@ -21,6 +21,8 @@ _MAD_TO_DEVIATION = 1.4826
 _LIMIT = 1e6
 # A quantised channel may have a median deviation of 0 and still move: not below this of the other.
 _LEAST_ROBUST = 0.25
+# Adaptation may divide a scale by 100.
+_UNKNOWN = 1e-3 * LARGEST
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,11 @@ class Normaliser:
         there = present(rows)
         normalised = (np.where(there, rows, 0.0) - self.centre) / self.scale
         return np.minimum(np.maximum(np.where(there, normalised, 0.0), -_LIMIT), _LIMIT)
+
+    @property
+    def unknown(self) -> npt.NDArray[np.bool_]:
+        """Which channels the normal rows had no value of, shape (channels,)."""
+        return np.asarray(self.scale >= _UNKNOWN)
 
     def parameters(self) -> Parameters:
         """What a bundle carries of it."""

@@ -209,6 +209,11 @@ class Scorer:
         """Each channel's normal level where the parameters were learned, shape (channels,)."""
         return self._shipped["normaliser.centre"].astype(np.float64)
 
+    @property
+    def unknown(self) -> npt.NDArray[np.bool_]:
+        """Which channels had no value in the normal rows, and count as normal, shape (channels,)."""
+        return self._normaliser.unknown
+
     def restart(self) -> None:
         """Forgets the stream and all that was learned in it."""
         self._take(self._shipped)

@@ -57,6 +57,7 @@ class Watch:
             manifest.channels, self._scorer.centre, manifest.scoring.hold_rows
         )
         self._last = (0.0, False, NO_CHANNEL, 0.0)
+        self._told_unknown = False
 
     @property
     def warm(self) -> bool:
@@ -89,6 +90,7 @@ class Watch:
         """A finding for each of the next rows, and what is to be said about the rows themselves."""
         repeats, news = self.quality.look(block)
         scored = self._scorer.process(block.rows[~repeats])
+        news += self._unknown()
         names = [*self.channels, None]  # NO_CHANNEL is the last
         score, anomaly, channel, threshold = self._last
         columns = (
@@ -112,3 +114,13 @@ class Watch:
                 )
 
         return findings(), news
+
+    def _unknown(self) -> list[str]:
+        """What is to be said, once the warm-up is over, of channels that it had no value of."""
+        if self._told_unknown or not self._scorer.warm:
+            return []
+        self._told_unknown = True
+        return [
+            f"{self.channels[place]}: had no value in the normal rows, and cannot alarm until it is in some"
+            for place in np.flatnonzero(self._scorer.unknown)
+        ]

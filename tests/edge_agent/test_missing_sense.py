@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import subprocess
 import sys
@@ -20,8 +21,17 @@ from edge_agent.anomaly.network import NetworkSettings
 from edge_agent.anomaly.rows import Rows
 from edge_agent.anomaly.scoring import PARTS, Part, Scored, Scorer, ScoringSettings
 from edge_agent.anomaly.wandering import WanderingSettings
+from edge_agent.bundle import archive
 from edge_agent.decoding import encode
-from tests.fixtures.anomaly_bundles import SETTINGS, csv_text, machine_rows, write_anomaly_bundle
+from edge_agent.sources.table import Table
+from edge_agent.watching.watch import Watch
+from tests.fixtures.anomaly_bundles import (
+    CHANNELS,
+    SETTINGS,
+    csv_text,
+    machine_rows,
+    write_anomaly_bundle,
+)
 
 FLOW, PRESSURE, HEAT = range(3)
 WARM_UP, SILENT, ROWS = 400, 700, 1600
@@ -187,6 +197,28 @@ def test_senses_that_do_not_go_with_the_parameters_are_refused() -> None:
     for wrong in (-without, without[:1], without[:, :2], without[0]):
         with pytest.raises(ValueError, match="senses and channels do not fit"):
             Scorer(GOING_ON).load(parameters | {"threshold.without": wrong})
+
+
+@pytest.mark.parametrize("settings", [HOLDING, GOING_ON], ids=["held", "gone"])
+def test_a_user_is_told_of_a_channel_that_the_warm_up_never_heard(
+    tmp_path: Path, settings: ScoringSettings
+) -> None:
+    bundle = archive.read(write_anomaly_bundle(tmp_path / "pump.bundle", settings))
+
+    def told(rows: Rows, watch: Watch) -> list[str]:
+        table = Table(io.BytesIO(csv_text(rows).replace("nan", "").encode()), "made", CHANNELS)
+        news = [sentence for block in table.blocks() for sentence in watch.process(block)[1]]
+        return [sentence for sentence in news if "cannot alarm" in sentence]
+
+    watch, resumed = Watch(bundle), Watch(bundle)
+    assert told(failing(13, 0, FLOW, until=WARM_UP - 1), Watch(bundle)) == []
+    assert told(failing(13, 0, FLOW, until=WARM_UP)[: WARM_UP - 1], Watch(bundle)) == []
+    found = told(failing(13, 0, FLOW, until=WARM_UP), watch)
+    assert found == ["flow: had no value in the normal rows, and cannot alarm until it is in some"]
+    kept = watch.kept()
+    assert kept is not None
+    resumed.resume(kept)
+    assert told(failing(13, ROWS), resumed) == found
 
 
 @pytest.mark.parametrize("how", ["cells", "column"])
