@@ -41,6 +41,9 @@ from edge_agent.decoding import ADDED
 Part = Literal["normaliser", "detector", "threshold"]
 PARTS: tuple[Part, ...] = ("normaliser", "detector", "threshold")
 ADAPTED = "adapted"  # the part of what is kept that adaptation learned
+# Learned with the threshold, but a part of its own: an agent that knows of no senses expects what it keeps
+# of a stream to hold all of each part.
+_SENSES = "senses"
 NO_CHANNEL = -1
 _GAIN = 2  # what the shares of the channels that are left are taken times
 _LEAST_SHARE = 1e-6
@@ -239,10 +242,10 @@ class Scorer:
         if self._adaptation is not None:
             base, level = self._adaptation.base
             parts["normaliser"] |= base.parameters()
-            parts["threshold"] |= _levels(level, self.typical)
+            parts["threshold"] = _levels(level, self.typical)
             now, shift = self._normaliser, np.array([self._adaptation.shift])
             adapted = as_parameters(centre=now.centre, scale=now.scale, shift=shift)
-        return _named([*((p, parts[p]) for p in self.settings.per_machine), (ADAPTED, adapted)])
+        return _named([*((part, parts[part]) for part in self._own_parts), (ADAPTED, adapted)])
 
     def resume(self, kept: Parameters) -> None:
         """Begins a stream that needs no warm-up: it goes on with what `kept` gave, within the bounds.
@@ -255,7 +258,7 @@ class Scorer:
             ValueError: if it does not fit; the scorer is as it was.
         """
         own = {name: a for name, a in kept.items() if not name.startswith(f"{ADAPTED}.")}
-        wanted = {n for n in self._shipped if n.partition(".")[0] in self.settings.per_machine}
+        wanted = {name for name in self._shipped if name.partition(".")[0] in self._own_parts}
         adapted = _part(kept, ADAPTED)
         channels = (self.channels,)
         fits = own.keys() == wanted and all(np.isfinite(a).all() for a in adapted.values())
@@ -300,6 +303,12 @@ class Scorer:
         return 0.0 if self._adaptation is None else self._adaptation.distance()
 
     @property
+    def _own_parts(self) -> tuple[str, ...]:
+        """Parts that a stream learns."""
+        own = self.settings.per_machine
+        return (*own, _SENSES) if "threshold" in own else own
+
+    @property
     def _adapts(self) -> bool:
         return self.settings.adaptation is not None
 
@@ -333,9 +342,7 @@ class Scorer:
     def state_bytes(self) -> int:
         """Bytes that a stream keeps once it is warm, as float32: state, and what it learned."""
         learned = self._learned()
-        own = sum(
-            array.nbytes for part in self.settings.per_machine for array in learned[part].values()
-        )
+        own = sum(array.nbytes for part in self._own_parts for array in learned[part].values())
         held_and_smoothed = 2 * 4 * self.channels
         ages = 0 if self.settings.hold_rows is None else 4 * self.channels
         adapting = 0 if self._adaptation is None else self._adaptation.state_bytes()
@@ -446,13 +453,13 @@ class Scorer:
         alone: Mask = (gone[:, None, :] == self._senses).all(axis=2)
         return alone
 
-    def _learned(self) -> dict[Part, Parameters]:
+    def _learned(self) -> dict[str, Parameters]:
         """What it goes by now, by part."""
         return {
             "normaliser": self._normaliser.parameters() | self._wandering.parameters(),
             "detector": self._detector.parameters(),
-            "threshold": _levels(self.threshold, self.typical)
-            | ({} if self.settings.senses is None else as_parameters(without=self._without)),
+            "threshold": _levels(self.threshold, self.typical),
+            _SENSES: {} if self.settings.senses is None else as_parameters(without=self._without),
         }
 
     def _forget(self) -> None:
@@ -508,7 +515,7 @@ def _without(parameters: Parameters, settings: ScoringSettings) -> npt.NDArray[n
     """Of each sense what is normal without it, shape (senses, 3): threshold, middle, and `_GAIN`."""
     if settings.senses is None:
         return np.zeros((0, 3))
-    return parameters["threshold.without"].astype(np.float64)
+    return parameters[f"{_SENSES}.without"].astype(np.float64)
 
 
 def _levels(level: float, typical: float) -> Parameters:

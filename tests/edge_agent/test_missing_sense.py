@@ -173,6 +173,26 @@ def test_a_warm_up_without_senses_asks_the_network_no_more_than_before() -> None
     assert sum(asked) <= 4 * WARM_UP
 
 
+def test_an_agent_that_knows_of_no_senses_finds_the_parts_that_it_keeps_as_ever() -> None:
+    known, named = (
+        {name for name in scorer_of(settings).parameters() if name.partition(".")[0] in PARTS}
+        for settings in (HOLDING, GOING_ON)
+    )
+    assert known == named
+
+
+def test_a_stream_goes_on_after_a_restart_in_the_middle_of_a_silence() -> None:
+    rows = failing(14, SILENT, FLOW, PRESSURE)
+    first, second = scorer_of(GOING_ON), scorer_of(GOING_ON)
+    first.process(rows[: SILENT + 100])
+    kept = first.kept()
+    assert kept is not None
+    second.resume(kept)
+    ours, theirs = (scorer.process(rows[SILENT + 100 :]) for scorer in (second, first))
+    np.testing.assert_allclose(ours.score[60:], theirs.score[60:], rtol=1e-3, atol=1e-3)
+    assert ours.anomaly.tolist() == theirs.anomaly.tolist()
+
+
 def test_settings_without_it_are_written_as_before() -> None:
     assert "hold_rows" not in encode(HOLDING)
     assert encode(GOING_ON)["hold_rows"] == 8
@@ -189,14 +209,14 @@ def test_senses_that_no_recipe_makes_are_refused(senses: tuple[tuple[int, ...], 
 
 def test_senses_that_do_not_go_with_the_parameters_are_refused() -> None:
     parameters = scorer_of(GOING_ON).parameters()
-    without = parameters["threshold.without"]
+    without = parameters["senses.without"]
     for senses in (((0, 1), (3,)), ((0, 1), (2**53,)), ((0,), (1,), (2,))):
         with pytest.raises(ValueError, match="senses and channels do not fit"):
             Scorer(dataclasses.replace(GOING_ON, senses=senses)).load(parameters)
     # Below 0 a share has no logarithm, and one such row would be heard in every score after it.
     for wrong in (-without, without[:1], without[:, :2], without[0]):
         with pytest.raises(ValueError, match="senses and channels do not fit"):
-            Scorer(GOING_ON).load(parameters | {"threshold.without": wrong})
+            Scorer(GOING_ON).load(parameters | {"senses.without": wrong})
 
 
 @pytest.mark.parametrize("settings", [HOLDING, GOING_ON], ids=["held", "gone"])
