@@ -245,8 +245,8 @@ def test_what_a_run_would_do_is_explained(first):
     steps = json.loads(run("-m", "pipeline", "explain", *rest, "--json").stdout)["steps"]
     found = {step["name"]: step for step in steps}
     assert [step["name"] for step in steps if not step["hit"]] == [
-        "Distiller", "Quantizer", "Converter", "Evaluator", "Streamer", "InfraValidator", "Packager",
-        "Pusher",
+        "Distiller", "Quantizer", "Converter", "EarlyExit", "Evaluator", "Streamer", "InfraValidator",
+        "Packager", "Pusher",
     ]  # fmt: skip
     assert found["Distiller"]["changed"] == ["parameters.temperature: 2.0 -> 2.5"]
     assert found["Quantizer"]["changed"] == [

@@ -67,7 +67,7 @@ def test_without_widths_there_is_none_and_nothing_of_the_features_is_read(tmp_pa
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"widths": (8, 0)}, "positive numbers, or none"),
+        ({"widths": (8, 0)}, "positive numbers .*or none"),
         ({"kept": 0.0}, "above 0"),
         ({"architecture": "vgg"}, "take one of bc_resnet"),
         ({"calibration_rows": 0}, "1 to 100000"),
