@@ -37,7 +37,8 @@ def with_int4_weights(model: bytes) -> bytes:
             tensor.type = schema().TensorType.INT4
             _replace(unpacked, tensor, packed(steps))
             for place in operator.inputs[2:]:
-                _coarsen_bias(unpacked, subgraph.tensors[place])
+                if place >= 0:  # -1 stands for none
+                    _coarsen_bias(unpacked, subgraph.tensors[place])
             operator.opcodeIndex = _code_of_version(unpacked, operator.opcodeIndex)
     builder = flatbuffers.Builder(len(model))
     builder.Finish(unpacked.Pack(builder), b"TFL3")

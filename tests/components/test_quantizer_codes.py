@@ -15,9 +15,10 @@ from components.converter.low_bits import packed
 from components.infra_validator.measure import Measured, measure
 from components.infra_validator.parity import compare
 from components.quantizer.component import CODINGS, Coding, QuantizerParameters
-from components.targets.flatbuffer import read_graph
+from components.targets.flatbuffer import parse_graph, read_graph
 from tests.fixtures.apart import THREADS, with_tensorflow
 from tests.fixtures.features import CHANNELS, FRAMES, LABELS, write_features
+from tests.fixtures.models import pack_model
 from tests.fixtures.tflite_weights import kernels
 
 pytestmark = pytest.mark.slow
@@ -138,6 +139,23 @@ def test_int4_weights_take_half_the_bytes_and_every_runtime_computes_with_them(m
         assert isinstance(ran, Measured), runtime
         # Seven steps of 127 / 7 are not whole numbers: the int8 weights are off by up to half a step.
         assert compare(ran.outputs, expected.outputs).max_lsb <= 12, runtime
+
+
+def test_a_convolution_without_a_bias_leaves_every_other_tensor_as_it_was(made):
+    from components.converter.low_bits import with_int4_weights
+    from components.targets.schema import schema
+
+    model = schema().ModelT.InitFromPackedBuf((made / "wide.tflite").read_bytes(), 0)
+    for operator in model.subgraphs[0].operators:
+        if (
+            model.operatorCodes[operator.opcodeIndex].builtinCode
+            == schema().BuiltinOperator.CONV_2D
+        ):
+            operator.inputs = np.append(operator.inputs[:2], -1).astype(np.int32)
+    changed = with_int4_weights(pack_model(model))
+    graphs = (parse_graph(pack_model(model)), parse_graph(changed))
+    differs = [a.dtype for a, b in zip(*(g.tensors for g in graphs), strict=True) if a != b]
+    assert differs == ["int8"] * 3
 
 
 def test_two_weights_a_byte_the_first_in_the_lower_half():
